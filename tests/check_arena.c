@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
+#include "lib/arena.h"
 
 static bool
 filled(const unsigned char *p, size_t n, unsigned char c)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
+#include "lib/buf.h"
 
 #define NELEM(a)	(sizeof(a) / sizeof *(a))
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crc32c.h"
+#include "lib/crc32c.h"
 
 /* One bit a time: too slow to use, too short to be wrong. */
 static uint32_t

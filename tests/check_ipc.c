@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ipc.h"
-#include "kafka.h"
+#include "lib/ipc.h"
+#include "lib/kafka.h"
 
 static int
 fds_open(void)

@@ -7,7 +7,7 @@
 #ifndef GEN_H
 #define GEN_H
 
-#include "schema.h"
+#include "lib/schema.h"
 
 struct gen {
 	struct arena	*a;		/* holds what the values point to */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "crc32c.h"
+#include "lib/crc32c.h"
 
 #define ROUNDS		20
 #define ROUND_BYTES	(32 << 20)
