@@ -72,15 +72,19 @@ product(uint32_t a, uint32_t b)
 }
 
 #elif defined(__aarch64__) && defined(__linux__)
-#include <arm_acle.h>
 #include <arm_neon.h>
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 
+/* <arm_acle.h> hides its names unless the whole file is built for them. */
 #ifdef __clang__
 #define HARDWARE	__attribute__((target("crc,aes")))
+#define ARM_CRC_1	__builtin_arm_crc32cb
+#define ARM_CRC_8	__builtin_arm_crc32cd
 #else
 #define HARDWARE	__attribute__((target("arch=armv8-a+crc+crypto")))
+#define ARM_CRC_1	__builtin_aarch64_crc32cb
+#define ARM_CRC_8	__builtin_aarch64_crc32cx
 #endif
 
 static bool
@@ -94,13 +98,13 @@ hardware_has(void)
 HARDWARE static inline uint32_t
 crc_1(uint32_t c, uint8_t x)
 {
-	return __crc32cb(c, x);
+	return ARM_CRC_1(c, x);
 }
 
 HARDWARE static inline uint32_t
 crc_8(uint32_t c, uint64_t x)
 {
-	return __crc32cd(c, x);
+	return ARM_CRC_8(c, x);
 }
 
 HARDWARE static inline uint64_t
