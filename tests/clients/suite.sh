@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the suites of real clients (T5*.sh) share: finding toolchains, the
+# cache of downloads and builds, the broker, and the course that every client
+# runs.  Sourced by a script that has defined driver().  It must never write
+# into the source tree, and never name a registry: the ordinary clients of
+# each registry know where theirs is.
+#
+# A driver is a program of one client library with the commands
+#
+#	create	 make the topic NAME-CODEC for each codec
+#	produce	 send `count` records to each and wait until all are acked
+#	verify	 read each from its start, and from the timestamp of record
+#		 `from`, and compare every byte, key, header and timestamp
+#	load	 send records to the one topic until the file `until` exists,
+#		 appending the number acked so far to the file `progress`, and
+#		 then write how many there were to the file `total`
+#	follow	 verify that topic while it grows, to the end in `total`
+#	delete	 delete the topics and see them gone
+#
+# and arguments name=value: bootstrap, topic, codecs (with commas), parts,
+# count, seed, t0 (the first record's timestamp), from, mode and the files
+# above.  Record i goes to partition i % parts.  mode=exact asks that each
+# record is there once and in order, mode=least that each is there.  A driver
+# whose client cannot write null header values gets nullhdr=0.  Records are
+# the same in every driver (java/.../Records.java is the plainest to read), so
+# that each can verify what another wrote.
+#
+# CHRONIK_BOOTSTRAP=HOST:PORT runs the suites against a broker that is there
+# already.  It is not stopped or hurt then, unless CHRONIK_FAULTS names a file
+# with functions that do so.
+
+set -u
+
+clients=$(cd "$(dirname "$0")" && pwd)/clients
+cache=${CHRONIK_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chronik-tests}
+jobs_started=
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+skip()
+{
+	say "skipped: $*"
+	exit 77
+}
+
+fail()
+{
+	say "FAILED: $*"
+	exit 1
+}
+
+# Skips the suite unless every tool named is there.
+need()
+{
+	for tool in "$@"; do
+		command -v "$tool" >/dev/null 2>&1 ||
+		    skip "$tool is not installed"
+	done
+}
+
+# prepare NAME FILE...: makes $home, a directory in the cache where the
+# sources FILE... were copied and built by the function build(), once for
+# each content.  What cannot be fetched fails in CI and skips elsewhere.
+prepare()
+{
+	name=$1
+	shift
+	sum=$(cd "$clients" && find "$@" -type f -print0 | sort -z |
+	    xargs -0 sha256sum | sha256sum | cut -c1-16)
+	home=$cache/$name-$sum
+	[ -d "$home" ] && return
+	tmp=$home.$$
+	rm -rf "$tmp"
+	mkdir -p "$tmp" || fail "cannot make $tmp"
+	(cd "$clients" && cp -R "$@" "$tmp") || fail "cannot copy $*"
+	chmod -R u+w "$tmp"
+	if ! (cd "$tmp" && build) >"$tmp/build.log" 2>&1; then
+		tail -n 20 "$tmp/build.log"
+		rm -rf "$tmp"
+		[ "${CI:-}" = true ] && fail "cannot build $name"
+		skip "$name cannot be fetched or built here"
+	fi
+	mv "$tmp" "$home" 2>/dev/null || rm -rf "$tmp"
+	[ -d "$home" ] || fail "cannot make $home"
+}
+
+# Called at every end of a suite, by lib.sh or by the trap below.
+suite_cleanup()
+{
+	for job in $jobs_started; do
+		kill "$job" 2>/dev/null
+	done
+	rm -rf "$work"
+}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/chronik-clients.XXXXXX") || exit 1
+if [ -n "${CHRONIK_BOOTSTRAP:-}" ]; then
+	BOOTSTRAP=$CHRONIK_BOOTSTRAP
+	broker_start() { :; }
+	broker_stop() { :; }
+	[ -z "${CHRONIK_FAULTS:-}" ] || . "$CHRONIK_FAULTS"
+else
+	CHRONIK_FAULTS=lib.sh
+	. "$clients/../lib.sh"
+fi
+trap 'suite_cleanup; broker_stop' EXIT
+trap 'exit 1' HUP INT TERM
+
+# Topics of a broker that stays get names of their own.
+prefix=$(basename "$0" .sh)-$$
+# Timestamps of one hour ago: no retention reaches them.
+t0=$(($(date +%s) * 1000 - 3600000))
+
+# drive COMMAND [name=value...]
+drive()
+{
+	# shellcheck disable=SC2086
+	(driver "$@" bootstrap="$BOOTSTRAP" t0="$t0" ${driver_args:-}) ||
+	    fail "$* (see above)"
+}
+
+# drive_bg LOG COMMAND [name=value...]: the same in the background; $job is
+# the process.
+drive_bg()
+{
+	log=$1
+	shift
+	# shellcheck disable=SC2086
+	(driver "$@" bootstrap="$BOOTSTRAP" t0="$t0" ${driver_args:-}) \
+	    >"$log" 2>&1 &
+	job=$!
+	jobs_started="$jobs_started $job"
+}
+
+# join JOB LOG WHAT: fails with the log unless the job ends well.
+join()
+{
+	wait "$1" && return
+	tail -n 30 "$2"
+	fail "$3"
+}
+
+# Waits until the load has 2000 more acks than it has now.
+await_acks()
+{
+	goal=$(($(tail -n 1 "$work/progress") + 2000))
+	tries=0
+	while [ "$(tail -n 1 "$work/progress")" -lt $goal ]; do
+		kill -0 "$load" 2>/dev/null || {
+			tail -n 30 "$work/load.log"
+			fail "the producer ended early"
+		}
+		kill -0 "$follow" 2>/dev/null || {
+			tail -n 30 "$work/follow.log"
+			fail "the consumer ended early"
+		}
+		tries=$((tries + 1))
+		[ $tries -lt 1200 ] || fail "no acks for two minutes"
+		sleep 0.1
+	done
+}
+
+# under_faults CODEC MODE: one producer and one consumer at work through a
+# restart and a kill -9 of the engine and of a gateway.
+under_faults()
+{
+	topic="topic=$prefix-f codecs=$1 seed=99 count=2000000 mode=$2"
+	files="until=$work/until total=$work/total progress=$work/progress"
+	rm -f "$work/until" "$work/total" "$work/progress"
+	# shellcheck disable=SC2086
+	drive create $topic
+	echo 0 >"$work/progress"
+	# shellcheck disable=SC2086
+	drive_bg "$work/load.log" load $topic $files
+	load=$job
+	# shellcheck disable=SC2086
+	drive_bg "$work/follow.log" follow $topic $files
+	follow=$job
+	for fault in engine_restart gateway_restart engine_kill9 \
+	    gateway_kill9; do
+		await_acks
+		say "under load: $fault"
+		$fault || fail "$fault"
+		wait_ready || fail "not ready after $fault"
+	done
+	await_acks
+	: >"$work/until"
+	join "$load" "$work/load.log" "the producer under faults"
+	join "$follow" "$work/follow.log" "the consumer under faults"
+	n=$(cat "$work/total")
+	say "under load: $n records acked"
+	drive verify "topic=$prefix-f" "codecs=$1" seed=99 "mode=$2" \
+	    "count=$n" from=$((n / 2))
+	drive delete "topic=$prefix-f" "codecs=$1"
+}
+
+# client_suite CODECS [MODE]: the whole course for a driver.
+client_suite()
+{
+	codecs=$1
+	mode=${2:-exact}
+	args="topic=$prefix codecs=$codecs seed=7 count=10000 mode=$mode"
+	# shellcheck disable=SC2086
+	drive create $args
+	# shellcheck disable=SC2086
+	drive produce $args
+	# shellcheck disable=SC2086
+	drive verify $args from=6000
+	say "produced and verified: $codecs"
+	if [ -n "${CHRONIK_FAULTS:-}" ]; then
+		under_faults "${codecs##*,}" "$mode"
+		# shellcheck disable=SC2086
+		drive verify $args from=2000
+		say "verified after the faults: $codecs"
+	fi
+	# shellcheck disable=SC2086
+	drive delete $args
+}
