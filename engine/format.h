@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every byte on disk.  The man page chronik-segment(5) and tests/golden say
+ * the same; they change together.  All numbers are big-endian.
+ *
+ * DATA/LOCK                          held by the running engine
+ * DATA/clean                         written last at a clean stop, see below
+ * DATA/meta/<base>.log .idx          the catalogue: batches, as in topics
+ * DATA/topics/<uuid>/<part>/         uuid: 32 hex digits; part: decimal
+ *     <base>.log                     Kafka record batches, magic 2, verbatim
+ *     <base>.idx                     sparse index of that segment
+ *     <base>.prod                    producer state at offset <base>
+ * DATA/lost+found/                   bytes that recovery cut off
+ * <base>: the offset of the first record, 20 decimal digits.
+ *
+ * Sparse index (.idx): a header, then entries of 32 bytes in rising order.
+ * The engine writes an entry only after the log up to its position has been
+ * synced: so the last entry is also the durable checkpoint of the segment.
+ *
+ *   OFFSET SIZE DESCRIPTION
+ *        0    8 magic "CHRONIDX"
+ *        8    2 version, 1
+ *       10    2 must-understand flags, 0
+ *       12   16 topic id
+ *       28    4 partition
+ *       32    8 base offset of the segment
+ *       40   20 zero
+ *       60    4 CRC-32C of bytes 0-59
+ *   then, for each entry:
+ *        0    8 offset: the first offset at or after the position
+ *        8    8 position in the .log: a batch starts or will start here
+ *       16    8 greatest timestamp of all batches before the position, -1 none
+ *       24    4 flags: 1 sealed (the last entry of a finished segment)
+ *       28    4 CRC-32C of bytes 0-27, seeded with the CRC of the header
+ *
+ * Producer snapshot (.prod): the state of idempotent producers before the
+ * offset in its name.  Written whole, replaced by rename.
+ *
+ *        0    8 magic "CHRONPRD"
+ *        8    2 version, 1
+ *       10    2 must-understand flags, 0
+ *       12   16 topic id
+ *       28    4 partition
+ *       32    8 offset
+ *       40    4 number of producers
+ *       44    n producers: id 8, epoch 2, last timestamp 8, number of batches
+ *               1 (0-5), then per batch, oldest first: first sequence 4, last
+ *               sequence 4, first offset 8, last offset 8, timestamp 8
+ *     last    4 CRC-32C of everything before
+ *
+ * Clean marker (clean): there exactly while the data directory was stopped in
+ * order; removed (and the directory synced) before the first write.
+ *
+ *        0    8 magic "CHRONCLN"
+ *        8    2 version, 1
+ *       10    2 must-understand flags, 0
+ *       12    4 CRC-32C of bytes 0-11
+ */
+#ifndef FORMAT_H
+#define FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/schema.h"
+
+#define IDX_MAGIC	"CHRONIDX"
+#define PROD_MAGIC	"CHRONPRD"
+#define CLEAN_MAGIC	"CHRONCLN"
+
+enum {
+	IDX_VERSION	= 1,
+	IDX_HEADER	= 64,	/* bytes */
+	IDX_ENTRY	= 32,
+	IDX_SEALED	= 1,
+	PROD_VERSION	= 1,
+	PROD_HEADER	= 44,
+	CLEAN_VERSION	= 1,
+	CLEAN_SIZE	= 16,
+
+	BASE_DIGITS	= 20,
+	PATH_SIZE	= 4096,	/* any path we build */
+};
+
+/* Which log a file belongs to; the catalogue's is all zero. */
+struct log_id {
+	struct uuid	topic;
+	int32_t		part;
+};
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Segments: names, files, references, and the walk over batch headers.  What
+ * a segment's bytes mean beyond their headers is recover.c's business.
+ */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "seg.h"
+
+#define WALK_BUF	(64 * KIB)
+#define WALK_SKIP	4096	/* read so much to step over a large batch */
+
+void
+seg_path(char *buf, const char *dir, int64_t base, const char *ext)
+{
+	int n = snprintf(buf, PATH_SIZE, "%s/%0*lld%s", dir, BASE_DIGITS,
+	    (long long)base, ext);
+
+	ASSERT(base >= 0 && n > 0 && n < PATH_SIZE);
+}
+
+bool
+seg_name(const char *name, const char *ext, int64_t *base)
+{
+	int64_t x = 0;
+
+	for (int i = 0; i < BASE_DIGITS; i++)
+		if (name[i] < '0' || name[i] > '9' ||
+		    __builtin_mul_overflow(x, 10, &x) ||
+		    __builtin_add_overflow(x, name[i] - '0', &x))
+			return false;
+	*base = x;
+	return strcmp(name + BASE_DIGITS, ext) == 0;
+}
+
+enum err
+seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
+    struct seg **out)
+{
+	static atomic_uint_fast64_t handles;
+	char path[PATH_SIZE];
+	struct disk_stat st = { 0 };
+	struct seg *s;
+	enum err err;
+
+	*out = NULL;
+	seg_path(path, dir, base, ".log");
+	if ((s = calloc(1, sizeof *s)) == NULL)
+		return E_NOMEM;
+	s->fd = -1;
+	err = E_NOMEM;
+	if ((s->path = strdup(path)) == NULL)
+		goto bad;
+	err = disk->open(path, create ? DISK_CREATE_NEW : DISK_WRITE, &s->fd);
+	if (err != E_OK)
+		goto bad;
+	if (!create && (err = disk->fstat(s->fd, &st)) != E_OK)
+		goto bad;
+	s->id = *id;
+	s->refs = 1;
+	s->handle = atomic_fetch_add(&handles, 1) + 1;
+	s->base = s->end_offset = s->synced_offset = base;
+	s->size = st.size;
+	s->max_ts = -1;
+	idx_init(&s->idx);
+	*out = s;
+	return E_OK;
+bad:
+	if (s->fd >= 0)
+		disk->close(s->fd);
+	free(s->path);
+	free(s);
+	return err;
+}
+
+struct seg *
+seg_ref(struct seg *s)
+{
+	ASSERT(s->refs > 0);
+	s->refs++;
+	return s;
+}
+
+void
+seg_unref(struct seg *s)
+{
+	if (s == NULL)
+		return;
+	ASSERT(s->refs > 0);
+	if (--s->refs > 0)
+		return;
+	disk->close(s->fd);
+	idx_free(&s->idx);
+	free(s->path);
+	free(s);
+}
+
+enum err
+seg_walk(int fd, int64_t pos, int64_t end,
+    int (*each)(const struct batch *, int64_t, void *), void *arg,
+    int64_t *at)
+{
+	uint8_t *buf = malloc(WALK_BUF);
+	int64_t from = 0, till = 0;	/* what buf holds, in the file */
+	size_t want = WALK_BUF, got;
+	enum err err = buf == NULL ? E_NOMEM : E_OK;
+	struct batch b;
+
+	for (; err == E_OK && pos < end; pos += batch_size(&b)) {
+		if (pos < from || pos + BATCH_HEADER > till) {
+			/* After a batch that did not fit, its neighbour will
+			 * not either: do not read what is only skipped. */
+			if (till > from)
+				want = pos >= till + WALK_SKIP ? WALK_SKIP :
+				    WALK_BUF;
+			err = disk->pread(fd, buf, want, pos, &got);
+			if (err != E_OK)
+				break;
+			from = pos;
+			till = pos + (int64_t)got;
+		}
+		if (till - pos < BATCH_HEADER ||
+		    batch_read(buf + (pos - from), &b) != E_OK ||
+		    batch_size(&b) > end - pos) {
+			err = E_CORRUPT;
+			break;
+		}
+		if (each(&b, pos, arg) != 0)
+			break;
+	}
+	*at = pos;
+	free(buf);
+	return err;
+}

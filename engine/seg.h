@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A segment: one .log file and its index.  Owned by its partition's list; a
+ * commit job, a read-ahead or a link that passed its fd to a gateway holds a
+ * reference of its own, because those may outlive it there.
+ *
+ * Invariants: 0 <= synced <= size, in bytes of whole batches; size is what
+ * has been written, end_offset the offset after the last written batch; only
+ * the last segment of a partition grows.  All fields belong to the loop;
+ * workers get copies of what they need.
+ */
+#ifndef SEG_H
+#define SEG_H
+
+#include "disk.h"
+#include "format.h"
+#include "idx.h"
+#include "lib/batch.h"
+
+struct seg {
+	struct log_id	 id;
+	int		 refs;
+	int		 fd;		/* disk handle, open while refs > 0 */
+	uint64_t	 handle;	/* names it to gateways; never reused */
+	int64_t		 base;		/* offset */
+	int64_t		 end_offset;	/* after the last written batch */
+	int64_t		 size;		/* bytes written */
+	int64_t		 synced;	/* bytes synced */
+	int64_t		 synced_offset;	/* the offset at synced */
+	int64_t		 max_ts;	/* greatest timestamp, -1 none */
+	struct idx	 idx;
+	char		*path;		/* of the .log */
+};
+
+/* Paths into buf (PATH_SIZE): DIR/<20 digits><ext>. */
+void	 seg_path(char *buf, const char *dir, int64_t base, const char *ext);
+/* The base offset in a file name with that extension; false if it is none. */
+bool	 seg_name(const char *name, const char *ext, int64_t *base);
+/* Opens or creates (new: E_BUSY when the file exists) the segment's file; one
+ * reference is the caller's.  The caller syncs the directory. */
+enum err seg_open(const char *dir, const struct log_id *, int64_t base,
+	    bool create, struct seg **) MUST;
+struct seg *seg_ref(struct seg *);
+void	 seg_unref(struct seg *);	/* closes the file with the last */
+
+/* Walks batch headers in [pos, end) of a file; for each calls back with the
+ * header and its position; a non-zero return ends the walk.  Headers only:
+ * lengths and magic are checked, CRCs are not.  *at: where it stopped.
+ * E_CORRUPT when a header makes no sense, or a batch crosses end.
+ * Blocks. */
+enum err seg_walk(int fd, int64_t pos, int64_t end,
+	    int (*each)(const struct batch *, int64_t pos, void *), void *arg,
+	    int64_t *at) MUST;
+
+#endif
