@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../engine/lib/conf.h"
+#include "lib/conf.h"
 
 #define USAGE	"chronik-tester [option ...]"
 

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "../engine/lib/log.h"
+#include "lib/log.h"
 
 static char out[65536];
 static int fds[2];

@@ -5,8 +5,6 @@
  * error do not mix.  It never fails and never allocates: a line that does not
  * fit is cut at a field, and a standard error that is gone is ignored.
  */
-#define _GNU_SOURCE	/* strerrordesc_np: any thread may log */
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
