@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kafka's messages: one struct per row set of kafka.def (struct fetch_req,
+ * struct fetch_req_topic, ...) and one id per message (KM_fetch_req).
+ */
+#ifndef KAFKA_H
+#define KAFKA_H
+
+#include "schema.h"
+
+#include "rows_struct.h"
+#include "kafka.def"
+
+enum kmsg {
+#define MESSAGE(n, ...)		KM_##n,
+#include "kafka.def"
+	KM_MAX
+};
+extern const struct msg kafka_msgs[KM_MAX];
+
+/* API keys that somebody names in code; the rows hold all of them. */
+enum kapi {
+	API_PRODUCE = 0, API_FETCH = 1, API_LIST_OFFSETS = 2, API_METADATA = 3,
+	API_VERSIONS = 18, API_CREATE_TOPICS = 19, API_DELETE_TOPICS = 20,
+	API_INIT_PRODUCER_ID = 22,
+	API_KEY_MAX = 128	/* keys are below */
+};
+
+/* The request and response of an API key; NULL when we have no rows. */
+const struct msg *kafka_req(int key);
+const struct msg *kafka_res(int key);
+/* The header versions that go with a body version (protocol.md 1). */
+int		 kafka_req_header(const struct msg *req, int v);
+int		 kafka_res_header(const struct msg *res, int v);
+
+#endif
