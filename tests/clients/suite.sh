@@ -21,10 +21,10 @@
 # and arguments name=value: bootstrap, topic, codecs (with commas), parts,
 # count, seed, t0 (the first record's timestamp), from, mode and the files
 # above.  Record i goes to partition i % parts.  mode=exact asks that each
-# record is there once and in order, mode=least that each is there.  A driver
-# whose client cannot write null header values gets nullhdr=0.  Records are
-# the same in every driver (java/.../Records.java is the plainest to read), so
-# that each can verify what another wrote.
+# record is there once and in order, mode=least that each is there.  Where a
+# client cannot write something, lacks=nullhdr (headers without a value) or
+# lacks=nullboth (neither key nor value) says so.  Otherwise the records are
+# the same in every driver, so that each can verify what another wrote.
 #
 # CHRONIK_BOOTSTRAP=HOST:PORT runs the suites against a broker that is there
 # already.  It is not stopped or hurt then, unless CHRONIK_FAULTS names a file
@@ -144,12 +144,18 @@ join()
 	fail "$3"
 }
 
+# How many records of the load were acked so far.
+acked()
+{
+	tail -n 1 "$work/progress"
+}
+
 # Waits until the load has 2000 more acks than it has now.
 await_acks()
 {
-	goal=$(($(tail -n 1 "$work/progress") + 2000))
+	goal=$(($(acked) + 2000))
 	tries=0
-	while [ "$(tail -n 1 "$work/progress")" -lt $goal ]; do
+	while [ "$(acked)" -lt $goal ]; do
 		kill -0 "$load" 2>/dev/null || {
 			tail -n 30 "$work/load.log"
 			fail "the producer ended early"
@@ -164,8 +170,22 @@ await_acks()
 	done
 }
 
-# under_faults CODEC MODE: one producer and one consumer at work through a
-# restart and a kill -9 of the engine and of a gateway.
+# A restart and a kill -9 of the engine and of a gateway, with records acked
+# before, between and after them.
+all_faults()
+{
+	for fault in engine_restart gateway_restart engine_kill9 \
+	    gateway_kill9; do
+		await_acks
+		say "under load: $fault"
+		$fault || fail "$fault"
+		wait_ready || fail "not ready after $fault"
+	done
+	await_acks
+}
+
+# under_faults CODEC MODE: one producer and one consumer at work through all
+# faults.
 under_faults()
 {
 	topic="topic=$prefix-f codecs=$1 seed=99 count=2000000 mode=$2"
@@ -180,14 +200,7 @@ under_faults()
 	# shellcheck disable=SC2086
 	drive_bg "$work/follow.log" follow $topic $files
 	follow=$job
-	for fault in engine_restart gateway_restart engine_kill9 \
-	    gateway_kill9; do
-		await_acks
-		say "under load: $fault"
-		$fault || fail "$fault"
-		wait_ready || fail "not ready after $fault"
-	done
-	await_acks
+	all_faults
 	: >"$work/until"
 	join "$load" "$work/load.log" "the producer under faults"
 	join "$follow" "$work/follow.log" "the consumer under faults"

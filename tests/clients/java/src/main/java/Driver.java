@@ -131,7 +131,7 @@ public final class Driver {
 				if (until != null && i % 100 == 0) {
 					if (Files.exists(until))
 						break;
-					TimeUnit.MILLISECONDS.sleep(10);
+					TimeUnit.MILLISECONDS.sleep(25);
 				}
 				int n = i;
 				p.send(new ProducerRecord<>(topic, n % parts,
@@ -365,7 +365,7 @@ public final class Driver {
 		exact = opt("mode", "exact").equals("exact");
 		records = new Records(number("seed", "1"),
 		    Long.parseLong(opt("t0", "0")),
-		    opt("nullhdr", "1").equals("1"));
+		    opt("lacks", ""));
 		try {
 			run(args[0]);
 		} catch (Failure e) {

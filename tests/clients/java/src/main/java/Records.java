@@ -25,11 +25,13 @@ final class Records {
 	private final int seed;
 	private final long t0;
 	private final boolean nullHeaders;
+	private final boolean nullBoth;
 
-	Records(int seed, long t0, boolean nullHeaders) {
+	Records(int seed, long t0, String lacks) {
 		this.seed = seed;
 		this.t0 = t0;
-		this.nullHeaders = nullHeaders;
+		nullHeaders = !lacks.contains("nullhdr");
+		nullBoth = !lacks.contains("nullboth");
 	}
 
 	private static int mix(int x) {
@@ -83,7 +85,7 @@ final class Records {
 			return numbered(i, 6, 8000 + draw(i, 5, 4000));
 		switch (draw(i, 4, 16)) {
 		case 0:
-			return null;
+			return nullBoth || key(i) != null ? null : new byte[0];
 		case 1:
 			return new byte[0];
 		default:
