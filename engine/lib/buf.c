@@ -170,6 +170,15 @@ wr_bytes(struct wr *w, const void *p, size_t n)
 		memcpy(to, p, n);
 }
 
+bool
+wr_hole(struct wr *w)
+{
+	if (w->nhole == w->hole_max)
+		return false;
+	w->hole[w->nhole++] = w->len;
+	return true;
+}
+
 void
 wr_i8(struct wr *w, int8_t x)
 {

@@ -69,6 +69,10 @@ struct wr {
 	size_t	 len, cap;
 	size_t	 max;	/* 0: fixed buffer, not ours */
 	bool	 bad;
+	/* Bytes that go out another way are holes: where each is.  The caller
+	 * gives an array of hole_max places, or none. */
+	int	 nhole, hole_max;
+	size_t	*hole;
 };
 
 struct wr	 wr_fixed(void *p, size_t cap);
@@ -88,6 +92,8 @@ wr_room(struct wr *w, size_t n)
 	return w->p + w->len - n;
 }
 void		 wr_bytes(struct wr *, const void *, size_t n);
+/* Leaves a hole here; false when nobody asked for holes, or for fewer. */
+bool		 wr_hole(struct wr *) MUST;
 void		 wr_i8(struct wr *, int8_t);
 void		 wr_i16(struct wr *, int16_t);
 void		 wr_i32(struct wr *, int32_t);

@@ -444,8 +444,10 @@ write_bytes(struct out *out, enum ktype t, bool comp, bool null,
 
 	memcpy(&b, at, sizeof b);
 	write_len(out, t, comp, null, b.len);
-	if (b.len > 0)
+	if (b.len > 0 && b.p != NULL)
 		wr_bytes(out->w, b.p, (size_t)b.len);
+	else if (b.len > 0 && !wr_hole(out->w))
+		wrong(out);
 }
 
 static void

@@ -77,7 +77,8 @@ struct msg {
 enum err	 msg_read(const struct msg *m, int v, struct rd *r,
 		    struct arena *a, void *out) MUST;
 /* Encodes in at w.  E_PROTO when a value cannot stand in version v (a null
- * that must not be, a string too long), E_NOMEM when w is full. */
+ * that must not be, a string too long), E_NOMEM when w is full.  Bytes of a
+ * length but no place are left out as a hole of w. */
 enum err	 msg_write(const struct msg *m, int v, struct wr *w,
 		    const void *in) MUST;
 /* Fills a struct with the defaults of its rows. */
