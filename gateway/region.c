@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shared region.  First touch of a page costs more than everything else
+ * that happens to its bytes, so the lowest place always wins: pieces that are
+ * warm are used again, and what is never needed is never touched.  New ground
+ * is populated in steps, which also turns a lack of memory into an answer
+ * instead of a SIGBUS.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/limits.h"
+#include "lib/log.h"
+#include "region.h"
+
+#define WARM_STEP	((size_t)MIB)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE	23	/* Linux 5.14 */
+#endif
+
+static size_t
+pages(size_t n)
+{
+	return (n + REGION_PAGE - 1) & ~(size_t)(REGION_PAGE - 1);
+}
+
+enum err
+region_open(struct region *g, size_t bytes)
+{
+	int eno;
+
+	*g = (struct region){ .size = pages(bytes), .fd = -1 };
+	g->fd = memfd_create("chronik-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (g->fd < 0 || ftruncate(g->fd, (off_t)g->size) != 0 ||
+	    fcntl(g->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+		goto fail;
+	g->base = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    g->fd, 0);
+	if (g->base == MAP_FAILED)
+		goto fail;
+	g->cap = 64;
+	g->free = malloc(g->cap * sizeof *g->free);
+	if (g->free == NULL)
+		goto fail;
+	g->free[0] = (struct span){ 0, g->size };
+	g->nfree = 1;
+	return E_OK;
+fail:
+	eno = errno;
+	log_warn("no shared memory", LI("bytes", (int64_t)g->size),
+	    LERRNO(eno));
+	region_close(g);
+	return eno == ENOMEM ? E_NOMEM : E_IO;
+}
+
+void
+region_close(struct region *g)
+{
+	if (g->base != NULL && g->base != MAP_FAILED)
+		munmap(g->base, g->size);
+	if (g->fd >= 0)
+		close(g->fd);
+	free(g->free);
+	*g = (struct region){ .fd = -1 };
+}
+
+/* Touches new ground up to end.  A kernel that cannot do it in one call
+ * leaves it to the page faults. */
+static bool
+warm_up(struct region *g, size_t end)
+{
+	if (end <= g->warm)
+		return true;
+	end = (end + WARM_STEP - 1) / WARM_STEP * WARM_STEP;
+	if (end > g->size)
+		end = g->size;
+	if (madvise(g->base + g->warm, end - g->warm,
+	    MADV_POPULATE_WRITE) != 0 && errno != EINVAL)
+		return false;
+	g->warm = end;
+	return true;
+}
+
+/* The first free span that starts at or after a place. */
+static size_t
+find(const struct region *g, size_t at)
+{
+	size_t lo = 0, hi = g->nfree;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (g->free[mid].at < at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Takes n bytes off the front of free span i. */
+static void
+take(struct region *g, size_t i, size_t n)
+{
+	struct span *s = &g->free[i];
+
+	s->at += n;
+	s->len -= n;
+	if (s->len == 0) {
+		g->nfree--;
+		memmove(s, s + 1, (g->nfree - i) * sizeof *s);
+	}
+}
+
+int64_t
+region_alloc(struct region *g, size_t n)
+{
+	size_t at;
+
+	ASSERT(n > 0);
+	n = pages(n);
+	for (size_t i = 0; i < g->nfree; i++)
+		if (g->free[i].len >= n) {
+			at = g->free[i].at;
+			if (!warm_up(g, at + n))
+				return -1;
+			take(g, i, n);
+			return (int64_t)at;
+		}
+	return -1;
+}
+
+void
+region_free(struct region *g, int64_t place, size_t n)
+{
+	size_t at = (size_t)place, i = find(g, at);
+	struct span *s = g->free + i, *p;
+	bool left, right;
+
+	n = pages(n);
+	ASSERT(place >= 0 && n > 0 && n <= g->size && at <= g->size - n);
+	ASSERT(i == g->nfree || at + n <= s->at);
+	ASSERT(i == 0 || s[-1].at + s[-1].len <= at);
+	left = i > 0 && s[-1].at + s[-1].len == at;
+	right = i < g->nfree && at + n == s->at;
+	if (left) {
+		s[-1].len += n;
+		if (right) {
+			s[-1].len += s->len;
+			take(g, i, s->len);
+		}
+	} else if (right) {
+		s->at = at;
+		s->len += n;
+	} else {
+		if (g->nfree == g->cap) {
+			p = realloc(g->free, g->cap * 2 * sizeof *p);
+			/* Without it the piece would be lost for ever. */
+			ASSERT(p != NULL);
+			g->free = p;
+			g->cap *= 2;
+			s = g->free + i;
+		}
+		memmove(s + 1, s, (g->nfree - i) * sizeof *s);
+		*s = (struct span){ at, n };
+		g->nfree++;
+	}
+}
+
+enum err
+region_grow(struct region *g, int64_t place, size_t n, size_t more)
+{
+	size_t end = (size_t)place + pages(n), i = find(g, end), want;
+
+	ASSERT(more >= n);
+	want = pages(more) - pages(n);
+	if (want == 0)
+		return E_OK;
+	if (i == g->nfree || g->free[i].at != end || g->free[i].len < want ||
+	    !warm_up(g, end + want))
+		return E_BUSY;
+	take(g, i, want);
+	return E_OK;
+}
+
+enum err
+region_move(struct region *g, int64_t *place, size_t n, size_t more)
+{
+	enum err e = region_grow(g, *place, n, more);
+	int64_t to;
+
+	if (e == E_OK)
+		return E_OK;
+	if ((to = region_alloc(g, more)) < 0)
+		return E_BUSY;
+	memcpy(g->base + to, g->base + *place, n);
+	region_free(g, *place, n);
+	*place = to;
+	return E_OK;
+}
