@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# librdkafka from C, idempotent: records of all kinds with every codec, and
+# through restarts and kills.
+
+. "$(dirname "$0")/clients/suite.sh"
+. "$clients/librdkafka.sh"
+
+driver()
+{
+	exec "$rdkafka_driver" "$@"
+}
+
+broker_start || fail "the broker does not start"
+client_suite none,gzip,snappy,lz4,zstd
