@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rows of cmds.def as tables, for main.c and args.c.
+ */
+#ifndef ARGS_H
+#define ARGS_H
+
+#include "ctl.h"
+
+#define O(name)	(1u << OPT_##name)
+#define RAW	(1u << 31)	/* the handler reads argv itself */
+_Static_assert(OPT_MAX < 31, "struct cmd.options has a bit per option");
+
+struct cmd {
+	const char	*noun, *verb;
+	int		(*run)(struct args *);
+	unsigned	 options;	/* bits O(name), or RAW */
+	const char	*operands;
+	int		 least, most;	/* operands; most -1: any number */
+	const char	*help;
+};
+
+enum {
+#define CMD(noun, verb, handler, ...)	N_##handler,
+#include "cmds.def"
+	NCMDS
+};
+
+extern const struct cmd cmds[NCMDS];
+
+struct option_row {
+	const char	*name;		/* with '-' */
+	const char	*argument;	/* "": a flag */
+	const char	*help;
+};
+extern const struct option_row options[OPT_MAX];
+
+/* "topic create", in buf. */
+const char	*cmd_name(const struct cmd *, char *buf, size_t size);
+/* Reads the options and operands of a->argv; exits 2 on a wrong one. */
+void		 args_parse(struct args *);
+
+#endif

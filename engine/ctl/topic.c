@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronik topic: ls, show, create, delete.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+/* An answer may hold every partition of the engine. */
+enum { ANSWER_MAX = 1024 * MIB };
+
+#define COUNT(a)	((int)(sizeof(a) / sizeof((a)[0])))
+
+static const struct kstr no_words = { -1, NULL };
+
+/* ---- ls, show ------------------------------------------------------------ */
+
+/* Fetches the statistics of one topic, or of all (name NULL). */
+static void
+get_stats(const struct args *a, struct eng *g, const char *name,
+    struct topic_stats_res *res, struct arena *arena)
+{
+	struct topic_stats_req req = { .name = kstr_of(name) };
+
+	args_call(a, g, IPC_TOPIC_STATS, 0, &req, res, arena);
+}
+
+static json_t *
+ls_item(const struct topic_stats_res_topic *t)
+{
+	const struct topic_stats_res_part *p = t->parts.v;
+	int64_t records = 0, bytes = 0, offline = 0;
+	json_t *item = json_object();
+	int i;
+
+	for (i = 0; i < t->parts.n; i++) {
+		if (p[i].error != E_OK) {
+			offline++;
+			continue;
+		}
+		records += p[i].high_watermark - p[i].log_start_offset;
+		bytes += p[i].bytes;
+	}
+	json_object_set_new(item, "name", out_str(t->name));
+	json_object_set_new(item, "id", out_uuid(t->id));
+	json_object_set_new(item, "partitions", json_integer(t->parts.n));
+	json_object_set_new(item, "offline", json_integer(offline));
+	json_object_set_new(item, "offsets", json_integer(records));
+	json_object_set_new(item, "bytes", json_integer(bytes));
+	return item;
+}
+
+static int
+by_name(const void *x, const void *y)
+{
+	const struct topic_stats_res_topic *a = x, *b = y;
+	int32_t n = a->name.len < b->name.len ? a->name.len : b->name.len;
+	int c = n > 0 ? memcmp(a->name.p, b->name.p, (size_t)n) : 0;
+
+	return c != 0 ? c : a->name.len - b->name.len;
+}
+
+int
+topic_ls(struct args *a)
+{
+	static const struct column cols[] = {
+		{ "name", "NAME", false },
+		{ "partitions", "PARTITIONS", true },
+		{ "offline", "OFFLINE", true },
+		{ "offsets", "OFFSETS", true },
+		{ "bytes", "BYTES", true },
+		{ "id", "ID", false },
+	};
+	struct topic_stats_res res;
+	json_t *items = json_array();
+	struct arena arena;
+	struct eng *g;
+	int i;
+
+	arena_init(&arena, ANSWER_MAX);
+	g = args_connect(a);
+	get_stats(a, g, NULL, &res, &arena);
+	if (res.topics.n > 1)
+		qsort(res.topics.v, (size_t)res.topics.n,
+		    sizeof(struct topic_stats_res_topic), by_name);
+	for (i = 0; i < res.topics.n; i++)
+		json_array_append_new(items, ls_item(
+		    res.topics.v + i));
+	out_items(a, "chronik.topic.ls/1", items, cols, COUNT(cols));
+	arena_reset(&arena);
+	eng_close(g);
+	return EXIT_OK;
+}
+
+static json_t *
+part_item(const struct topic_stats_res_part *p, struct kstr topic)
+{
+	json_t *j = json_object();
+	enum err e = p->error >= 0 && p->error < E_MAX ? (enum err)p->error :
+	    E_UNKNOWN;
+	bool on = e == E_OK;
+
+	/* Offsets of a partition that is not open are not known. */
+	json_object_set_new(j, "topic", out_str(topic));
+	json_object_set_new(j, "partition", json_integer(p->index));
+	json_object_set_new(j, "leader_epoch", json_integer(p->leader_epoch));
+	json_object_set_new(j, "start", on ?
+	    json_integer(p->log_start_offset) : json_null());
+	json_object_set_new(j, "high_watermark", on ?
+	    json_integer(p->high_watermark) : json_null());
+	json_object_set_new(j, "end", on ? json_integer(p->end_offset) :
+	    json_null());
+	json_object_set_new(j, "bytes", on ? json_integer(p->bytes) :
+	    json_null());
+	json_object_set_new(j, "segments", on ? json_integer(p->segments) :
+	    json_null());
+	json_object_set_new(j, "producers", on ? json_integer(p->producers) :
+	    json_null());
+	out_verdict(j, e, no_words);
+	return j;
+}
+
+static json_t *
+show_item(const struct topic_stats_res_topic *t)
+{
+	const struct topic_stats_res_part *p = t->parts.v;
+	const struct topic_stats_res_config *c = t->configs.v;
+	json_t *item = json_object(), *parts = json_array();
+	json_t *configs = json_object();
+	int i;
+
+	for (i = 0; i < t->parts.n; i++) {
+		json_t *j = part_item(p + i, t->name);
+
+		json_object_del(j, "topic");
+		json_array_append_new(parts, j);
+	}
+	for (i = 0; i < t->configs.n; i++) {
+		json_t *j = json_object(), *name = out_str(c[i].name);
+
+		json_object_set_new(j, "value", out_str(c[i].value));
+		json_object_set_new(j, "set", json_boolean(c[i].set));
+		json_object_set_new(configs, json_string_value(name), j);
+		json_decref(name);
+	}
+	json_object_set_new(item, "name", out_str(t->name));
+	json_object_set_new(item, "id", out_uuid(t->id));
+	json_object_set_new(item, "partitions", parts);
+	json_object_set_new(item, "configs", configs);
+	return item;
+}
+
+/* Above the partitions of a topic in a table: its id, and what was set. */
+static void
+print_topic(const struct topic_stats_res_topic *t)
+{
+	const struct topic_stats_res_config *c = t->configs.v;
+	json_t *id = out_uuid(t->id);
+	int i;
+
+	printf("%.*s  id %s, partitions %d\n", (int)t->name.len, t->name.p,
+	    json_is_string(id) ? json_string_value(id) : "-", t->parts.n);
+	for (i = 0; i < t->configs.n; i++)
+		if (c[i].set)
+			printf("  %.*s = %.*s\n", (int)c[i].name.len,
+			    c[i].name.p, (int)c[i].value.len, c[i].value.p);
+	json_decref(id);
+}
+
+static void
+print_parts(const struct args *a, const struct topic_stats_res_topic *t)
+{
+	static const struct column cols[] = {
+		{ "topic", "TOPIC", false },
+		{ "partition", "PARTITION", true },
+		{ "leader_epoch", "EPOCH", true },
+		{ "start", "START", true },
+		{ "high_watermark", "HIGH-WATERMARK", true },
+		{ "end", "END", true },
+		{ "bytes", "BYTES", true },
+		{ "segments", "SEGMENTS", true },
+		{ "producers", "PRODUCERS", true },
+		{ "error", "ERROR", false },
+	};
+	const struct topic_stats_res_part *p = t->parts.v;
+	json_t *items = json_array();
+	int i;
+
+	for (i = 0; i < t->parts.n; i++)
+		json_array_append_new(items, part_item(p + i, t->name));
+	if (a->format == FORMAT_TABLE)
+		print_topic(t);
+	out_rows(a, items, cols, COUNT(cols));
+	json_decref(items);
+}
+
+int
+topic_show(struct args *a)
+{
+	struct topic_stats_res res;
+	json_t *items = json_array();
+	struct arena arena;
+	int i, rc = EXIT_OK;
+	struct eng *g;
+
+	arena_init(&arena, ANSWER_MAX);
+	g = args_connect(a);
+	for (i = 0; i < a->noperands; i++) {
+		get_stats(a, g, a->operands[i], &res, &arena);
+		if (res.topics.n != 1) {
+			json_t *item = json_object();
+
+			json_object_set_new(item, "name",
+			    out_str(kstr_of(a->operands[i])));
+			out_verdict(item, E_UNKNOWN_TOPIC, no_words);
+			json_array_append_new(items, item);
+			out_error(a, a->operands[i], E_UNKNOWN_TOPIC,
+			    no_words);
+			rc = EXIT_ITEM;
+		} else if (a->format == FORMAT_JSON ||
+		    a->format == FORMAT_JSONL)
+			json_array_append_new(items, show_item(res.topics.v));
+		else
+			print_parts(a, res.topics.v);
+		arena_reset(&arena);
+	}
+	if (a->format == FORMAT_JSON || a->format == FORMAT_JSONL)
+		out_items(a, "chronik.topic.show/1", items, NULL, 0);
+	else
+		json_decref(items);
+	eng_close(g);
+	return rc;
+}
+
+/* ---- create, delete ------------------------------------------------------ */
+
+/* What became of each topic: the same columns for create and delete. */
+static const struct column done_cols[] = {
+	{ "name", "NAME", false },
+	{ "id", "ID", false },
+	{ "status", "STATUS", false },
+	{ "error", "ERROR", false },
+	{ "message", "MESSAGE", false },
+};
+
+/* One topic's outcome; true when it failed, which is also said. */
+static bool
+done(const struct args *a, json_t *items, struct kstr name, struct uuid id,
+    const char *status, enum err e, struct kstr message)
+{
+	json_t *item = json_object();
+	const char *s;
+
+	json_object_set_new(item, "name", out_str(name));
+	json_object_set_new(item, "id", out_uuid(id));
+	json_object_set_new(item, "status", json_string(e == E_OK ? status :
+	    "failed"));
+	out_verdict(item, e, message);
+	if (a->opt[OPT_dry_run] != NULL)
+		json_object_set_new(item, "dry_run", json_true());
+	json_array_append_new(items, item);
+	if (e == E_OK)
+		return false;
+	s = json_string_value(json_object_get(item, "name"));
+	out_error(a, s == NULL ? "?" : s, e, message);
+	return true;
+}
+
+/* Reads --config KEY=VALUE into an array in the arena. */
+static struct create_topics_req_topic_config *
+get_configs(const struct args *a, struct arena *arena)
+{
+	struct create_topics_req_topic_config *c;
+	int i;
+
+	c = arena_array(arena, (size_t)a->nconfigs, sizeof(*c));
+	ASSERT(c != NULL);
+	for (i = 0; i < a->nconfigs; i++) {
+		const char *s = a->configs[i], *eq = strchr(s, '=');
+
+		if (eq == NULL || eq == s)
+			args_fail(a, s, "must read KEY=VALUE");
+		c[i].name = (struct kstr){ (int32_t)(eq - s), s };
+		c[i].value = kstr_of(eq + 1);
+	}
+	return c;
+}
+
+int
+topic_create(struct args *a)
+{
+	const struct create_topics_res_topic *r;
+	struct create_topics_req_topic *t;
+	struct create_topics_req req;
+	struct create_topics_res res;
+	json_t *items = json_array();
+	bool dry = a->opt[OPT_dry_run] != NULL;
+	struct arena arena;
+	struct eng *g;
+	int i, failed = 0, parts;
+
+	arena_init(&arena, ANSWER_MAX);
+	msg_init(kafka_req(API_CREATE_TOPICS), &req);
+	req.timeout_ms = a->timeout_ms;
+	req.validate_only = dry;
+	t = arena_array(&arena, (size_t)a->noperands, sizeof(*t));
+	ASSERT(t != NULL);
+	req.topics.n = a->noperands;
+	req.topics.v = t;
+	parts = args_number(a, OPT_partitions, 1, INT32_MAX, -1);
+	for (i = 0; i < a->noperands; i++) {
+		t[i].name = kstr_of(a->operands[i]);
+		t[i].num_partitions = parts;
+		t[i].replication_factor = -1;
+		t[i].configs.n = a->nconfigs;
+		t[i].configs.v = get_configs(a, &arena);
+	}
+	g = args_connect(a);
+	args_call(a, g, API_CREATE_TOPICS, 7, &req, &res, &arena);
+	r = res.topics.v;
+	for (i = 0; i < res.topics.n; i++) {
+		enum err e = err_of_code(r[i].error_code);
+		bool there = e == E_TOPIC_EXISTS &&
+		    a->opt[OPT_if_not_exists] != NULL;
+
+		failed += done(a, items, r[i].name, r[i].topic_id, there ?
+		    "exists" : dry ? "would be created" : "created", there ?
+		    E_OK : e, r[i].error_message);
+	}
+	out_items(a, "chronik.topic.create/1", items, done_cols,
+	    COUNT(done_cols));
+	arena_reset(&arena);
+	eng_close(g);
+	return failed > 0 ? EXIT_ITEM : EXIT_OK;
+}
+
+/* Deleting is for good: on a terminal the name is typed, else --yes says it
+ * is meant. */
+static bool
+confirmed(const struct args *a)
+{
+	char line[512];
+	int i;
+
+	if (a->opt[OPT_yes] != NULL || a->opt[OPT_dry_run] != NULL)
+		return true;
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+		fprintf(stderr, "%s: refused: deletes all records of the "
+		    "topics for good\nhint: --yes says that this is meant, "
+		    "--dry-run shows what would go\n", args_command(a));
+		return false;
+	}
+	for (i = 0; i < a->noperands; i++) {
+		fprintf(stderr, "Type the name of the topic %s to delete it "
+		    "with all its records: ", a->operands[i]);
+		if (fgets(line, sizeof(line), stdin) == NULL)
+			line[0] = '\0';
+		line[strcspn(line, "\n")] = '\0';
+		if (strcmp(line, a->operands[i]) != 0) {
+			fprintf(stderr, "%s: refused: that is not the name; "
+			    "nothing was deleted\n", args_command(a));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What a deletion would meet, without one: Kafka's request has no such
+ * flag. */
+static int
+delete_dry(const struct args *a, struct eng *g, struct arena *arena,
+    json_t *items)
+{
+	bool lenient = a->opt[OPT_if_exists] != NULL;
+	struct topic_stats_res res;
+	int i, failed = 0;
+
+	for (i = 0; i < a->noperands; i++) {
+		struct topic_stats_res_topic none = { 0 }, *t;
+		enum err e;
+
+		get_stats(a, g, a->operands[i], &res, arena);
+		t = res.topics.n == 1 ? res.topics.v : &none;
+		e = res.topics.n == 1 ? E_OK : E_UNKNOWN_TOPIC;
+		failed += done(a, items, kstr_of(a->operands[i]), t->id,
+		    e == E_OK ? "would be deleted" : "absent",
+		    lenient ? E_OK : e, no_words);
+	}
+	return failed;
+}
+
+static int
+delete_wet(const struct args *a, struct eng *g, struct arena *arena,
+    json_t *items)
+{
+	const struct delete_topics_res_topic *r;
+	struct delete_topics_req_topic *t;
+	struct delete_topics_req req;
+	struct delete_topics_res res;
+	int i, failed = 0;
+
+	msg_init(kafka_req(API_DELETE_TOPICS), &req);
+	req.timeout_ms = a->timeout_ms;
+	t = arena_array(arena, (size_t)a->noperands, sizeof(*t));
+	ASSERT(t != NULL);
+	for (i = 0; i < a->noperands; i++)
+		t[i].name = kstr_of(a->operands[i]);
+	req.topics.n = a->noperands;
+	req.topics.v = t;
+	args_call(a, g, API_DELETE_TOPICS, 6, &req, &res, arena);
+	r = res.responses.v;
+	for (i = 0; i < res.responses.n; i++) {
+		enum err e = err_of_code(r[i].error_code);
+		bool gone = e == E_UNKNOWN_TOPIC &&
+		    a->opt[OPT_if_exists] != NULL;
+		struct kstr name = r[i].name;
+
+		if (name.len < 0 && i < a->noperands)
+			name = kstr_of(a->operands[i]);
+		failed += done(a, items, name, r[i].topic_id, gone ?
+		    "absent" : "deleted", gone ? E_OK : e,
+		    r[i].error_message);
+	}
+	return failed;
+}
+
+int
+topic_delete(struct args *a)
+{
+	json_t *items;
+	struct arena arena;
+	struct eng *g;
+	int failed;
+
+	if (!confirmed(a))
+		return EXIT_REFUSED;
+	items = json_array();
+	arena_init(&arena, ANSWER_MAX);
+	g = args_connect(a);
+	failed = a->opt[OPT_dry_run] != NULL ?
+	    delete_dry(a, g, &arena, items) : delete_wet(a, g, &arena, items);
+	out_items(a, "chronik.topic.delete/1", items, done_cols,
+	    COUNT(done_cols));
+	arena_reset(&arena);
+	eng_close(g);
+	return failed > 0 ? EXIT_ITEM : EXIT_OK;
+}
