@@ -229,6 +229,10 @@ wr_var(struct wr *w, uint64_t x)
 {
 	uint8_t b[10], *p = b;
 
+	if (x < 0x80) {		/* most are */
+		wr_i8(w, (int8_t)x);
+		return;
+	}
 	for (; x >= 0x80; x >>= 7)
 		*p++ = (uint8_t)(x | 0x80);
 	*p++ = (uint8_t)x;

@@ -318,10 +318,20 @@ read_field(struct in *in, const struct field *f, uint8_t *at)
 	case K_BOOL:
 		*at = rd_i8(&in->r) != 0;
 		break;
-	case K_I8: case K_I16: case K_U16: case K_I32: case K_U32:
+	case K_I8:
+		*at = (uint8_t)rd_i8(&in->r);
+		break;
+	case K_I16: case K_U16:
+		if ((p = rd_take(&in->r, 2)) != NULL)
+			nums_swap(at, p, 2, 1);
+		break;
+	case K_I32: case K_U32:
+		if ((p = rd_take(&in->r, 4)) != NULL)
+			nums_swap(at, p, 4, 1);
+		break;
 	case K_I64: case K_F64:
-		if ((p = rd_take(&in->r, width[f->type])) != NULL)
-			nums_swap(at, p, width[f->type], 1);
+		if ((p = rd_take(&in->r, 8)) != NULL)
+			nums_swap(at, p, 8, 1);
 		break;
 	case K_UUID:
 		if ((p = rd_take(&in->r, sizeof(struct uuid))) != NULL)
@@ -446,7 +456,7 @@ write_bytes(struct out *out, enum ktype t, bool comp, bool null,
 	write_len(out, t, comp, null, b.len);
 	if (b.len > 0 && b.p != NULL)
 		wr_bytes(out->w, b.p, (size_t)b.len);
-	else if (b.len > 0 && !wr_hole(out->w))
+	else if (b.len > 0 && (t == K_STR || !wr_hole(out->w)))
 		wrong(out);
 }
 
@@ -498,10 +508,20 @@ write_field(struct out *out, const struct field *f, const uint8_t *at)
 	uint8_t *p;
 
 	switch (f->type) {
-	case K_BOOL: case K_I8: case K_I16: case K_U16: case K_I32:
-	case K_U32: case K_I64: case K_F64:
-		if ((p = wr_room(out->w, width[f->type])) != NULL)
-			nums_swap(p, at, width[f->type], 1);
+	case K_BOOL: case K_I8:
+		wr_i8(out->w, (int8_t)*at);
+		break;
+	case K_I16: case K_U16:
+		if ((p = wr_room(out->w, 2)) != NULL)
+			nums_swap(p, at, 2, 1);
+		break;
+	case K_I32: case K_U32:
+		if ((p = wr_room(out->w, 4)) != NULL)
+			nums_swap(p, at, 4, 1);
+		break;
+	case K_I64: case K_F64:
+		if ((p = wr_room(out->w, 8)) != NULL)
+			nums_swap(p, at, 8, 1);
 		break;
 	case K_UUID:
 		wr_bytes(out->w, at, sizeof(struct uuid));
@@ -531,6 +551,7 @@ write_tagged(struct out *out, const struct field *f, const uint8_t *at)
 {
 	uint8_t size[5];
 	struct wr ws = wr_fixed(size, sizeof size), *w = out->w;
+	int nhole = w->nhole;
 	size_t start;
 
 	wr_uvarint(w, (uint32_t)f->tag - 1);
@@ -538,6 +559,7 @@ write_tagged(struct out *out, const struct field *f, const uint8_t *at)
 	write_field(out, f, at);
 	if (w->bad)
 		return;
+	ASSERT(w->nhole == nhole);	/* it would move, and its size lie */
 	if (w->len - start > INT32_MAX) {
 		wrong(out);
 		return;

@@ -91,7 +91,9 @@ void		 msg_print(const struct msg *m, struct wr *w, const void *in);
 static inline struct kstr
 kstr_of(const char *s)
 {
-	return (struct kstr){ s == NULL ? -1 : (int32_t)__builtin_strlen(s), s };
+	int32_t n = s == NULL ? -1 : (int32_t)__builtin_strlen(s);
+
+	return (struct kstr){ n, s };
 }
 static inline bool
 kstr_eq(struct kstr a, struct kstr b)
