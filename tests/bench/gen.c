@@ -205,7 +205,8 @@ topic_open(rd_kafka_t *rk, const struct opts *o)
 	rd_kafka_resp_err_t e;
 
 	if (rkt == NULL)
-		die("%s: %s", o->topic, rd_kafka_err2str(rd_kafka_last_error()));
+		die("%s: %s", o->topic,
+		    rd_kafka_err2str(rd_kafka_last_error()));
 	e = rd_kafka_metadata(rk, 0, rkt, &md, STALL_S * 1000);
 	if (e != 0)
 		die("%s: %s", o->topic, rd_kafka_err2str(e));
