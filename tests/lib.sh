@@ -82,9 +82,13 @@ wait_until()
 	done
 }
 
+# The command under test; it finds the broker of the test by itself.
 chronik()
 {
-	"$CHRONIK_BUILD/chronik" "$@"
+	case ${1:-} in
+	start|-*) "$CHRONIK_BUILD/chronik" "$@" ;;
+	*) CHRONIK_ENGINE=$ENGINE "$CHRONIK_BUILD/chronik" "$@" ;;
+	esac
 }
 
 # ---- the broker -------------------------------------------------------------
@@ -147,7 +151,6 @@ broker_try()
 	esac
 	BOOTSTRAP=$(lib_word kafka "$lib_line")
 	ENGINE=$(lib_word engine "$lib_line")
-	export CHRONIK_ENGINE="$ENGINE"
 }
 
 # Ends a broker that does not start, with all its children.

@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# chronik start: the ready line, one owner of a data directory, clean stops,
+# children that are killed and a supervisor that is, and topics through all of
+# it.
+. "$(dirname "$0")/lib.sh"
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
+
+topics()
+{
+	chronik topic ls --format tsv | cut -f 1,2,6 | tr '\t' ' '
+}
+
+# ---- starts, refuses a second, stops ---------------------------------------------
+
+broker_start --gateways 2
+[ -d "$DATA" ] || fail "the data directory is not made"
+check_eq "${BOOTSTRAP%:*}" 127.0.0.1 "the address"
+[ "${BOOTSTRAP##*:}" -gt 0 ] || fail "port 0 stays 0: $BOOTSTRAP"
+kafka_answers || fail "the address of the ready line does not answer"
+check_eq "$(gateway_pids | wc -l)" 2 "gateways"
+for i in 1 2 3; do
+	check_rc 0 chronik topic create "t$i" --partitions $i
+done
+before=$(topics)
+check_eq "$(echo "$before" | cut -d ' ' -f 1,2 | tr '\n' ,)" "t1 1,t2 2,t3 3," \
+    "the topics"
+
+check_rc 1 chronik start --data-dir "$DATA" --bind-addr 127.0.0.1:0 \
+    --engine "$tmp/second.sock"
+[ ! -s "$tmp/out" ] || fail "a second start says that it is ready"
+check_grep "$DATA" "$tmp/err" "a second start names the directory"
+check_grep 'in use' "$tmp/err" "a second start says why it refuses"
+kafka_answers || fail "the first one suffers from the second"
+
+# The port is taken: the gateway says so, and nothing stays behind.
+check_rc 1 chronik start --data-dir "$tmp/other" --bind-addr "$BOOTSTRAP" \
+    --gateways 1
+check_grep "${BOOTSTRAP##*:}" "$tmp/err" "a port in use is named"
+[ ! -e "$tmp/other/engine.sock" ] ||
+    chronik cluster status --data-dir "$tmp/other" >/dev/null 2>&1 &&
+    fail "its engine runs on"
+
+broker_stop
+check_rc 3 chronik topic ls
+
+# ---- again, on the same data and port ----------------------------------------------
+
+broker_start --bind-addr "$BOOTSTRAP"
+check_eq "$(topics)" "$before" "topics after a restart"
+
+for what in engine_kill9 engine_restart gateway_kill9 gateway_restart \
+    "gateway_kill9 2" "engine_kill9" "gateway_restart 2"; do
+	engine=$(engine_pid)
+	$what
+	wait_ready || fail "not ready again after $what"
+	case $what in
+	engine*) [ "$(engine_pid)" != "$engine" ] || fail "$what: same" ;;
+	*) check_eq "$(engine_pid)" "$engine" "the engine after $what" ;;
+	esac
+	check_eq "$(topics)" "$before" "topics after $what"
+done
+check_eq "$(gateway_pids | wc -l)" 2 "gateways after all that"
+
+# Everything at once.
+kill -9 $(engine_pid) $(gateway_pids)
+wait_ready || fail "not ready again after everything was killed"
+check_eq "$(topics)" "$before" "topics after everything was killed"
+
+# ---- the supervisor is killed ---------------------------------------------------------
+
+children="$(engine_pid) $(gateway_pids)"
+kill -9 "$BROKER_PID"
+wait "$BROKER_PID" 2>/dev/null
+BROKER_PID=
+lib_await_gone $children
+broker_start
+check_eq "$(topics)" "$before" "topics after the supervisor was killed"
+
+# ^C reaches the whole foreground group; here only the supervisor listens.
+kill -INT "$BROKER_PID"
+children=$(lib_children "$BROKER_PID")
+rc=0
+wait "$BROKER_PID" || rc=$?
+BROKER_PID=
+check_eq $rc 0 "the status after SIGINT"
+lib_gone $children || fail "SIGINT leaves children"
+
+# A hang-up of the terminal is nothing.
+broker_start
+kill -HUP "$BROKER_PID"
+check_rc 0 chronik topic create after-hup
+broker_stop
+
+# A stop that comes before anything is ready is a clean one too.
+mkfifo "$tmp/early"
+"$CHRONIK_BUILD/chronik" start --data-dir "$DATA" --bind-addr 127.0.0.1:0 \
+    >"$tmp/early" 2>>"$BROKER_LOG" &
+BROKER_PID=$!
+exec 4<"$tmp/early"
+wait_until grep -q "started.*child=chronik-engine" "$BROKER_LOG"
+kill "$BROKER_PID"
+rc=0
+wait "$BROKER_PID" || rc=$?
+BROKER_PID=
+exec 4<&-
+check_eq $rc 0 "the status after an early SIGTERM"
+
+# ---- addresses ------------------------------------------------------------------------------
+
+broker_start --advertised-addr localhost:1234
+check_eq "$BOOTSTRAP" localhost:1234 "the advertised address is the one shown"
+broker_stop
