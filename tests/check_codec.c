@@ -389,6 +389,36 @@ START_TEST(lz4_frame_options)
 }
 END_TEST
 
+/* A failure leaves nothing behind that the next stream would meet: here a
+ * frame that announced its size and then broke off. */
+START_TEST(failure_then_success)
+{
+	LZ4F_preferences_t how = { .frameInfo = { .contentSize = 5000 } };
+	enum codec c = all[_i];
+	uint8_t *p = made_up(5000, 1);
+	struct wr good = deflated(c, p, 5000, false), bad = wr_grow(LIMIT);
+	size_t n = LZ4F_compressFrameBound(5000, &how), step;
+	uint8_t *to = wr_room(&bad, n);
+
+	if (c == CODEC_LZ4)
+		bad.len = LZ4F_compressFrame(to, n, p, 5000, &how);
+	else {
+		bad.len = 0;
+		wr_bytes(&bad, good.p, good.len);
+	}
+	for (n = 1; n < bad.len; n += step) {
+		step = n < 100 ? 1 : 97;
+		/* A xerial header alone is a stream, of nothing. */
+		ck_assert_int_eq(inflate_from(c, &bad, n, false),
+		    c == CODEC_SNAPPY && n == 16 ? E_OK : E_CORRUPT);
+		expect(c, &good, p, 5000);
+	}
+	wr_free(&good);
+	wr_free(&bad);
+	free(p);
+}
+END_TEST
+
 /* A streaming writer declares a window and no size. */
 static struct wr
 zstd_stream(const uint8_t *p, size_t n, int window_log)
@@ -558,6 +588,7 @@ main(void)
 	tcase_add_test(t, snappy_lies);
 	tcase_add_test(t, lz4_header_checksums);
 	tcase_add_test(t, lz4_frame_options);
+	tcase_add_loop_test(t, failure_then_success, FIRST_REAL, NALL);
 	tcase_add_test(t, zstd_windows);
 	tcase_add_test(t, zstd_lies);
 	tcase_add_loop_test(t, fair_ratio, FIRST_REAL, NALL);

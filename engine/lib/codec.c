@@ -308,23 +308,19 @@ lz4_feed_header(LZ4F_dctx *d, const uint8_t *p, size_t n, size_t *used)
 	return *used == len + 1 ? E_OK : E_CORRUPT;
 }
 
+/* All frames of in. */
 static enum err
-lz4_inflate(const uint8_t *in, size_t n, struct sink *s, bool old)
+lz4_frames(LZ4F_dctx *d, const uint8_t *in, size_t n, struct sink *s,
+    bool old)
 {
-	struct contexts *c = contexts();
 	const uint8_t *end = in + n;
 	size_t used, wrote, r;
 	uint8_t *to;
 	enum err e;
 
-	if (c == NULL || (c->lz4_d == NULL && LZ4F_isError(
-	    LZ4F_createDecompressionContext(&c->lz4_d, LZ4F_VERSION))))
-		return E_NOMEM;
-	LZ4F_resetDecompressionContext(c->lz4_d);
 	do {	/* a frame */
 		if (old) {
-			e = lz4_feed_header(c->lz4_d, in, (size_t)(end - in),
-			    &used);
+			e = lz4_feed_header(d, in, (size_t)(end - in), &used);
 			if (e != E_OK)
 				return e;
 			in += used;
@@ -333,8 +329,7 @@ lz4_inflate(const uint8_t *in, size_t n, struct sink *s, bool old)
 			if ((e = sink_place(s, &to, &wrote)) != E_OK)
 				return e;
 			used = (size_t)(end - in);
-			r = LZ4F_decompress(c->lz4_d, to, &wrote, in, &used,
-			    NULL);
+			r = LZ4F_decompress(d, to, &wrote, in, &used, NULL);
 			if (LZ4F_isError(r))
 				return lz4_error(r);
 			in += used;
@@ -345,6 +340,25 @@ lz4_inflate(const uint8_t *in, size_t n, struct sink *s, bool old)
 		} while (r != 0);
 	} while (in < end);
 	return E_OK;
+}
+
+static enum err
+lz4_inflate(const uint8_t *in, size_t n, struct sink *s, bool old)
+{
+	struct contexts *c = contexts();
+	enum err e;
+
+	if (c == NULL || (c->lz4_d == NULL && LZ4F_isError(
+	    LZ4F_createDecompressionContext(&c->lz4_d, LZ4F_VERSION))))
+		return E_NOMEM;
+	e = lz4_frames(c->lz4_d, in, n, s, old);
+	if (e != E_OK) {
+		/* The library's reset keeps what is left of the frame's
+		 * content size, and the next frame would fail by it. */
+		LZ4F_freeDecompressionContext(c->lz4_d);
+		c->lz4_d = NULL;
+	}
+	return e;
 }
 
 static enum err
