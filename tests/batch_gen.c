@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Made-up records and batches. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,4 +165,22 @@ made_same(const struct made_record *want, struct record *r)
 			return false;
 	}
 	return header_next(r, &h) == E_EOF;
+}
+
+uint8_t *
+golden_batch(const char *name, size_t *n)
+{
+	const char *src = getenv("CHRONIK_SRC");
+	uint8_t bytes[8192];
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/tests/golden/batch-%s.bin",
+	    src != NULL ? src : ".", name);
+	if ((f = fopen(path, "rb")) == NULL)
+		perror(path);
+	ASSERT(f != NULL);
+	*n = fread(bytes, 1, sizeof bytes, f);
+	fclose(f);
+	return exact_copy(bytes, *n);
 }

@@ -34,5 +34,7 @@ bool		 made_same(const struct made_record *, struct record *);
 /* A copy in a block of exactly n bytes, so that a sanitizer sees a read past
  * its end. */
 uint8_t		*exact_copy(const void *, size_t n);
+/* The file tests/golden/batch-NAME.bin, see README-batch there. */
+uint8_t		*golden_batch(const char *name, size_t *n);
 
 #endif

@@ -710,23 +710,6 @@ START_TEST(bombs)
 }
 END_TEST
 
-static uint8_t *
-golden(const char *name, size_t *n)
-{
-	const char *src = getenv("CHRONIK_SRC");
-	static uint8_t bytes[8192];
-	char path[4096];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/tests/golden/batch-%s.bin",
-	    src != NULL ? src : ".", name);
-	f = fopen(path, "rb");
-	ck_assert_msg(f != NULL, "%s", path);
-	*n = fread(bytes, 1, sizeof bytes, f);
-	fclose(f);
-	return exact_copy(bytes, *n);
-}
-
 /* The five records that the golden files hold, see tests/golden/README-batch. */
 static struct made_record gold[5];
 
@@ -774,7 +757,7 @@ START_TEST(golden_batches)
 
 		snprintf(name, sizeof name, "%s-v2-%s", writers[w],
 		    codec_name((unsigned)_i));
-		p = golden(name, &n);
+		p = golden_batch(name, &n);
 		ck_assert_int_eq(check(p, n, &f), E_OK);
 		ck_assert(!f.fixed);
 		ck_assert_int_eq(f.null_key, 1);
@@ -797,7 +780,7 @@ START_TEST(golden_log)
 	size_t n, first;
 
 	gold_make();
-	p = golden("java-aborted", &n);
+	p = golden_batch("java-aborted", &n);
 	ck_assert_int_eq(batch_read(p, &b), E_OK);
 	ck_assert_int_eq(b.pid, 4242);
 	ck_assert_int_eq(b.epoch, 3);
@@ -821,7 +804,7 @@ START_TEST(golden_log)
 	free(p);
 
 	/* Compaction kept two records of one batch and none of the next. */
-	p = golden("java-compacted", &n);
+	p = golden_batch("java-compacted", &n);
 	ck_assert_int_eq(batch_read(p, &b), E_OK);
 	first = (size_t)batch_size(&b);
 	ck_assert_int_eq(batch_last_offset(&b), 1004);
@@ -842,7 +825,7 @@ START_TEST(golden_log)
 	batch_iter_close(&it);
 	free(p);
 
-	p = golden("java-logtime", &n);
+	p = golden_batch("java-logtime", &n);
 	for (int i = 0; i < 5; i++)
 		gold[i].ts = 1700000001000;
 	expect_records(p, n, &all, 50);
