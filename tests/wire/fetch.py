@@ -14,7 +14,7 @@ from kafka import (E, FENCED_EPOCH, INVALID_REQUEST, KAFKA, NO_ID,
                    Skip, Topic, end_offset, eq, fetch, fetch_body, fetched,
                    isin, leader_epoch, list_offset, need, new_topic, ok,
                    produce, produce_body, produce_ok, produced, read_all,
-                   roundtrip, row, rows, same_records, ver)
+                   roundtrip, row, rows, same_records, until, ver)
 
 KAFKA_DIFFERS = {
     "wait/unknown-partition-answers-at-once": (
@@ -781,16 +781,6 @@ def recreated():
            "error, end, bytes")
         eq(fetch(c, t, version=13)["error_code"], UNKNOWN_ID, "error")
         eq(fetch(c, n, version=11)["high_watermark"], 0, "end by name")
-
-
-def until(f, good=bool):
-    """KRaft does things after it has answered; we do not."""
-    end = time.monotonic() + kafka.WAIT
-    while True:
-        v = f()
-        if good(v) or not KAFKA or time.monotonic() > end:
-            return v
-        time.sleep(0.05)
 
 
 # ------------------------------------------------------------- ListOffsets
