@@ -10,8 +10,6 @@
 
 need kcat awk cmp
 
-export LC_ALL=C
-
 kc()
 {
 	kcat -b "$BOOTSTRAP" -q "$@" 2>"$work/err" || {

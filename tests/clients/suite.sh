@@ -30,27 +30,22 @@
 # already.  It is not stopped or hurt then, unless CHRONIK_FAULTS names a file
 # with functions that do so.
 
-set -u
+. "$(dirname "$0")/lib.sh"
 
-clients=$(cd "$(dirname "$0")" && pwd)/clients
+clients=$CHRONIK_SRC/tests/clients
 cache=${CHRONIK_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chronik-tests}
+work=$tmp
 jobs_started=
+
+if [ -z "${CHRONIK_BOOTSTRAP:-}" ]; then
+	CHRONIK_FAULTS=lib.sh
+elif [ -n "${CHRONIK_FAULTS:-}" ]; then
+	. "$CHRONIK_FAULTS"
+fi
 
 say()
 {
 	printf '%s\n' "$*"
-}
-
-skip()
-{
-	say "skipped: $*"
-	exit 77
-}
-
-fail()
-{
-	say "FAILED: $*"
-	exit 1
 }
 
 # Skips the suite unless every tool named is there.
@@ -73,42 +68,28 @@ prepare()
 	    xargs -0 sha256sum | sha256sum | cut -c1-16)
 	home=$cache/$name-$sum
 	[ -d "$home" ] && return
-	tmp=$home.$$
-	rm -rf "$tmp"
-	mkdir -p "$tmp" || fail "cannot make $tmp"
-	(cd "$clients" && cp -R "$@" "$tmp") || fail "cannot copy $*"
-	chmod -R u+w "$tmp"
-	if ! (cd "$tmp" && build) >"$tmp/build.log" 2>&1; then
-		tail -n 20 "$tmp/build.log"
-		rm -rf "$tmp"
+	new=$home.$$
+	rm -rf "$new"
+	mkdir -p "$new" || fail "cannot make $new"
+	(cd "$clients" && cp -R "$@" "$new") || fail "cannot copy $*"
+	chmod -R u+w "$new"
+	if ! (cd "$new" && build) >"$new/build.log" 2>&1; then
+		tail -n 20 "$new/build.log"
+		rm -rf "$new"
 		[ "${CI:-}" = true ] && fail "cannot build $name"
 		skip "$name cannot be fetched or built here"
 	fi
-	mv "$tmp" "$home" 2>/dev/null || rm -rf "$tmp"
+	mv -T "$new" "$home" 2>/dev/null || rm -rf "$new"
 	[ -d "$home" ] || fail "cannot make $home"
 }
 
-# Called at every end of a suite, by lib.sh or by the trap below.
+# Called by lib.sh at every end.
 suite_cleanup()
 {
 	for job in $jobs_started; do
 		kill "$job" 2>/dev/null
 	done
-	rm -rf "$work"
 }
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/chronik-clients.XXXXXX") || exit 1
-if [ -n "${CHRONIK_BOOTSTRAP:-}" ]; then
-	BOOTSTRAP=$CHRONIK_BOOTSTRAP
-	broker_start() { :; }
-	broker_stop() { :; }
-	[ -z "${CHRONIK_FAULTS:-}" ] || . "$CHRONIK_FAULTS"
-else
-	CHRONIK_FAULTS=lib.sh
-	. "$clients/../lib.sh"
-fi
-trap 'suite_cleanup; broker_stop' EXIT
-trap 'exit 1' HUP INT TERM
 
 # Topics of a broker that stays get names of their own.
 prefix=$(basename "$0" .sh)-$$
@@ -170,12 +151,12 @@ await_acks()
 	done
 }
 
-# A restart and a kill -9 of the engine and of a gateway, with records acked
-# before, between and after them.
+# A restart and a kill -9 of the engine and of the gateways, with records acked
+# before, between and after them.  The first gateway is another one each time.
 all_faults()
 {
-	for fault in engine_restart gateway_restart engine_kill9 \
-	    gateway_kill9; do
+	for fault in engine_restart gateway_restart gateway_restart \
+	    engine_kill9 gateway_kill9 gateway_kill9; do
 		await_acks
 		say "under load: $fault"
 		$fault || fail "$fault"

@@ -199,7 +199,9 @@ class Acks:
 
     def add(self, i, offset):
         part = i % self.opts.parts
-        if self.opts.exact and offset != self.opts.before(i, part):
+        # Some libraries learn no offset for a batch stored by an earlier try.
+        if (self.opts.exact and offset is not None and offset >= 0
+                and offset != self.opts.before(i, part)):
             self.fail(i, 'acked at offset %d, not %d'
                       % (offset, self.opts.before(i, part)))
         self.acked += 1
