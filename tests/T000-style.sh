@@ -49,8 +49,9 @@ done | report "no SPDX line in the first three"
 
 grep -InE '[ 	]+$' $text | cut -c1-100 | report "blanks at the end of a line"
 
+# Characters, not bytes: all but the first byte of each are left out.
 for f in $code; do
-	expand "$f" | awk -v f="$f" \
+	sed 's/[\x80-\xbf]//g' "$f" | expand | awk -v f="$f" \
 	    'length > 80 { print f ":" NR ": " length " columns" }'
 done | report "lines past 80 columns"
 

@@ -111,7 +111,7 @@ struct batch_iter {
 /* p: a whole batch of n bytes; its CRC is not looked at.  cap: most bytes
  * decompressed.  Offset deltas must rise but may have gaps, as compaction
  * leaves them.  Close it also after a failure. */
-enum err	 batch_iter_open(struct batch_iter *, const uint8_t *p, size_t n,
+enum err	 batch_iter_open(struct batch_iter *, const uint8_t *, size_t n,
 		    size_t cap) MUST;
 /* E_OK with a record, E_EOF after the last, E_INVALID_RECORD on nonsense,
  * also when bytes are left after the last record. */
@@ -125,7 +125,7 @@ struct batch_facts {
 	int64_t	min_ts, max_ts;		/* of the records; -1 none.  Not deep:
 					   the header's base and greatest */
 	int32_t	null_key;		/* index of the first null key, or -1 */
-	int32_t	bad_index;		/* record to blame for the error, or -1 */
+	int32_t	bad_index;		/* record that is wrong, or -1 */
 	bool	fixed;			/* greatest timestamp was corrected */
 };
 /*

@@ -36,7 +36,7 @@ enum err	 codec_inflate(enum codec c, const void *in, size_t n,
 		    struct wr *out, size_t cap, bool lz4_broken_hc) MUST;
 /* Appends the compressed bytes of in to out.  level: the codec's own, or
  * INT32_MIN for its default.  snappy writes xerial framing, as Java does. */
-enum err	 codec_deflate(enum codec c, int level, const void *in, size_t n,
+enum err	 codec_deflate(enum codec, int level, const void *in, size_t n,
 		    struct wr *out, bool lz4_broken_hc) MUST;
 
 #endif
