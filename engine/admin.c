@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metadata, CreateTopics, DeleteTopics (protocol.md 3.6). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve.h"
+
+enum { WHY_SIZE = 256 };
+
+/* With no authorizer everybody may do everything: the bits of Kafka's
+ * AclOperation numbers for a topic and for the cluster. */
+enum {
+	OPS_TOPIC = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 |
+	    1 << 10 | 1 << 11,
+	OPS_CLUSTER = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 |
+	    1 << 12,
+};
+
+static const char *
+keep(struct arena *a, const char *s)
+{
+	const char *p = arena_strndup(a, s, strlen(s));
+
+	return p != NULL ? p : "out of memory";
+}
+
+/* ---- Metadata ---------------------------------------------------------- */
+
+struct metadata {
+	struct call	*call;
+	struct metadata_res res;
+	int		 pending;	/* topics being created */
+	bool		 starting;
+	struct creation {
+		struct topic_op	 op;
+		struct metadata	*md;
+		int32_t		 at;	/* row of the answer */
+	} *creations;
+};
+
+static enum err
+fill_parts(struct metadata *md, const struct topic *t,
+    struct metadata_res_topic *r)
+{
+	struct arena *a = &md->call->arena;
+	int32_t *me = arena_alloc(a, sizeof *me);
+
+	r->partitions.n = t->nparts;
+	r->partitions.v = arena_array(a, (size_t)t->nparts,
+	    sizeof *r->partitions.v);
+	if (me == NULL || r->partitions.v == NULL)
+		return E_NOMEM;
+	*me = (int32_t)md->call->eng->conf->node_id;
+	for (int32_t i = 0; i < t->nparts; i++) {
+		struct metadata_res_topic_part *p = &r->partitions.v[i];
+		enum part_state st = t->parts[i]->state;
+		bool led = st == PART_ONLINE || st == PART_FENCED;
+
+		p->partition_index = i;
+		p->error_code = err_code(led ? E_OK : E_LEADER_NOT_AVAILABLE);
+		p->leader_id = led ? *me : -1;
+		p->leader_epoch = t->parts[i]->epoch;
+		p->replica_nodes.n = 1;
+		p->replica_nodes.v = me;
+		p->isr_nodes.n = led ? 1 : 0;
+		p->isr_nodes.v = me;
+		p->offline_replicas.n = led ? 0 : 1;
+		p->offline_replicas.v = me;
+	}
+	return E_OK;
+}
+
+static void
+fill_topic(struct metadata *md, const struct topic *t,
+    struct metadata_res_topic *r)
+{
+	const struct metadata_req *q = md->call->req;
+
+	r->name = kstr_of(keep(&md->call->arena, t->name));
+	r->topic_id = t->id;
+	r->error_code = err_code(fill_parts(md, t, r));
+	r->topic_authorized_operations =
+	    q->include_topic_authorized_operations ? OPS_TOPIC : INT32_MIN;
+}
+
+static void
+metadata_reply(struct metadata *md)
+{
+	if (md->starting || md->pending > 0)
+		return;
+	call_reply(md->call, &md->res);
+	free(md->creations);
+	free(md);
+}
+
+static void
+created(struct topic_op *op, enum err e)
+{
+	struct creation *cr = op->arg;
+	struct metadata *md = cr->md;
+	struct metadata_res_topic *r = &md->res.topics.v[cr->at];
+
+	if (e == E_OK)
+		fill_topic(md, op->topic, r);
+	else
+		r->error_code = err_code(e);
+	md->pending--;
+	metadata_reply(md);
+}
+
+static void
+auto_create(struct metadata *md, int32_t at, struct metadata_res_topic *r)
+{
+	struct engine *eng = md->call->eng;
+	struct creation *cr = &md->creations[at];
+	struct topic_conf conf;
+	char why[WHY_SIZE];
+	enum err e;
+
+	e = topic_create_check(eng, r->name, (int32_t)eng->conf->num_partitions,
+	    why, sizeof why);
+	/* Somebody is creating it just now: ask again. */
+	if (e == E_TOPIC_EXISTS)
+		e = E_LEADER_NOT_AVAILABLE;
+	if (e == E_OK) {
+		topic_conf_init(&conf);
+		*cr = (struct creation){ .md = md, .at = at };
+		cr->op.done = created;
+		cr->op.arg = cr;
+		md->pending++;
+		e = topic_create(eng, r->name,
+		    (int32_t)eng->conf->num_partitions, &conf, &cr->op);
+		if (e != E_OK)
+			md->pending--;
+	}
+	r->error_code = err_code(e);
+}
+
+static void
+metadata_topic(struct metadata *md, const struct metadata_req_topic *q,
+    int32_t at)
+{
+	const struct metadata_req *req = md->call->req;
+	struct engine *eng = md->call->eng;
+	struct metadata_res_topic *r = &md->res.topics.v[at];
+	int version = md->call->head.version;
+	bool by_id = q->name.len < 0;
+	struct topic *t;
+
+	r->topic_authorized_operations = INT32_MIN;
+	r->topic_id = q->topic_id;
+	r->name = q->name;
+	if (by_id && version < 12)
+		r->name = kstr_of("");
+	if (version >= 10 && version < 12 &&
+	    (by_id || !uuid_zero(q->topic_id))) {
+		r->error_code = err_code(E_INVALID_REQUEST);
+		return;
+	}
+	t = by_id ? topic_find_id(&eng->topics, q->topic_id)
+	    : topic_find(&eng->topics, q->name);
+	if (t != NULL)
+		fill_topic(md, t, r);
+	else if (by_id)
+		r->error_code = err_code(E_UNKNOWN_TOPIC_ID);
+	else if (topic_name_check(q->name) != E_OK)
+		r->error_code = err_code(E_INVALID_TOPIC);
+	else if (req->allow_auto_topic_creation &&
+	    eng->conf->auto_create_topics_enable)
+		auto_create(md, at, r);
+	else
+		r->error_code = err_code(E_UNKNOWN_TOPIC);
+}
+
+static bool
+named_before(const struct metadata_req *q, int32_t i)
+{
+	for (int32_t k = 0; k < i; k++)
+		if (kstr_eq(q->topics.v[k].name, q->topics.v[i].name) &&
+		    uuid_eq(q->topics.v[k].topic_id, q->topics.v[i].topic_id))
+			return true;
+	return false;
+}
+
+static void
+metadata_all(struct metadata *md)
+{
+	struct topic *t = md->call->eng->topics.first;
+
+	for (; t != NULL; t = t->next)
+		if (t->state == TOPIC_LIVE)
+			fill_topic(md, t,
+			    &md->res.topics.v[md->res.topics.n++]);
+}
+
+void
+handle_metadata(struct call *c)
+{
+	const struct metadata_req *q = c->req;
+	bool all = q->topics.n < 0 || (q->topics.n == 0 &&
+	    c->head.version == 0);
+	size_t n = all ? c->eng->topics.n : (size_t)q->topics.n;
+	struct metadata *md = calloc(1, sizeof *md);
+
+	/* The answer of many partitions is larger than any request. */
+	c->arena.limit += n * sizeof(struct metadata_res_topic) +
+	    (all ? (size_t)c->eng->topics.nparts * 128 + n * 512 :
+	    (size_t)256 * MIB);
+	if (md != NULL) {
+		md->call = c;
+		md->res.topics.v = arena_array(&c->arena, n,
+		    sizeof *md->res.topics.v);
+		md->creations = calloc(n + 1, sizeof *md->creations);
+	}
+	if (md == NULL || md->res.topics.v == NULL || md->creations == NULL) {
+		if (md != NULL)
+			free(md->creations);
+		free(md);
+		call_bad(c, "out of memory");
+		return;
+	}
+	md->res.cluster_id = kstr_of(c->eng->cluster_id);
+	md->res.controller_id = (int32_t)c->eng->conf->node_id;
+	md->res.cluster_authorized_operations =
+	    q->include_cluster_authorized_operations ? OPS_CLUSTER : INT32_MIN;
+	md->starting = true;
+	if (all)
+		metadata_all(md);
+	for (int32_t i = 0; !all && i < q->topics.n; i++)
+		if (q->topics.n > 4096 || !named_before(q, i))
+			metadata_topic(md, &q->topics.v[i],
+			    md->res.topics.n++);
+	md->starting = false;
+	metadata_reply(md);
+}
+
+/* ---- CreateTopics ------------------------------------------------------ */
+
+struct creating {
+	struct call	*call;
+	struct create_topics_res res;
+	int		 pending;
+	bool		 starting;
+	struct creating_one {
+		struct topic_op	 op;
+		struct creating *all;
+		int32_t		 at;
+	} *ones;
+};
+
+static void
+create_reply(struct creating *cr)
+{
+	if (cr->starting || cr->pending > 0)
+		return;
+	call_reply(cr->call, &cr->res);
+	free(cr->ones);
+	free(cr);
+}
+
+static void
+create_error(struct creating *cr, struct create_topics_res_topic *r,
+    enum err e, const char *why)
+{
+	r->error_code = err_code(e);
+	r->error_message = kstr_of(keep(&cr->call->arena,
+	    why != NULL && why[0] != '\0' ? why : err_text(e)));
+	r->num_partitions = -1;
+	r->replication_factor = -1;
+	r->configs.n = -1;
+	r->topic_config_error_code = 0;
+}
+
+static void
+create_done(struct topic_op *op, enum err e)
+{
+	struct creating_one *one = op->arg;
+	struct creating *cr = one->all;
+	struct create_topics_res_topic *r = &cr->res.topics.v[one->at];
+
+	if (e == E_OK)
+		r->topic_id = op->topic->id;
+	else
+		create_error(cr, r, e, NULL);
+	cr->pending--;
+	create_reply(cr);
+}
+
+/* Manual assignments: every partition once, on this node alone. */
+static enum err
+check_assignments(const struct call *c, const struct create_topics_req_topic *q,
+    char *why)
+{
+	if (q->num_partitions != -1 || q->replication_factor != -1) {
+		snprintf(why, WHY_SIZE, "with replica assignments, partitions "
+		    "and replication factor must be -1");
+		return E_INVALID_REQUEST;
+	}
+	for (int32_t i = 0; i < q->assignments.n; i++) {
+		bool found = false;
+
+		for (int32_t k = 0; k < q->assignments.n; k++) {
+			struct create_topics_req_topic_assignment *a =
+			    &q->assignments.v[k];
+
+			if (a->broker_ids.n != 1 || a->broker_ids.v[0] !=
+			    (int32_t)c->eng->conf->node_id) {
+				snprintf(why, WHY_SIZE, "partition %d must be "
+				    "assigned to broker %d alone",
+				    (int)a->partition_index,
+				    (int)c->eng->conf->node_id);
+				return E_INVALID_REPLICA_ASSIGNMENT;
+			}
+			found |= a->partition_index == i;
+		}
+		if (!found || q->assignments.n > PARTS_PER_TOPIC_MAX) {
+			snprintf(why, WHY_SIZE, "partitions must be numbered "
+			    "from 0 without gaps");
+			return E_INVALID_REPLICA_ASSIGNMENT;
+		}
+	}
+	return E_OK;
+}
+
+static enum err
+check_counts(const struct call *c, const struct create_topics_req_topic *q,
+    int32_t *nparts, char *why)
+{
+	bool defaults = c->head.version >= 4;
+
+	if (q->assignments.n > 0) {
+		*nparts = q->assignments.n;
+		return check_assignments(c, q, why);
+	}
+	*nparts = q->num_partitions == -1 && defaults
+	    ? (int32_t)c->eng->conf->num_partitions : q->num_partitions;
+	if (*nparts < 1) {
+		snprintf(why, WHY_SIZE, "number of partitions must be at "
+		    "least 1%s", defaults ? ", or -1 for the default" : "");
+		return E_INVALID_PARTITIONS;
+	}
+	if (q->replication_factor == 1 ||
+	    (q->replication_factor == -1 && defaults))
+		return E_OK;
+	snprintf(why, WHY_SIZE, "replication factor must be 1%s: there is "
+	    "one broker", defaults ? " or -1" : "");
+	return E_INVALID_REPLICATION_FACTOR;
+}
+
+static enum err
+read_configs(const struct create_topics_req_topic *q, struct topic_conf *tc,
+    char *why)
+{
+	enum err e = E_OK;
+
+	topic_conf_init(tc);
+	for (int32_t i = 0; i < q->configs.n && e == E_OK; i++) {
+		const struct create_topics_req_topic_config *kv =
+		    &q->configs.v[i];
+
+		for (int32_t k = 0; k < i; k++)
+			if (kstr_eq(kv->name, q->configs.v[k].name)) {
+				snprintf(why, WHY_SIZE, "a config is named "
+				    "twice");
+				return E_INVALID_CONFIG;
+			}
+		if (kv->value.len < 0) {
+			snprintf(why, WHY_SIZE, "the value of a config is "
+			    "null");
+			return E_INVALID_CONFIG;
+		}
+		e = topic_conf_set(tc, kv->name, kv->value, why, WHY_SIZE);
+	}
+	return e;
+}
+
+/* The configs as CreateTopics v5+ shows them: source 1 given, 5 default. */
+static void
+show_configs(struct creating *cr, const struct topic_conf *tc,
+    struct create_topics_res_topic *r)
+{
+	struct topic_conf_row row;
+	int n = 0;
+
+	while (topic_conf_row(tc, n, &row))
+		n++;
+	r->configs.n = -1;
+	r->configs.v = arena_array(&cr->call->arena, (size_t)n,
+	    sizeof *r->configs.v);
+	if (r->configs.v == NULL)
+		return;
+	r->configs.n = n;
+	for (int i = 0; i < n && topic_conf_row(tc, i, &row); i++)
+		r->configs.v[i] = (struct create_topics_res_topic_config){
+		    .name = kstr_of(row.name), .value = kstr_of(
+		    keep(&cr->call->arena, row.value)),
+		    .config_source = row.set ? 1 : 5 };
+}
+
+static void
+create_one(struct creating *cr, const struct create_topics_req_topic *q,
+    int32_t at)
+{
+	const struct create_topics_req *req = cr->call->req;
+	struct create_topics_res_topic *r = &cr->res.topics.v[at];
+	struct creating_one *one = &cr->ones[at];
+	char why[WHY_SIZE] = "";
+	struct topic_conf tc;
+	int32_t nparts = 1;
+	enum err e;
+
+	r->name = q->name;
+	r->error_message.len = -1;
+	e = topic_create_check(cr->call->eng, q->name, 1, why, sizeof why);
+	if (e == E_OK)
+		e = check_counts(cr->call, q, &nparts, why);
+	if (e == E_OK)
+		e = topic_create_check(cr->call->eng, q->name, nparts, why,
+		    sizeof why);
+	if (e == E_OK)
+		e = read_configs(q, &tc, why);
+	if (e == E_OK && !req->validate_only) {
+		*one = (struct creating_one){ .all = cr, .at = at };
+		one->op.done = create_done;
+		one->op.arg = one;
+		cr->pending++;
+		e = topic_create(cr->call->eng, q->name, nparts, &tc,
+		    &one->op);
+		if (e != E_OK)
+			cr->pending--;
+	}
+	if (e != E_OK) {
+		create_error(cr, r, e, why);
+		return;
+	}
+	r->num_partitions = nparts;
+	r->replication_factor = 1;
+	show_configs(cr, &tc, r);
+}
+
+static bool
+created_twice(const struct create_topics_req *q, int32_t i)
+{
+	for (int32_t k = 0; k < q->topics.n; k++)
+		if (k != i && kstr_eq(q->topics.v[k].name,
+		    q->topics.v[i].name))
+			return true;
+	return false;
+}
+
+/* A name that stands more than once gets one row. */
+static bool
+row_before(const struct creating *cr, struct kstr name)
+{
+	for (int32_t k = 0; k < cr->res.topics.n; k++)
+		if (kstr_eq(cr->res.topics.v[k].name, name))
+			return true;
+	return false;
+}
+
+void
+handle_create_topics(struct call *c)
+{
+	const struct create_topics_req *q = c->req;
+	struct creating *cr = calloc(1, sizeof *cr);
+
+	c->arena.limit += (size_t)64 * MIB;
+	if (cr != NULL) {
+		cr->call = c;
+		cr->res.topics.v = arena_array(&c->arena, (size_t)q->topics.n,
+		    sizeof *cr->res.topics.v);
+		cr->ones = calloc((size_t)q->topics.n + 1, sizeof *cr->ones);
+	}
+	if (cr == NULL || cr->res.topics.v == NULL || cr->ones == NULL) {
+		if (cr != NULL)
+			free(cr->ones);
+		free(cr);
+		call_bad(c, "out of memory");
+		return;
+	}
+	cr->starting = true;
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		const struct create_topics_req_topic *qt = &q->topics.v[i];
+		int32_t at = cr->res.topics.n;
+
+		if (!created_twice(q, i)) {
+			cr->res.topics.n++;
+			create_one(cr, qt, at);
+		} else if (!row_before(cr, qt->name)) {
+			cr->res.topics.n++;
+			cr->res.topics.v[at].name = qt->name;
+			create_error(cr, &cr->res.topics.v[at],
+			    E_INVALID_REQUEST, "the name stands more than "
+			    "once in the request");
+		}
+	}
+	cr->starting = false;
+	create_reply(cr);
+}
+
+/* ---- DeleteTopics ------------------------------------------------------ */
+
+struct deleting {
+	struct call	*call;
+	struct delete_topics_res res;
+	int		 pending;
+	bool		 starting;
+	struct deleting_one {
+		struct topic_op	 op;
+		struct deleting	*all;
+		int32_t		 at;
+	} *ones;
+};
+
+static void
+delete_reply(struct deleting *d)
+{
+	if (d->starting || d->pending > 0)
+		return;
+	call_reply(d->call, &d->res);
+	free(d->ones);
+	free(d);
+}
+
+static void
+delete_error(struct delete_topics_res_topic *r, enum err e)
+{
+	r->error_code = err_code(e);
+	r->error_message.len = -1;
+	if (e != E_OK)
+		r->error_message = kstr_of(err_text(e));
+}
+
+static void
+delete_done(struct topic_op *op, enum err e)
+{
+	struct deleting_one *one = op->arg;
+	struct deleting *d = one->all;
+
+	delete_error(&d->res.responses.v[one->at], e);
+	d->pending--;
+	delete_reply(d);
+}
+
+static void
+delete_one(struct deleting *d, struct kstr name, struct uuid id, int32_t at)
+{
+	struct engine *eng = d->call->eng;
+	struct delete_topics_res_topic *r = &d->res.responses.v[at];
+	struct deleting_one *one = &d->ones[at];
+	bool by_id = name.len < 0;
+	struct topic *t;
+	enum err e = E_OK;
+
+	t = by_id ? topic_find_id(&eng->topics, id)
+	    : topic_find(&eng->topics, name);
+	r->name = name;
+	r->topic_id = id;
+	if (!by_id && !uuid_zero(id))
+		e = E_INVALID_REQUEST;
+	else if (!eng->conf->delete_topic_enable)
+		e = d->call->head.version >= 3 ? E_TOPIC_DELETION_DISABLED
+		    : E_INVALID_REQUEST;
+	else if (t == NULL)
+		e = by_id ? E_UNKNOWN_TOPIC_ID : E_UNKNOWN_TOPIC;
+	if (t != NULL && e == E_OK) {
+		r->name = kstr_of(keep(&d->call->arena, t->name));
+		r->topic_id = t->id;
+		*one = (struct deleting_one){ .all = d, .at = at };
+		one->op.done = delete_done;
+		one->op.arg = one;
+		d->pending++;
+		e = topic_delete(t, &one->op);
+		if (e != E_OK)
+			d->pending--;
+	}
+	delete_error(r, e);
+}
+
+void
+handle_delete_topics(struct call *c)
+{
+	const struct delete_topics_req *q = c->req;
+	int32_t nnames = q->topic_names.n > 0 ? q->topic_names.n : 0;
+	int32_t ntopics = q->topics.n > 0 ? q->topics.n : 0;
+	size_t n = (size_t)nnames + (size_t)ntopics;
+	struct deleting *d = calloc(1, sizeof *d);
+
+	if (d != NULL) {
+		d->call = c;
+		d->res.responses.v = arena_array(&c->arena, n,
+		    sizeof *d->res.responses.v);
+		d->ones = calloc(n + 1, sizeof *d->ones);
+	}
+	if (d == NULL || d->res.responses.v == NULL || d->ones == NULL) {
+		if (d != NULL)
+			free(d->ones);
+		free(d);
+		call_bad(c, "out of memory");
+		return;
+	}
+	d->starting = true;
+	d->res.responses.n = (int32_t)n;
+	for (int32_t i = 0; i < nnames; i++)
+		delete_one(d, q->topic_names.v[i], (struct uuid){ { 0 } }, i);
+	for (int32_t i = 0; i < ntopics; i++)
+		delete_one(d, q->topics.v[i].name, q->topics.v[i].topic_id,
+		    nnames + i);
+	d->starting = false;
+	delete_reply(d);
+}

@@ -1,0 +1,868 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Group commit.  A round is one job: an array of writes, one per partition
+ * with queued batches, and an array of syncs.
+ *
+ *   loop: kick ──▶ worker: write each ──▶ loop: written (acks=1, relaxed)
+ *                          sync each  ──▶ loop: synced  (acks=all, hw)
+ *
+ * A result whose partition changed its generation meanwhile is void.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "lib/log.h"
+
+enum {
+	OP_APPENDS_MAX	= COMMIT_IOV_MAX / 2,
+	SYNC_EACH_MAX	= 4,	/* more files than this: one syncfs */
+	CKPT_MS		= 1000,
+	IDX_READY_MAX	= IDX_PENDING_MAX * 3 / 4,
+};
+
+struct write_op {
+	struct part	*part;
+	struct seg	*seg;		/* ours; NULL: made at new_base */
+	struct append_list appends;
+	struct iovec	*iov;
+	int		 niov;
+	int64_t		 new_base, pos, end_pos, end_offset;
+	enum err	 err;
+	uint32_t	 gen;
+};
+
+struct sync_op {
+	struct part	*part;
+	struct seg	*seg;		/* ours; NULL: the one of writes[w] */
+	int		 w;		/* index of the write it follows, -1 */
+	int64_t		 to, offset;	/* synced up to here */
+	enum err	 err;
+	uint32_t	 gen;
+};
+
+struct round {
+	struct job	 job;
+	struct committer *c;
+	struct write_op	*writes;
+	struct sync_op	*syncs;
+	int		 nwrites, nsyncs;
+	bool		 progressed;
+};
+
+/* Index entries and the producer snapshot of one segment, on their way. */
+struct idx_job {
+	struct job	 job;
+	struct part	*part;
+	struct seg	*seg;		/* ours */
+	struct idx_entry *e;
+	int		 n, pending;	/* pending: how many of n were */
+	int64_t		 nfile;
+	bool		 seal;		/* sync the log first, mark, snapshot */
+	struct wr	 snap;		/* the snapshot, may be empty */
+	int64_t		 snap_at;
+	enum err	 err, sync_err;
+	uint32_t	 gen;
+	char		 dir[PATH_SIZE];
+};
+
+enum err
+commit_open(struct committer *c, struct engine *eng, struct pool *pool,
+    const char *data)
+{
+	memset(c, 0, sizeof *c);
+	c->eng = eng;
+	c->pool = pool;
+	c->dirty_tail = &c->dirty;
+	c->unsynced_tail = &c->unsynced;
+	return disk->open(data, DISK_READ, &c->data_fd);
+}
+
+void
+commit_close(struct committer *c)
+{
+	timer_cancel(&c->eng->timers, &c->ckpt_timer);
+	timer_cancel(&c->eng->timers, &c->flush_timer);
+	if (c->data_fd >= 0)
+		disk->close(c->data_fd);
+	c->data_fd = -1;
+}
+
+void
+commit_dirty(struct committer *c, struct part *p)
+{
+	if (p->in_dirty || p->writing)
+		return;		/* a flying write comes back to it */
+	p->in_dirty = true;
+	p->dirty_next = NULL;
+	*c->dirty_tail = p;
+	c->dirty_tail = &p->dirty_next;
+}
+
+static void
+unsynced_put(struct committer *c, struct part *p)
+{
+	if (p->in_unsynced)
+		return;
+	p->in_unsynced = true;
+	p->unsynced_next = NULL;
+	*c->unsynced_tail = p;
+	c->unsynced_tail = &p->unsynced_next;
+}
+
+void
+commit_forget(struct committer *c, struct part *p)
+{
+	struct part **pp;
+
+	if (p->in_dirty) {
+		for (pp = &c->dirty; *pp != p; pp = &(*pp)->dirty_next)
+			;
+		if ((*pp = p->dirty_next) == NULL)
+			c->dirty_tail = pp;
+	}
+	if (p->in_unsynced) {
+		for (pp = &c->unsynced; *pp != p; pp = &(*pp)->unsynced_next)
+			;
+		if ((*pp = p->unsynced_next) == NULL)
+			c->unsynced_tail = pp;
+	}
+	if (p->in_ckpt) {
+		for (pp = &c->ckpt; *pp != p; pp = &(*pp)->ckpt_next)
+			;
+		*pp = p->ckpt_next;
+	}
+	p->in_dirty = p->in_unsynced = p->in_ckpt = false;
+}
+
+/* ---- the worker's side ------------------------------------------------- */
+
+static enum err
+write_run(struct write_op *w)
+{
+	char dir[PATH_SIZE];
+	struct part *p = w->part;	/* read only: id, eng->data, topic */
+	enum err e;
+
+	if (w->seg == NULL) {
+		part_dir(p, dir);
+		e = seg_open(dir, &p->id, w->new_base, true, &w->seg);
+		if (e == E_OK)
+			e = disk->sync_dir(dir);
+		if (e != E_OK)
+			return e;
+	}
+	return disk->pwritev(w->seg->fd, w->iov, w->niov, w->pos);
+}
+
+static void
+syncs_run(struct round *r)
+{
+	enum err all = E_OK;
+	bool each = r->nsyncs <= SYNC_EACH_MAX;
+
+	if (!each)
+		all = disk->syncfs(r->c->data_fd);
+	for (int i = 0; i < r->nsyncs; i++) {
+		struct sync_op *s = &r->syncs[i];
+		struct write_op *w = s->w < 0 ? NULL : &r->writes[s->w];
+
+		if (w != NULL && w->err != E_OK)
+			s->err = w->err;
+		else if (!each)
+			s->err = all;
+		else
+			s->err = disk->datasync(w != NULL ? w->seg->fd
+			    : s->seg->fd);
+	}
+}
+
+static void
+round_run(struct job *j)
+{
+	struct round *r = (struct round *)j;
+
+	for (int i = 0; i < r->nwrites; i++)
+		r->writes[i].err = write_run(&r->writes[i]);
+	if (r->nsyncs == 0)
+		return;
+	if (r->nwrites > 0)
+		pool_progress(j);
+	syncs_run(r);
+}
+
+/* ---- results ----------------------------------------------------------- */
+
+static void seal_next(struct committer *, struct part *);
+
+static enum err
+seg_adopt(struct part *p, struct seg *s)
+{
+	struct seg **v;
+
+	if (p->nsegs == p->segs_cap) {
+		v = realloc(p->segs, ((size_t)p->segs_cap * 2 + 2) *
+		    sizeof *v);
+		if (v == NULL)
+			return E_NOMEM;
+		p->segs = v;
+		p->segs_cap = p->segs_cap * 2 + 2;
+	}
+	s->handle = ++p->eng->next_handle;
+	p->segs[p->nsegs++] = seg_ref(s);
+	return E_OK;
+}
+
+/* The appends of a write that succeeded: into the index, then answered or
+ * queued for the sync. */
+static enum err
+write_account(struct write_op *w)
+{
+	struct part *p = w->part;
+	struct seg *s = w->seg;
+	int64_t pos = w->pos;
+	struct append *a, *next;
+	enum err e;
+
+	for (a = w->appends.head; a != NULL; a = a->next) {
+		e = idx_note(&s->idx, a->b.base_offset, pos, s->max_ts);
+		if (e != E_OK)
+			return e;
+		pos += batch_size(&a->b);
+		if (a->b.max_ts > s->max_ts)
+			s->max_ts = a->b.max_ts;
+	}
+	ASSERT(pos == w->end_pos);
+	if (p->relaxed)
+		p->visible += w->end_pos - s->size;
+	s->size = w->end_pos;
+	s->end_offset = w->end_offset;
+	if (p->unsynced_since == 0)
+		p->unsynced_since = mono_ms();
+	a = w->appends.head;
+	append_list_init(&w->appends);
+	for (; a != NULL; a = next) {
+		next = a->next;
+		a->written = true;
+		p->eng->stats.appends++;
+		p->eng->stats.append_bytes += batch_size(&a->b);
+		if (a->all && !p->relaxed)
+			append_list_put(&p->unsynced, a);
+		else
+			a->done(a, E_OK);
+	}
+	return E_OK;
+}
+
+static void
+write_done(struct committer *c, struct write_op *w)
+{
+	struct part *p = w->part;
+	bool created = w->seg != NULL && w->seg != part_active(p);
+
+	p->writing = false;
+	if (p->gen != w->gen) {
+		append_list_fail(&w->appends, p->state == PART_GONE ?
+		    E_UNKNOWN_TOPIC : E_STORAGE);
+		return;
+	}
+	if (w->err == E_OK && created)
+		w->err = seg_adopt(p, w->seg);
+	if (w->err == E_OK)
+		w->err = write_account(w);
+	if (w->err != E_OK) {
+		part_fence(p, w->err, &w->appends);
+		return;
+	}
+	if (!p->relaxed || c->stopping || p->flush_ms != INT64_MAX ||
+	    p->flush_messages != INT64_MAX)
+		unsynced_put(c, p);
+	if (created)
+		seal_next(c, p);
+	if (p->queue.head != NULL)
+		commit_dirty(c, p);
+	if (p->relaxed)
+		part_advance(p);
+}
+
+static void
+round_written(struct job *j)
+{
+	struct round *r = (struct round *)j;
+
+	r->progressed = true;
+	if (r->nwrites == 0)
+		return;
+	r->c->writing = false;
+	for (int i = 0; i < r->nwrites; i++)
+		write_done(r->c, &r->writes[i]);
+}
+
+static bool
+fully_synced(const struct part *p)
+{
+	for (int i = p->nsegs; i > 0; i--) {
+		const struct seg *s = p->segs[i - 1];
+
+		if (s->synced < s->size)
+			return false;
+		if (s->idx.sealed)
+			break;	/* those before are done for good */
+	}
+	return true;
+}
+
+static void ckpt_put(struct committer *, struct part *);
+
+static void
+sync_done(struct committer *c, struct round *r, struct sync_op *s)
+{
+	struct part *p = s->part;
+	struct seg *seg = s->seg != NULL ? s->seg : r->writes[s->w].seg;
+
+	if (p->gen != s->gen)
+		return;
+	if (s->err != E_OK) {
+		part_fence(p, s->err, NULL);
+		return;
+	}
+	if (s->to > seg->synced) {
+		if (!p->relaxed)
+			p->visible += s->to - seg->synced;
+		seg->synced = s->to;
+		seg->synced_offset = s->offset;
+	}
+	p->unsynced_since = fully_synced(p) ? 0 : mono_ms();
+	ckpt_put(c, p);
+	part_advance(p);
+}
+
+static void
+round_done(struct job *j)
+{
+	struct round *r = (struct round *)j;
+	struct committer *c = r->c;
+
+	if (!r->progressed)
+		round_written(j);
+	if (r->nsyncs > 0) {
+		c->syncing = false;
+		c->syncs++;
+	}
+	for (int i = 0; i < r->nsyncs; i++)
+		sync_done(c, r, &r->syncs[i]);
+	for (int i = 0; i < r->nsyncs; i++) {
+		if (r->syncs[i].seg != NULL)
+			seg_unref(r->syncs[i].seg);
+		part_job_done(r->syncs[i].part);
+	}
+	for (int i = 0; i < r->nwrites; i++) {
+		if (r->writes[i].seg != NULL)
+			seg_unref(r->writes[i].seg);
+		free(r->writes[i].iov);
+		part_job_done(r->writes[i].part);
+	}
+	free(r->writes);
+	free(r->syncs);
+	free(r);
+	commit_kick(c);
+}
+
+/* ---- building a round -------------------------------------------------- */
+
+/* True when a batch does not go into the segment any more. */
+static bool
+must_roll(const struct part *p, const struct seg *s, int64_t pos,
+    const struct batch *b)
+{
+	if (s == NULL)
+		return true;
+	if (pos == 0 || p->topic == NULL)
+		return false;	/* the catalogue rolls by rewriting */
+	return pos + batch_size(b) > p->topic->conf.segment_bytes ||
+	    batch_last_offset(b) - s->base > INT32_MAX;
+}
+
+/* Takes batches off the partition's queue: as many as one segment, one
+ * pwritev and the round's bytes allow. */
+static enum err
+write_take(struct part *p, struct write_op *w, int64_t *room)
+{
+	struct seg *s = part_active(p);
+	struct append *a;
+	int n = 0;
+
+	*w = (struct write_op){ .part = p, .gen = p->gen };
+	append_list_init(&w->appends);
+	a = p->queue.head;
+	if (must_roll(p, s, s == NULL ? 0 : s->size, &a->b)) {
+		w->new_base = a->b.base_offset;
+		s = NULL;
+	}
+	w->pos = w->end_pos = s == NULL ? 0 : s->size;
+	for (struct append *x = a; x != NULL && n < OP_APPENDS_MAX;
+	    x = x->next)
+		n++;
+	w->iov = malloc((size_t)n * 2 * sizeof *w->iov);
+	if (w->iov == NULL)
+		return E_NOMEM;
+	w->seg = s == NULL ? NULL : seg_ref(s);
+	while (n-- > 0 && (a = p->queue.head) != NULL) {
+		if (w->niov > 0 && (*room <= 0 || (p->topic != NULL &&
+		    (w->end_pos + batch_size(&a->b) >
+		    p->topic->conf.segment_bytes || batch_last_offset(&a->b) -
+		    (s != NULL ? s->base : w->new_base) > INT32_MAX))))
+			break;
+		if ((p->queue.head = a->next) == NULL)
+			p->queue.tail = &p->queue.head;
+		append_list_put(&w->appends, a);
+		w->iov[w->niov++] = (struct iovec){ a->head, BATCH_HEADER };
+		w->iov[w->niov++] = (struct iovec){ (void *)(uintptr_t)a->body,
+		    (size_t)(batch_size(&a->b) - BATCH_HEADER) };
+		w->end_pos += batch_size(&a->b);
+		w->end_offset = batch_last_offset(&a->b) + 1;
+		p->queued_bytes -= batch_size(&a->b);
+		*room -= batch_size(&a->b);
+	}
+	p->writing = true;
+	p->writing_seg = s;
+	p->jobs++;
+	return E_OK;
+}
+
+static enum err
+round_writes(struct committer *c, struct round *r)
+{
+	struct part *p;
+	int64_t room = COMMIT_ROUND_MAX;
+	int n = 0;
+	enum err e;
+
+	for (p = c->dirty; p != NULL; p = p->dirty_next)
+		n++;
+	r->writes = calloc((size_t)n + 1, sizeof *r->writes);
+	if (r->writes == NULL)
+		return E_NOMEM;
+	while ((p = c->dirty) != NULL && room > 0) {
+		e = write_take(p, &r->writes[r->nwrites], &room);
+		if (e != E_OK)
+			return r->nwrites > 0 ? E_OK : e;
+		if ((c->dirty = p->dirty_next) == NULL)
+			c->dirty_tail = &c->dirty;
+		p->in_dirty = false;
+		r->nwrites++;
+	}
+	return E_OK;
+}
+
+/* Does the policy ask for a sync of what is written now? */
+static bool
+sync_wanted(const struct committer *c, const struct part *p, int64_t now)
+{
+	if (!p->relaxed || c->stopping)
+		return true;
+	if (p->flush_messages != INT64_MAX &&
+	    part_written(p) - (part_active(p) ?
+	    part_active(p)->synced_offset : 0) >= p->flush_messages)
+		return true;
+	return p->flush_ms != INT64_MAX && p->unsynced_since != 0 &&
+	    now - p->unsynced_since >= p->flush_ms;
+}
+
+static enum err
+sync_add(struct round *r, int *cap, struct sync_op op)
+{
+	struct sync_op *v;
+
+	if (r->nsyncs == *cap) {
+		v = realloc(r->syncs, ((size_t)*cap * 2 + 8) * sizeof *v);
+		if (v == NULL)
+			return E_NOMEM;
+		r->syncs = v;
+		*cap = *cap * 2 + 8;
+	}
+	op.gen = op.part->gen;
+	op.part->jobs++;
+	if (op.seg != NULL)
+		seg_ref(op.seg);
+	r->syncs[r->nsyncs++] = op;
+	return E_OK;
+}
+
+/* Adds what this round writes and what earlier rounds left unsynced. */
+static void
+round_syncs(struct committer *c, struct round *r)
+{
+	int64_t now = mono_ms();
+	struct part *p, **pp;
+	int cap = 0;
+
+	for (int i = 0; i < r->nwrites; i++) {
+		struct write_op *w = &r->writes[i];
+
+		if (!w->part->relaxed && sync_add(r, &cap, (struct sync_op){
+		    .part = w->part, .w = i, .to = w->end_pos,
+		    .offset = w->end_offset }) != E_OK)
+			return;
+	}
+	for (pp = &c->unsynced; (p = *pp) != NULL; ) {
+		if (fully_synced(p) || !sync_wanted(c, p, now)) {
+			bool drop = fully_synced(p);
+
+			if (drop && (*pp = p->unsynced_next) == NULL)
+				c->unsynced_tail = pp;
+			if (drop)
+				p->in_unsynced = false;
+			else
+				pp = &p->unsynced_next;
+			continue;
+		}
+		for (int i = p->nsegs; i > 0; i--) {
+			struct seg *s = p->segs[i - 1];
+
+			if (r->nwrites > 0 && p->writing &&
+			    p->writing_seg == s && !p->relaxed)
+				continue;	/* is in already */
+			if (s->synced < s->size && sync_add(r, &cap,
+			    (struct sync_op){ .part = p, .w = -1, .seg = s,
+			    .to = s->size, .offset = s->end_offset }) != E_OK)
+				return;
+			if (s->idx.sealed)
+				break;
+		}
+		pp = &p->unsynced_next;
+	}
+}
+
+static void flush_arm(struct committer *);
+
+void
+commit_kick(struct committer *c)
+{
+	struct round *r;
+	bool writes = !c->writing && c->dirty != NULL;
+	bool syncs = !c->syncing && (writes || c->unsynced != NULL);
+
+	if (!writes && !syncs)
+		return;
+	r = calloc(1, sizeof *r);
+	if (r == NULL || (writes && round_writes(c, r) != E_OK)) {
+		/* No memory: what is queued waits for the next turn. */
+		if (r != NULL)
+			free(r->writes);
+		free(r);
+		return;
+	}
+	r->c = c;
+	r->job.run = round_run;
+	r->job.progress = round_written;
+	r->job.done = round_done;
+	if (syncs)
+		round_syncs(c, r);
+	flush_arm(c);
+	if (r->nwrites == 0 && r->nsyncs == 0) {
+		free(r->writes);
+		free(r->syncs);
+		free(r);
+		return;
+	}
+	c->rounds++;
+	c->writing |= r->nwrites > 0;
+	c->syncing |= r->nsyncs > 0;
+	pool_submit(c->pool, &r->job);
+}
+
+bool
+commit_idle(const struct committer *c)
+{
+	return c->dirty == NULL && !c->writing && !c->syncing &&
+	    (c->unsynced == NULL || !c->stopping);
+}
+
+/* ---- relaxed policies: one timer for the earliest flush.ms ------------- */
+
+static void
+flush_fire(struct timer *t)
+{
+	struct committer *c = (struct committer *)((char *)t -
+	    offsetof(struct committer, flush_timer));
+
+	commit_kick(c);
+}
+
+static void
+flush_arm(struct committer *c)
+{
+	int64_t due = INT64_MAX;
+
+	for (struct part *p = c->unsynced; p != NULL; p = p->unsynced_next)
+		if (p->relaxed && p->flush_ms != INT64_MAX &&
+		    p->unsynced_since != 0 &&
+		    p->unsynced_since + p->flush_ms < due)
+			due = p->unsynced_since + p->flush_ms;
+	if (due == INT64_MAX || c->flush_timer.at != 0)
+		return;
+	c->flush_timer.fire = flush_fire;
+	if (timer_set(&c->eng->timers, &c->flush_timer, due) != E_OK)
+		log_warn("no memory for the flush timer", LE(E_NOMEM));
+}
+
+/* ---- index, checkpoints, snapshots ------------------------------------- */
+
+/* Removes all but the two newest snapshots up to the one just written. */
+struct snap_sweep {
+	const char	*dir;
+	int64_t		 newest, second;
+};
+
+static int
+snap_second(const char *name, void *arg)
+{
+	struct snap_sweep *s = arg;
+	int64_t at;
+
+	if (seg_name(name, ".prod", &at) && at < s->newest && at > s->second)
+		s->second = at;
+	return 0;
+}
+
+static int
+snap_remove(const char *name, void *arg)
+{
+	struct snap_sweep *s = arg;
+	char path[PATH_SIZE];
+	int64_t at;
+
+	if (!seg_name(name, ".prod", &at) || at >= s->second)
+		return 0;
+	seg_path(path, s->dir, at, ".prod");
+	return disk->unlink(path) == E_OK ? 0 : 1;
+}
+
+/* Not synced: a snapshot that a power cut spoils is passed over. */
+static enum err
+snap_write(const char *path, const struct wr *bytes)
+{
+	struct iovec iov = { bytes->p, bytes->len };
+	char tmp[PATH_SIZE];
+	enum err e;
+	int fd;
+
+	snprintf(tmp, sizeof tmp, "%.*s.tmp", PATH_SIZE - 8, path);
+	e = disk->open(tmp, DISK_CREATE, &fd);
+	if (e != E_OK)
+		return e;
+	e = disk->truncate(fd, 0);
+	if (e == E_OK)
+		e = disk->pwritev(fd, &iov, 1, 0);
+	disk->close(fd);
+	return e == E_OK ? disk->rename(tmp, path) : e;
+}
+
+static enum err
+snap_run(struct idx_job *x)
+{
+	struct snap_sweep s = { x->dir, x->snap_at, -1 };
+	char path[PATH_SIZE];
+	enum err e;
+
+	seg_path(path, x->dir, x->snap_at, ".prod");
+	e = snap_write(path, &x->snap);
+	if (e == E_OK)
+		e = disk->list(x->dir, snap_second, &s);
+	if (e == E_OK && s.second >= 0)
+		e = disk->list(x->dir, snap_remove, &s);
+	return e;
+}
+
+static void
+idx_run(struct job *j)
+{
+	struct idx_job *x = (struct idx_job *)j;
+	char path[PATH_SIZE];
+
+	if (x->seal)
+		x->sync_err = disk->datasync(x->seg->fd);
+	if (x->sync_err != E_OK)
+		return;
+	seg_path(path, x->dir, x->seg->base, ".idx");
+	if (x->n > 0)
+		x->err = idx_append(path, &x->seg->id, x->seg->base, x->e,
+		    x->n, x->nfile, x->seal);
+	if (x->err == E_OK && x->snap.len > 0)
+		x->err = snap_run(x);
+}
+
+static void
+idx_done(struct job *j)
+{
+	struct idx_job *x = (struct idx_job *)j;
+	struct part *p = x->part;
+	struct seg *s = x->seg;
+
+	p->idx_busy = false;
+	if (x->gen == p->gen && x->sync_err != E_OK)
+		part_fence(p, x->sync_err, NULL);
+	else if (x->gen == p->gen && x->err != E_OK)
+		/* The index can be rebuilt; the log is what counts. */
+		log_warn("index not written", LS("file", s->path),
+		    LE(x->err));
+	else if (x->gen == p->gen) {
+		idx_flushed(&s->idx, x->pending);
+		if (x->seal) {
+			s->idx.sealed = true;
+			if (!p->relaxed)
+				p->visible += s->size - s->synced;
+			s->synced = s->size;
+			s->synced_offset = s->end_offset;
+			part_advance(p);
+		}
+		if (x->snap.len > 0)
+			p->snapped = x->snap_at;
+		if (p->state == PART_ONLINE)
+			seal_next(&p->eng->commit, p);
+	}
+	seg_unref(s);
+	wr_free(&x->snap);
+	free(x->e);
+	free(x);
+	part_job_done(p);
+}
+
+/* Sends ready entries of a segment to its .idx.  Best effort: on lack of
+ * memory the entries stay pending. */
+static void
+idx_send(struct committer *c, struct part *p, struct seg *s, bool is_seal,
+    bool snap)
+{
+	struct idx_job *x;
+	int n = is_seal ? s->idx.npending : idx_ready(&s->idx, s->synced);
+
+	if ((n == 0 && !is_seal && !snap) || (x = calloc(1, sizeof *x)) == NULL)
+		return;
+	x->e = malloc(((size_t)n + 1) * sizeof *x->e);
+	if (x->e == NULL) {
+		free(x);
+		return;
+	}
+	if (n > 0)
+		memcpy(x->e, s->idx.pending, (size_t)n * sizeof *x->e);
+	x->pending = x->n = n;
+	x->nfile = s->idx.nfile;
+	x->seal = is_seal;
+	x->part = p;
+	x->seg = seg_ref(s);
+	x->gen = p->gen;
+	x->snap = wr_grow(256 * MIB);
+	x->snap_at = p->next;
+	part_dir(p, x->dir);
+	if (snap && p->topic != NULL && p->prods == NULL)
+		p->prods = prod_new();
+	if (snap && p->prods != NULL && prod_encode(p->prods, &p->id,
+	    x->snap_at, &x->snap) != E_OK)
+		wr_free(&x->snap);
+	x->job.run = idx_run;
+	x->job.done = idx_done;
+	p->idx_busy = true;
+	p->jobs++;
+	pool_submit(c->eng->bulk, &x->job);
+}
+
+/* Finished segments, oldest first: the last entry is at the end, marked as
+ * sealed.  One index job of a partition at a time. */
+static void
+seal_next(struct committer *c, struct part *p)
+{
+	int i = p->nsegs - 1;
+	struct seg *s;
+
+	while (i > 0 && !p->segs[i - 1]->idx.sealed)
+		i--;
+	if (p->idx_busy || i < 0 || i == p->nsegs - 1)
+		return;
+	s = p->segs[i];
+	if (idx_checkpoint(&s->idx, s->end_offset, s->size, s->max_ts) ==
+	    E_OK)
+		idx_send(c, p, s, true, true);
+}
+
+static void
+ckpt_fire(struct timer *t)
+{
+	struct committer *c = (struct committer *)((char *)t -
+	    offsetof(struct committer, ckpt_timer));
+
+	commit_checkpoint(c);
+}
+
+void
+commit_ckpt(struct committer *c, struct part *p)
+{
+	if (p->in_ckpt)
+		return;
+	p->in_ckpt = true;
+	p->ckpt_next = c->ckpt;
+	c->ckpt = p;
+}
+
+void
+commit_unsynced(struct committer *c, struct part *p)
+{
+	if (!fully_synced(p))
+		unsynced_put(c, p);
+}
+
+static void
+ckpt_put(struct committer *c, struct part *p)
+{
+	struct seg *s = part_active(p);
+
+	if (!p->in_ckpt) {
+		commit_ckpt(c, p);
+		c->ckpt_timer.fire = ckpt_fire;
+		if (c->ckpt_timer.at == 0 && timer_set(&c->eng->timers,
+		    &c->ckpt_timer, mono_ms() + CKPT_MS) != E_OK)
+			log_warn("no memory for a timer", LE(E_NOMEM));
+	}
+	/* The catalogue's checkpoint follows each sync: a flipped bit in the
+	 * last change is then damage, not a torn tail. */
+	if (p->topic == NULL ||
+	    (!p->idx_busy && idx_ready(&s->idx, s->synced) >= IDX_READY_MAX)) {
+		if (p->topic == NULL && s->synced == s->size &&
+		    idx_checkpoint(&s->idx, s->synced_offset, s->synced,
+		    s->max_ts) != E_OK)
+			return;
+		if (!p->idx_busy)
+			idx_send(c, p, s, false, false);
+	}
+}
+
+void
+commit_checkpoint(struct committer *c)
+{
+	struct part *p, *list = c->ckpt, *again = NULL, *next;
+
+	c->ckpt = NULL;
+	for (p = list; p != NULL; p = next) {
+		struct seg *s = part_active(p);
+
+		next = p->ckpt_next;
+		if (p->idx_busy) {
+			p->ckpt_next = again;
+			again = p;
+			continue;
+		}
+		p->in_ckpt = false;
+		/* max_ts covers everything written; only when that is also
+		 * synced does it describe the entry's position. */
+		if (s->synced == s->size && idx_checkpoint(&s->idx,
+		    s->synced_offset, s->synced, s->max_ts) != E_OK)
+			continue;
+		idx_send(c, p, s, false, c->stopping && p->snapped != p->next);
+	}
+	c->ckpt = again;
+	if (again != NULL && !c->stopping && timer_set(&c->eng->timers,
+	    &c->ckpt_timer, mono_ms() + CKPT_MS) != E_OK)
+		log_warn("no memory for a timer", LE(E_NOMEM));
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and closing a data directory: the lock, the clean marker, the
+ * catalogue, then every partition, a few at a time in the bulk pool.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine.h"
+#include "fetch.h"
+#include "lib/log.h"
+
+enum { RECOVER_AT_ONCE = 8 };
+
+/* ---- the catalogue's word ---------------------------------------------- */
+
+static enum err
+apply(struct engine *eng, enum meta_type t, const struct uuid *key,
+    const void *value, char *why, size_t size)
+{
+	const struct meta_epoch *ep = value;
+	const struct meta_pids *pids = value;
+	const struct meta_deleted *del = value;
+
+	switch (t) {
+	case MT_meta_epoch:
+		if (value != NULL && ep->epoch > eng->epoch)
+			eng->epoch = ep->epoch;
+		return E_OK;
+	case MT_meta_pids:
+		if (value != NULL)
+			eng->next_pid = eng->pid_limit =
+			    eng->pid_durable = pids->limit;
+		return E_OK;
+	case MT_meta_topic:
+		if (key == NULL)
+			return E_CORRUPT;
+		if (value != NULL)
+			return topic_restore(eng, key, value, why, size);
+		topic_unrestore(eng, key);
+		return E_OK;
+	case MT_meta_deleted:
+		return key == NULL ? E_CORRUPT : topic_restore_deleted(eng,
+		    key, value == NULL ? -1 : del->parts);
+	case MT_meta_begin:
+	case MT_meta_end:
+	case MT_MAX:
+		break;
+	}
+	return E_CORRUPT;
+}
+
+/* 22 characters of base64url, as Kafka makes them. */
+static enum err
+cluster_id_new(char out[24])
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint8_t raw[22];
+
+	if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+		return E_IO;
+	for (int i = 0; i < 22; i++)
+		out[i] = digits[raw[i] & 63];
+	out[22] = '\0';
+	return E_OK;
+}
+
+/* ---- opening partitions ------------------------------------------------ */
+
+struct opening {
+	struct job		 job;
+	struct part		*part;
+	struct recover_how	 how;
+	struct recovered	 got;
+	enum err		 err;
+	char			 dir[PATH_SIZE], lost[PATH_SIZE];
+};
+
+static void
+opening_run(struct job *j)
+{
+	struct opening *o = (struct opening *)j;
+
+	o->err = recover_log(&o->how, &o->got);
+	if (o->err == E_NOTFOUND || (o->err == E_OK && o->got.nsegs == 0)) {
+		snprintf(o->got.why, sizeof o->got.why,
+		    "%.200s: segments are missing", o->dir);
+		o->err = E_CORRUPT;
+	}
+}
+
+static void recover_more(struct engine *);
+
+static void
+maybe_ready(struct engine *eng)
+{
+	if (eng->opened || eng->recovering > 0 ||
+	    eng->recover_topic != NULL || !eng->epoch_durable)
+		return;
+	eng->opened = true;
+	topics_resume(eng);
+	if (eng->ready != NULL)
+		eng->ready(eng);
+}
+
+static void
+opening_done(struct job *j)
+{
+	struct opening *o = (struct opening *)j;
+	struct part *p = o->part;
+	struct engine *eng = p->eng;
+
+	if (o->err == E_OK) {
+		if (o->got.epoch > eng->epoch)
+			eng->epoch = o->got.epoch;
+		o->err = part_install(p, &o->got, eng->epoch);
+	}
+	if (o->err == E_CORRUPT || o->err == E_NOTFOUND) {
+		log_warn("partition is damaged and stays offline",
+		    LS("topic", p->topic->name), LI("part", p->id.part),
+		    LS("why", o->got.why));
+		p->state = PART_OFFLINE;
+	} else if (o->err != E_OK) {
+		p->state = PART_ONLINE;
+		part_fence(p, o->err, NULL);
+	}
+	recover_free(&o->got);
+	free(o);
+	eng->recovering--;
+	part_job_done(p);
+	recover_more(eng);
+	maybe_ready(eng);
+}
+
+static void
+open_part(struct engine *eng, struct part *p)
+{
+	struct opening *o = calloc(1, sizeof *o);
+
+	if (o == NULL) {
+		p->state = PART_ONLINE;
+		part_fence(p, E_NOMEM, NULL);
+		return;
+	}
+	o->part = p;
+	part_dir(p, o->dir);
+	snprintf(o->lost, sizeof o->lost, "%s/lost+found", eng->data);
+	o->how = (struct recover_how){ .dir = o->dir, .lost = o->lost,
+	    .id = p->id, .clean = eng->clean_start };
+	o->job.run = opening_run;
+	o->job.done = opening_done;
+	eng->recovering++;
+	p->jobs++;
+	pool_submit(eng->bulk, &o->job);
+}
+
+static void
+recover_more(struct engine *eng)
+{
+	struct topic *t;
+
+	while (eng->recovering < RECOVER_AT_ONCE &&
+	    (t = eng->recover_topic) != NULL) {
+		if (t->state == TOPIC_LIVE && eng->recover_part < t->nparts)
+			open_part(eng, t->parts[eng->recover_part++]);
+		else {
+			eng->recover_topic = t->next;
+			eng->recover_part = 0;
+		}
+	}
+}
+
+/* ---- start ------------------------------------------------------------- */
+
+static void
+epoch_durable(struct meta_put *put, enum err e)
+{
+	struct engine *eng = (struct engine *)((char *)put -
+	    offsetof(struct engine, epoch_put));
+
+	if (e != E_OK)
+		log_fatal("the catalogue cannot be written", LE(e));
+	eng->epoch_durable = true;
+	maybe_ready(eng);
+}
+
+/* A start after a crash: whatever a client remembers of the log's end may be
+ * wrong, and a new leader epoch lets it find out (KIP-320). */
+static enum err
+epoch_bump(struct engine *eng)
+{
+	struct meta_epoch rec;
+
+	if (eng->clean_start) {
+		eng->epoch_durable = true;
+		return E_OK;
+	}
+	rec.epoch = ++eng->epoch;
+	eng->epoch_put.done = epoch_durable;
+	return meta_write(&eng->meta, MT_meta_epoch, NULL, &rec,
+	    &eng->epoch_put);
+}
+
+static int
+orphan_each(const char *name, void *arg)
+{
+	struct engine *eng = arg;
+	struct uuid id;
+	unsigned x;
+
+	for (int i = 0; i < 16; i++) {
+		if (sscanf(name + 2 * i, "%2x", &x) != 1)
+			return 0;
+		id.b[i] = (uint8_t)x;
+	}
+	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
+		if (uuid_eq(t->id, id))
+			return 0;
+	/* Left by a creation that did not finish, or something odd: nothing
+	 * is deleted for looking odd. */
+	log_warn("directory of no topic", LS("name", name));
+	return 0;
+}
+
+static enum err
+data_dirs(struct engine *eng, char *why, size_t size)
+{
+	char path[PATH_SIZE];
+	enum err e;
+
+	e = disk->mkdir(eng->data);
+	snprintf(path, sizeof path, "%s/LOCK", eng->data);
+	if (e == E_OK)
+		e = disk->lock(path, &eng->lock_fd);
+	if (e == E_BUSY)
+		snprintf(why, size, "%s is in use by another engine",
+		    eng->data);
+	snprintf(path, sizeof path, "%s/lost+found", eng->data);
+	if (e == E_OK)
+		e = disk->mkdir(path);
+	if (e != E_OK && why[0] == '\0')
+		snprintf(why, size, "%s: %s", eng->data, err_text(e));
+	return e;
+}
+
+enum err
+engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
+    struct pool *bulk, char *why, size_t size)
+{
+	char path[PATH_SIZE];
+	enum err e;
+
+	eng->conf = conf;
+	eng->bulk = bulk;
+	eng->lock_fd = -1;
+	eng->started = mono_ms();
+	eng->windows_tail = &eng->windows;
+	eng->due_tail = &eng->due;
+	why[0] = '\0';
+	snprintf(eng->data, sizeof eng->data, "%s", conf->data_dir);
+	e = data_dirs(eng, why, size);
+	if (e == E_OK)
+		e = commit_open(&eng->commit, eng, commit, eng->data);
+	if (e == E_OK)
+		e = clean_take(eng->data, &eng->clean_start);
+	if (e == E_OK)
+		e = cluster_id_new(eng->cluster_id);
+	if (e == E_OK)
+		e = meta_open(&eng->meta, eng, eng->clean_start, apply, why,
+		    size);
+	if (e == E_OK)
+		e = epoch_bump(eng);
+	if (e != E_OK) {
+		if (why[0] == '\0')
+			snprintf(why, size, "%s: %s", eng->data, err_text(e));
+		return e;
+	}
+	snprintf(path, sizeof path, "%s/topics", eng->data);
+	e = disk->list(path, orphan_each, eng);
+	if (e != E_OK && e != E_NOTFOUND) {
+		snprintf(why, size, "%.200s: %s", path, err_text(e));
+		return e;
+	}
+	eng->recover_topic = eng->topics.first;
+	eng->recover_part = 0;
+	recover_more(eng);
+	engine_turn(eng);
+	maybe_ready(eng);
+	return E_OK;
+}
+
+void
+engine_turn(struct engine *eng)
+{
+	fetches_run(eng);
+	meta_kick(&eng->meta);
+	commit_kick(&eng->commit);
+}
+
+/* ---- stop -------------------------------------------------------------- */
+
+static void
+stop_begin(struct engine *eng)
+{
+	eng->stopping = true;
+	eng->commit.stopping = true;
+	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
+		for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++) {
+			struct part *p = t->parts[i];
+
+			if (p->state != PART_ONLINE)
+				continue;
+			timer_cancel(&eng->timers, &p->retry);
+			commit_unsynced(&eng->commit, p);
+			if (p->snapped != p->next && p->next > p->start)
+				commit_ckpt(&eng->commit, p);
+		}
+}
+
+/* A partition that is fenced or offline has not been stopped in order. */
+static bool
+all_online(const struct engine *eng)
+{
+	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
+		for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++)
+			if (t->state == TOPIC_LIVE &&
+			    t->parts[i]->state != PART_ONLINE)
+				return false;
+	return true;
+}
+
+enum err
+engine_stop(struct engine *eng)
+{
+	if (!eng->stopping)
+		stop_begin(eng);
+	engine_turn(eng);
+	if (!meta_idle(&eng->meta) || !commit_idle(&eng->commit) ||
+	    pool_out(eng->bulk) > 0)
+		return E_BUSY;
+	if (eng->commit.ckpt != NULL) {
+		commit_checkpoint(&eng->commit);
+		return pool_out(eng->bulk) > 0 || eng->commit.ckpt != NULL
+		    ? E_BUSY : engine_stop(eng);
+	}
+	if (!eng->opened || !all_online(eng))
+		return E_OK;	/* no marker: the next start scans */
+	return clean_write(eng->data);
+}
+
+void
+engine_close(struct engine *eng)
+{
+	topics_free(&eng->topics);
+	meta_close(&eng->meta);
+	commit_close(&eng->commit);
+	timers_free(&eng->timers);
+	if (eng->lock_fd >= 0)
+		disk->close(eng->lock_fd);
+	eng->lock_fd = -1;
+}
+
+void
+engine_drain(struct engine *eng)
+{
+	bool more;
+
+	do {
+		engine_turn(eng);
+		more = pool_step(eng->commit.pool);
+		more |= pool_step(eng->bulk);
+	} while (more || !meta_idle(&eng->meta) || eng->due != NULL);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's root: one per process, owned by main (or a test).  All of it
+ * belongs to the loop.
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "clock.h"
+#include "commit.h"
+#include "lib/conf.h"
+#include "meta.h"
+#include "topic.h"
+
+struct engine {
+	const struct conf *conf;
+	char		  data[PATH_SIZE - 256];	/* directory */
+	struct pool	 *bulk;		/* slow work: recovery, cold reads */
+	struct timers	  timers;
+	struct committer  commit;
+	struct meta	  meta;
+	struct topics	  topics;
+	char		  cluster_id[24];
+	int32_t		  epoch;	/* leader epoch given out next */
+	/* Producer ids: the next, the end of the block that was taken, and
+	 * the end of what the catalogue has synced. */
+	int64_t		  next_pid, pid_limit, pid_durable;
+	uint64_t	  next_handle;	/* of segments */
+	struct window	 *windows, **windows_tail;	/* index cache */
+	int		  nwindows;
+	struct fetch	 *due, **due_tail;	/* woken long polls */
+	int		  parked;	/* long polls */
+	struct topic	 *recover_topic; /* next to be opened */
+	int32_t		  recover_part;
+	int		  recovering;	/* partitions being opened */
+	struct meta_put	  epoch_put;	/* of an unclean start */
+	bool		  epoch_durable, clean_start, opened, stopping;
+	int		  lock_fd;
+	int64_t		  started;	/* mono_ms */
+	struct {
+		int64_t appends, append_bytes, fetches, fetch_bytes;
+		int64_t cold_reads;
+	} stats;
+	/* Called when a segment's fd is no longer for the gateways. */
+	void		(*retired)(struct engine *, uint64_t handle);
+	/* Called when the last partition is open. */
+	void		(*ready)(struct engine *);
+	void		 *serve;	/* the socket's side, see serve.h */
+};
+
+/* Opens the catalogue of a data directory (making a new one only where there
+ * is nothing) and starts recovery of every partition; ready() follows.
+ * why: words of at most size bytes when it is refused. */
+enum err engine_open(struct engine *, const struct conf *, struct pool *commit,
+	    struct pool *bulk, char *why, size_t size) MUST;
+/* What is due after events: the loop calls it once per turn. */
+void	 engine_turn(struct engine *);
+/* In order: everything queued is written and synced, checkpoints and producer
+ * snapshots are written, then the clean marker.  Drives inline pools itself;
+ * with threads call it again until it says E_OK (E_BUSY: not yet). */
+enum err engine_stop(struct engine *) MUST;
+void	 engine_close(struct engine *);
+/* Runs inline pools until nothing is left to do (tests). */
+void	 engine_drain(struct engine *);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every bound in the system, one line and one reason each.  Whatever a peer
+ * can size is checked against a row here before it is allocated.
+ */
+#ifndef LIMITS_H
+#define LIMITS_H
+
+#define KIB		1024
+#define MIB		(1024 * 1024)
+
+enum {
+	/* Kafka wire */
+	FRAME_MAX		= 100 * MIB,	/* socket.request.max.bytes */
+	FRAME_PREAUTH_MAX	= 64 * KIB,	/* before authentication */
+	TOPIC_NAME_MAX		= 249,		/* Kafka's own rule */
+	CLIENT_ID_LOG_MAX	= 64,		/* bytes of one in a log line */
+	ARENA_PER_BYTE		= 16,		/* short names grow 11-fold */
+	ARENA_BASE		= 64 * KIB,	/* ... plus this much */
+
+	/* Topics */
+	PARTS_PER_TOPIC_MAX	= 10000,	/* one CreateTopics row */
+	PARTS_MAX		= 200000,	/* whole engine: memory */
+	TOPICS_MAX		= 100000,	/* whole engine: memory */
+
+	/* Record batches */
+	BATCH_MAX		= 100 * MIB,	/* no batch beats its frame */
+	RECORDS_PER_BATCH_MAX	= 10 * 1000 * 1000, /* count field sanity */
+	INFLATE_MAX		= 64 * MIB,	/* decompressed batch */
+	INFLATE_RATIO_MAX	= 1000,		/* and per compressed byte */
+	INFLATE_FREE		= 2 * MIB,	/* ... plus this: "aaa..." */
+	ZSTD_WINDOW_LOG_MAX	= 23,		/* 8 MiB of window */
+
+	/* Engine protocol */
+	IPC_FRAME_MAX		= 128 * MIB,	/* one message */
+	IPC_INLINE_MAX		= 4 * KIB,	/* payload that rides inline */
+	IPC_FDS_MAX		= 32,		/* fds on one message */
+	IPC_CREDIT		= 4096,		/* appends a link may owe */
+	IPC_LINKS_MAX		= 256,		/* gateways and tools */
+	IPC_HANDLES_MAX		= 1024,		/* segment fds a link holds */
+	REGION_MIN		= 8 * MIB,	/* a gateway's shared region */
+	REGION_MAX		= 1024 * MIB,
+
+	/* Gateway */
+	CONN_INFLIGHT_MAX	= 1024,		/* requests owed to one peer */
+	CONN_OWED_MAX		= 64 * MIB,	/* bytes owed to one peer */
+	GATEWAYS_MAX		= 64,		/* processes on one port */
+	CONN_GENERIC_MAX	= 16,		/* of them, answers in memory */
+	GW_HEAP_MAX		= 512 * MIB,	/* frames and answers held */
+	LINK_OUT_MAX		= 8 * MIB,	/* unsent to the engine: wait */
+	FETCH_OLD_MAX		= 1 * MIB,	/* converted for old clients */
+	FETCH_COPY_MAX		= 16 * KIB,	/* less is read, not sent */
+
+	/* Log */
+	IDX_INTERVAL		= 4 * KIB,	/* log bytes per index entry */
+	IDX_PENDING_MAX		= 170,		/* entries held in memory */
+	PRODUCER_BATCHES	= 5,		/* dedupe window, as Kafka's */
+	PRODUCERS_MAX		= 100000,	/* producers of a partition */
+	PID_BLOCK		= 1000,		/* ids reserved at once */
+	COMMIT_IOV_MAX		= 1024,		/* iovecs of one pwritev */
+	COMMIT_ROUND_MAX	= 64 * MIB,	/* bytes of one write round */
+	FETCH_PARKED_MAX	= 100000,	/* long polls, whole engine */
+	META_REWRITE_MIN	= 1 * MIB,	/* dead bytes to rewrite at */
+};
+
+#endif

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ListOffsets: ends of the log at once; the first record at or after a time,
+ * exact to the record, and the greatest time, by a bulk job that reads index
+ * and batches.
+ *
+ * A query is over a list of segments with the position that is visible in
+ * each; the segments' references keep them readable.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "serve.h"
+
+enum { TS_LATEST = -1, TS_EARLIEST = -2, TS_MAX = -3, TS_EARLIEST_LOCAL = -4,
+    TS_LATEST_TIERED = -5, TS_EARLIEST_PENDING = -6 };
+
+struct span {
+	struct seg	*seg;		/* ours */
+	int64_t		 end, size;	/* bytes: visible, written */
+	int64_t		 nfile;		/* index entries on disk */
+	int64_t		 max_ts;	/* of what is written */
+	struct idx_entry pending;	/* best one in memory; pos 0: none */
+};
+
+struct query {
+	struct part	*part;
+	int64_t		 ts;		/* >= 0, TS_MAX or TS_EARLIEST */
+	int64_t		 start, hw;
+	struct span	*spans;
+	int		 n;
+	/* Found: */
+	enum err	 err;
+	int64_t		 offset, at_ts;
+	int32_t		 epoch;
+	struct list_offsets_res_topic_part *res;
+};
+
+struct lookup {
+	struct job	 job;
+	struct call	*call;
+	struct list_offsets_res res;
+	struct query	*queries;
+	int		 n;
+};
+
+/* ---- on a worker ------------------------------------------------------- */
+
+static enum err
+batch_load(int fd, int64_t pos, const struct batch *b, uint8_t **out)
+{
+	size_t n = (size_t)batch_size(b), got;
+	uint8_t *p = malloc(n);
+	enum err e = p == NULL ? E_NOMEM : disk->pread(fd, p, n, pos, &got);
+
+	if (e == E_OK && (got != n || !batch_crc_ok(p, n)))
+		e = E_CORRUPT;
+	if (e != E_OK) {
+		free(p);
+		return e;
+	}
+	*out = p;
+	return E_OK;
+}
+
+/* The first record of a batch with ts >= target and a visible offset. */
+static enum err
+batch_search(struct query *q, int fd, const struct batch *b, int64_t pos,
+    int64_t target)
+{
+	struct batch_iter it;
+	struct record rec;
+	uint8_t *p;
+	enum err e = batch_load(fd, pos, b, &p);
+
+	if (e != E_OK)
+		return e;
+	e = batch_iter_open(&it, p, (size_t)batch_size(b), INFLATE_MAX);
+	while (e == E_OK && (e = batch_iter_next(&it, &rec)) == E_OK)
+		if (rec.ts >= target && rec.offset >= q->start) {
+			q->offset = rec.offset;
+			q->at_ts = rec.ts;
+			q->epoch = b->leader_epoch;
+			break;
+		}
+	batch_iter_close(&it);
+	free(p);
+	return e == E_EOF ? E_OK : e;
+}
+
+struct search {
+	struct query	*q;
+	int		 fd;
+	int64_t		 target;
+	int64_t		 max;	/* greatest header timestamp seen */
+	enum err	 err;
+};
+
+static int
+search_each(const struct batch *b, int64_t pos, void *arg)
+{
+	struct search *s = arg;
+
+	if (b->max_ts < s->target || batch_last_offset(b) < s->q->start ||
+	    (b->attrs & BATCH_CONTROL))
+		return 0;
+	s->err = batch_search(s->q, s->fd, b, pos, s->target);
+	return s->err != E_OK || s->q->offset >= 0;
+}
+
+static int
+max_each(const struct batch *b, int64_t pos, void *arg)
+{
+	struct search *s = arg;
+
+	(void)pos;
+	if (b->max_ts > s->max)
+		s->max = b->max_ts;
+	return 0;
+}
+
+static void
+idx_name(const struct seg *s, char *path)
+{
+	size_t n = strlen(s->path);
+
+	ASSERT(n + 1 < PATH_SIZE && n > 4);
+	memcpy(path, s->path, n + 1);
+	memcpy(path + n - 4, ".idx", 5);
+}
+
+/* Where to begin: the last entry with only older records before it (by 2) or
+ * at or before a position (by 1). */
+static struct idx_entry
+span_entry(const struct span *sp, int by, int64_t value)
+{
+	struct idx_entry e = { 0 };
+	char path[PATH_SIZE];
+	int n = 0;
+
+	if (sp->pending.pos > 0 || sp->nfile == 0)
+		return sp->pending;
+	idx_name(sp->seg, path);
+	if (idx_load(path, &sp->seg->id, sp->seg->base, sp->nfile, by, value,
+	    &e, 1, &n) != E_OK || n == 0)
+		return (struct idx_entry){ 0, 0, -1 };
+	/* The entry may be the first one beyond: then the start it is. */
+	if (by == 2 ? e.max_ts >= value : e.pos > value)
+		return (struct idx_entry){ 0, 0, -1 };
+	return e;
+}
+
+static void
+search_time(struct query *q, int64_t target)
+{
+	for (int i = 0; i < q->n && q->offset < 0 && q->err == E_OK; i++) {
+		struct span *sp = &q->spans[i];
+		struct search s = { .q = q, .fd = sp->seg->fd,
+		    .target = target };
+		struct idx_entry from;
+		int64_t at;
+		enum err e;
+
+		if (sp->max_ts < target)
+			continue;
+		from = span_entry(sp, 2, target);
+		e = seg_walk(sp->seg->fd, from.pos, sp->end, search_each, &s,
+		    &at);
+		q->err = s.err != E_OK ? s.err : e;
+	}
+}
+
+/* The greatest visible timestamp, then the first record that has it. */
+static void
+search_max(struct query *q)
+{
+	struct search s = { .q = q, .max = -1 };
+
+	for (int i = 0; i < q->n && q->err == E_OK; i++) {
+		struct span *sp = &q->spans[i];
+		struct idx_entry from = { 0, 0, -1 };
+		int64_t at;
+
+		if (sp->end == sp->size) {
+			if (sp->max_ts > s.max)
+				s.max = sp->max_ts;
+			continue;
+		}
+		from = span_entry(sp, 1, sp->end);
+		if (from.max_ts > s.max)
+			s.max = from.max_ts;
+		q->err = seg_walk(sp->seg->fd, from.pos, sp->end, max_each,
+		    &s, &at);
+	}
+	if (q->err == E_OK && s.max >= 0)
+		search_time(q, s.max);
+}
+
+static int
+first_each(const struct batch *b, int64_t pos, void *arg)
+{
+	struct query *q = arg;
+
+	(void)pos;
+	if (batch_last_offset(b) < q->start)
+		return 0;
+	q->epoch = b->leader_epoch;
+	return 1;
+}
+
+static void
+lookup_run(struct job *j)
+{
+	struct lookup *l = (struct lookup *)j;
+
+	for (int i = 0; i < l->n; i++) {
+		struct query *q = &l->queries[i];
+		int64_t at;
+
+		if (q->ts == TS_EARLIEST) {
+			if (q->n > 0)
+				q->err = seg_walk(q->spans[0].seg->fd, 0,
+				    q->spans[0].end, first_each, q, &at);
+			q->offset = q->start;
+		} else if (q->ts == TS_MAX)
+			search_max(q);
+		else
+			search_time(q, q->ts);
+	}
+}
+
+/* ---- on the loop ------------------------------------------------------- */
+
+static void
+query_free(struct query *q)
+{
+	for (int i = 0; i < q->n; i++)
+		seg_unref(q->spans[i].seg);
+	free(q->spans);
+}
+
+static void
+lookup_finish(struct lookup *l)
+{
+	call_reply(l->call, &l->res);
+	free(l->queries);
+	free(l);
+}
+
+static void
+lookup_done(struct job *j)
+{
+	struct lookup *l = (struct lookup *)j;
+
+	for (int i = 0; i < l->n; i++) {
+		struct query *q = &l->queries[i];
+		struct list_offsets_res_topic_part *r = q->res;
+
+		/* A record that is not visible is not found. */
+		if (q->offset >= q->hw && q->ts != TS_EARLIEST)
+			q->offset = q->at_ts = q->epoch = -1;
+		if (q->err != E_OK) {
+			log_warn("look-up by time failed", LE(q->err));
+			r->error_code = err_code(E_STORAGE);
+			r->offset = r->timestamp = -1;
+		} else {
+			r->offset = q->offset;
+			r->timestamp = q->ts == TS_EARLIEST ? -1 : q->at_ts;
+			r->leader_epoch = q->epoch;
+		}
+		part_job_done(q->part);
+		query_free(q);
+	}
+	lookup_finish(l);
+}
+
+/* Segments with visible bytes that may matter. */
+static enum err
+query_spans(struct query *q, int64_t ts)
+{
+	const struct part *p = q->part;
+
+	q->spans = calloc((size_t)p->nsegs + 1, sizeof *q->spans);
+	if (q->spans == NULL)
+		return E_NOMEM;
+	for (int i = 0; i < p->nsegs; i++) {
+		struct seg *s = p->segs[i];
+		int64_t end = p->relaxed ? s->size : s->synced;
+		const struct idx_entry *e;
+		struct span *sp = &q->spans[q->n];
+
+		if (end == 0 || s->end_offset <= q->start)
+			continue;
+		e = ts == TS_MAX ? idx_pending_find(&s->idx, 1, end)
+		    : idx_pending_find(&s->idx, 2, ts);
+		*sp = (struct span){ seg_ref(s), end, s->size, s->idx.nfile,
+		    s->max_ts, e != NULL ? *e : (struct idx_entry){ 0, 0,
+		    -1 } };
+		q->n++;
+	}
+	return E_OK;
+}
+
+static enum err
+query_add(struct lookup *l, struct part *p, int64_t ts,
+    struct list_offsets_res_topic_part *res)
+{
+	struct query *q = &l->queries[l->n];
+	enum err e;
+
+	*q = (struct query){ .part = p, .ts = ts, .start = p->start,
+	    .hw = p->hw, .offset = -1, .at_ts = -1, .epoch = -1, .res = res };
+	e = query_spans(q, ts);
+	if (e != E_OK) {
+		query_free(q);
+		return e;
+	}
+	l->n++;
+	p->jobs++;
+	return E_OK;
+}
+
+/* Version 0: offsets at which segments begin, newest first, up to a time
+ * (protocol.md 3.5). */
+static enum err
+old_style(struct call *c, const struct part *p, int64_t ts, int32_t max,
+    struct list_offsets_res_topic_part *r)
+{
+	int n = 0, from;
+	int64_t *v;
+
+	v = arena_array(&c->arena, (size_t)p->nsegs + 1, sizeof *v);
+	if (v == NULL)
+		return E_NOMEM;
+	for (int i = 0; i < p->nsegs; i++)
+		if (i == 0 || p->segs[i]->base < p->hw)
+			v[n++] = i == 0 ? p->start : p->segs[i]->base;
+	from = n - 1;
+	if (p->hw > p->start)
+		v[n++] = p->hw;
+	if (ts == TS_LATEST)
+		from = n - 1;
+	else if (ts == TS_EARLIEST)
+		from = 0;
+	else
+		while (from >= 0 && p->segs[from]->max_ts > ts)
+			from--;
+	r->old_style_offsets.n = 0;
+	r->old_style_offsets.v = arena_array(&c->arena, (size_t)n + 1,
+	    sizeof *v);
+	if (r->old_style_offsets.v == NULL)
+		return E_NOMEM;
+	for (; from >= 0 && r->old_style_offsets.n < max; from--)
+		r->old_style_offsets.v[r->old_style_offsets.n++] = v[from];
+	return E_OK;
+}
+
+static enum err
+epoch_check(const struct part *p, int32_t epoch)
+{
+	if (epoch < 0 || epoch == p->epoch)
+		return E_OK;
+	return epoch < p->epoch ? E_FENCED_LEADER_EPOCH
+	    : E_UNKNOWN_LEADER_EPOCH;
+}
+
+/* Special times and the first version that knows them. */
+static enum err
+ts_check(int64_t ts, int version)
+{
+	static const int since[] = { 0, 0, 0, 7, 8, 9, 11 };
+
+	if (ts >= 0)
+		return E_OK;
+	if (ts < TS_EARLIEST_PENDING || version < since[-ts])
+		return E_UNSUPPORTED_VERSION;
+	return E_OK;
+}
+
+static enum err
+one_part(struct lookup *l, struct topic *t,
+    const struct list_offsets_req_topic_part *q,
+    struct list_offsets_res_topic_part *r)
+{
+	int version = l->call->head.version;
+	struct part *p = t == NULL ? NULL : topic_part(t, q->partition_index);
+	enum err e;
+
+	if (p == NULL)
+		return E_UNKNOWN_TOPIC;
+	if (p->nsegs == 0 || p->state == PART_OFFLINE)
+		return E_STORAGE;
+	if (p->state == PART_RECOVERING)
+		return E_LEADER_NOT_AVAILABLE;
+	if ((e = epoch_check(p, q->current_leader_epoch)) != E_OK ||
+	    (e = ts_check(q->timestamp, version)) != E_OK)
+		return e;
+	if (version == 0)
+		return old_style(l->call, p, q->timestamp,
+		    q->max_num_offsets, r);
+	switch (q->timestamp) {
+	case TS_LATEST:
+		r->offset = p->hw;
+		r->leader_epoch = p->epoch;
+		return E_OK;
+	case TS_EARLIEST:
+	case TS_EARLIEST_LOCAL:
+		r->offset = p->start;
+		return p->hw == p->start ? E_OK
+		    : query_add(l, p, TS_EARLIEST, r);
+	case TS_LATEST_TIERED:		/* nothing is tiered */
+	case TS_EARLIEST_PENDING:
+		return E_OK;
+	default:
+		return query_add(l, p, q->timestamp, r);
+	}
+}
+
+static bool
+named_twice(const struct list_offsets_req_topic *t, int32_t k)
+{
+	for (int32_t i = 0; i < t->partitions.n; i++)
+		if (i != k && t->partitions.v[i].partition_index ==
+		    t->partitions.v[k].partition_index)
+			return true;
+	return false;
+}
+
+static void
+one_topic(struct lookup *l, const struct list_offsets_req_topic *q,
+    struct list_offsets_res_topic *r)
+{
+	struct topic *t = topic_find(&l->call->eng->topics, q->name);
+
+	r->name = q->name;
+	r->partitions.n = q->partitions.n;
+	for (int32_t k = 0; k < q->partitions.n; k++) {
+		struct list_offsets_res_topic_part *rp = &r->partitions.v[k];
+		enum err e;
+
+		rp->partition_index = q->partitions.v[k].partition_index;
+		rp->timestamp = rp->offset = rp->leader_epoch = -1;
+		e = q->partitions.n <= 4096 && named_twice(q, k)
+		    ? E_INVALID_REQUEST
+		    : one_part(l, t, &q->partitions.v[k], rp);
+		rp->error_code = err_code(e);
+	}
+}
+
+/* All the memory that the answer needs; E_NOMEM. */
+static enum err
+lookup_alloc(struct lookup *l, const struct list_offsets_req *q)
+{
+	struct arena *a = &l->call->arena;
+	int32_t n = 0;
+
+	l->res.topics.n = q->topics.n;
+	l->res.topics.v = arena_array(a, (size_t)q->topics.n,
+	    sizeof *l->res.topics.v);
+	if (l->res.topics.v == NULL)
+		return E_NOMEM;
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		n += q->topics.v[i].partitions.n;
+		l->res.topics.v[i].partitions.v = arena_array(a,
+		    (size_t)q->topics.v[i].partitions.n,
+		    sizeof *l->res.topics.v[i].partitions.v);
+		if (l->res.topics.v[i].partitions.v == NULL)
+			return E_NOMEM;
+	}
+	l->queries = calloc((size_t)n + 1, sizeof *l->queries);
+	return l->queries == NULL ? E_NOMEM : E_OK;
+}
+
+void
+handle_list_offsets(struct call *c)
+{
+	struct list_offsets_req *q = c->req;
+	struct lookup *l = calloc(1, sizeof *l);
+
+	if (l != NULL)
+		l->call = c;
+	if (l == NULL || lookup_alloc(l, q) != E_OK) {
+		free(l);
+		call_bad(c, "out of memory");
+		return;
+	}
+	for (int32_t i = 0; i < q->topics.n; i++)
+		one_topic(l, &q->topics.v[i], &l->res.topics.v[i]);
+	if (l->n == 0) {
+		lookup_finish(l);
+		return;
+	}
+	l->job.run = lookup_run;
+	l->job.done = lookup_done;
+	pool_submit(c->eng->bulk, &l->job);
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Partitions: queueing of appends, the end that readers see, fencing and the
+ * way back.  Writes and syncs themselves are the committer's.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "fetch.h"
+#include "lib/log.h"
+
+enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 30000 };
+
+void
+append_list_init(struct append_list *l)
+{
+	l->head = NULL;
+	l->tail = &l->head;
+}
+
+void
+append_list_put(struct append_list *l, struct append *a)
+{
+	a->next = NULL;
+	*l->tail = a;
+	l->tail = &a->next;
+}
+
+void
+append_list_fail(struct append_list *l, enum err e)
+{
+	struct append *a, *next;
+
+	a = l->head;
+	append_list_init(l);
+	for (; a != NULL; a = next) {
+		next = a->next;
+		a->done(a, e);
+	}
+}
+
+void
+part_dir(const struct part *p, char *dir)
+{
+	int n = snprintf(dir, PATH_SIZE, "%s/", p->eng->data);
+
+	if (p->topic == NULL) {
+		snprintf(dir + n, (size_t)(PATH_SIZE - n), "meta");
+		return;
+	}
+	n += snprintf(dir + n, (size_t)(PATH_SIZE - n), "topics/");
+	for (int i = 0; i < 16; i++)
+		n += snprintf(dir + n, (size_t)(PATH_SIZE - n), "%02x",
+		    p->id.topic.b[i]);
+	snprintf(dir + n, (size_t)(PATH_SIZE - n), "/%d", (int)p->id.part);
+}
+
+static void retry_fire(struct timer *);
+
+struct part *
+part_new(struct engine *eng, struct topic *t, const struct log_id *id)
+{
+	struct part *p = calloc(1, sizeof *p);
+
+	if (p == NULL)
+		return NULL;
+	p->eng = eng;
+	p->topic = t;
+	p->id = *id;
+	p->state = PART_RECOVERING;
+	p->epoch = -1;
+	p->snapped = -1;
+	p->retry.fire = retry_fire;
+	append_list_init(&p->queue);
+	append_list_init(&p->unsynced);
+	part_policy(p);
+	return p;
+}
+
+static void
+segs_drop(struct part *p)
+{
+	for (int i = 0; i < p->nsegs; i++) {
+		if (p->eng->retired != NULL)
+			p->eng->retired(p->eng, p->segs[i]->handle);
+		seg_unref(p->segs[i]);
+	}
+	free(p->segs);
+	p->segs = NULL;
+	p->nsegs = p->segs_cap = 0;
+}
+
+void
+part_free(struct part *p)
+{
+	if (p == NULL)
+		return;
+	ASSERT(p->jobs == 0 && p->waiters == NULL);
+	ASSERT(p->queue.head == NULL && p->unsynced.head == NULL);
+	ASSERT(!p->in_dirty && !p->in_unsynced && !p->in_ckpt);
+	timer_cancel(&p->eng->timers, &p->retry);
+	segs_drop(p);
+	prod_free(p->prods);
+	window_drop(p);
+	free(p);
+}
+
+struct seg *
+part_active(const struct part *p)
+{
+	return p->nsegs == 0 ? NULL : p->segs[p->nsegs - 1];
+}
+
+int64_t
+part_written(const struct part *p)
+{
+	const struct seg *s = part_active(p);
+
+	return s == NULL ? p->start : s->end_offset;
+}
+
+/*
+ * A topic's own flush.* goes before the engine's sync.  flush.messages = 1 is
+ * sync at every commit, which is also what sync=commit means.
+ */
+void
+part_policy(struct part *p)
+{
+	const struct conf *c = p->eng->conf;
+	const struct topic_conf *tc;
+	struct topic_conf unset;
+
+	p->relaxed = p->topic != NULL && c->sync != SYNC_COMMIT;
+	p->flush_messages = INT64_MAX;
+	p->flush_ms = c->sync == SYNC_INTERVAL ? c->sync_interval_ms
+	    : INT64_MAX;
+	if (p->topic == NULL)
+		return;
+	tc = &p->topic->conf;
+	topic_conf_init(&unset);
+	if (tc->flush_messages != unset.flush_messages ||
+	    tc->flush_ms != unset.flush_ms) {
+		p->relaxed = tc->flush_messages > 1 && tc->flush_ms > 0;
+		p->flush_messages = tc->flush_messages;
+		p->flush_ms = tc->flush_ms;
+	}
+}
+
+enum err
+part_install(struct part *p, struct recovered *r, int32_t epoch)
+{
+	struct seg **segs;
+
+	segs = calloc((size_t)r->nsegs + 1, sizeof *segs);
+	if (segs == NULL)
+		return E_NOMEM;
+	segs_drop(p);
+	prod_free(p->prods);
+	memcpy(segs, r->segs, (size_t)r->nsegs * sizeof *segs);
+	p->segs = segs;
+	p->nsegs = r->nsegs;
+	p->segs_cap = r->nsegs + 1;
+	for (int i = 0; i < p->nsegs; i++)
+		segs[i]->handle = ++p->eng->next_handle;
+	p->prods = r->prods;
+	r->prods = NULL;
+	r->nsegs = 0;
+	p->start = r->start;
+	p->next = p->hw = r->end;
+	p->snapped = r->snapped;
+	p->epoch = epoch;
+	p->state = PART_ONLINE;
+	p->tries = 0;
+	window_drop(p);
+	p->visible = 0;		/* less than before: wakes everybody */
+	for (int i = 0; i < p->nsegs; i++)
+		p->visible += segs[i]->size;
+	if (r->cut > 0)
+		log_warn("torn tail moved to lost+found",
+		    LS("topic", p->topic ? p->topic->name : "(catalogue)"),
+		    LI("part", p->id.part), LI("bytes", r->cut),
+		    LI("end", r->end));
+	fetch_wake(p);
+	return E_OK;
+}
+
+enum err
+part_append(struct part *p, struct append *a)
+{
+	enum err e;
+
+	if (p->state != PART_ONLINE)
+		return p->state == PART_GONE ? E_UNKNOWN_TOPIC : E_FENCED;
+	a->b.base_offset = p->next;
+	a->b.leader_epoch = p->epoch;
+	if (a->b.pid >= 0 && p->topic != NULL) {
+		if (p->prods == NULL && (p->prods = prod_new()) == NULL)
+			return E_NOMEM;
+		e = prod_note(p->prods, &a->b);
+		if (e != E_OK)
+			return e;
+	}
+	batch_assign(a->head, p->next, p->epoch);
+	p->next += (int64_t)a->b.last_delta + 1;
+	p->queued_bytes += batch_size(&a->b);
+	append_list_put(&p->queue, a);
+	commit_dirty(&p->eng->commit, p);
+	return E_OK;
+}
+
+void
+part_await(struct part *p, struct append *a)
+{
+	a->written = true;
+	if (batch_last_offset(&a->b) < p->hw)
+		a->done(a, E_OK);
+	else
+		append_list_put(&p->unsynced, a);
+}
+
+struct seg *
+part_seg(const struct part *p, int64_t offset, int *at)
+{
+	int lo = 0, hi = p->nsegs;	/* base[lo] <= offset < base[hi] */
+
+	if (p->nsegs == 0 || offset < p->segs[0]->base)
+		return NULL;
+	while (hi - lo > 1) {
+		int mid = (lo + hi) / 2;
+
+		if (p->segs[mid]->base <= offset)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	if (at != NULL)
+		*at = lo;
+	return p->segs[lo];
+}
+
+/* The synced end: where the first segment with unsynced bytes is synced to. */
+static int64_t
+synced_end(const struct part *p)
+{
+	int i = p->nsegs;
+
+	while (i > 0 && p->segs[i - 1]->synced < p->segs[i - 1]->size)
+		i--;
+	return i == p->nsegs ? part_written(p) : p->segs[i]->synced_offset;
+}
+
+void
+part_advance(struct part *p)
+{
+	int64_t durable = synced_end(p);
+	int64_t hw = p->relaxed ? part_written(p) : durable;
+	struct append *a;
+
+	while ((a = p->unsynced.head) != NULL &&
+	    batch_last_offset(&a->b) < (p->relaxed ? hw : durable)) {
+		if ((p->unsynced.head = a->next) == NULL)
+			p->unsynced.tail = &p->unsynced.head;
+		a->done(a, E_OK);
+	}
+	if (hw > p->hw) {
+		p->hw = hw;
+		fetch_wake(p);
+	}
+}
+
+/* ---- faults ------------------------------------------------------------ */
+
+struct recovery {
+	struct job		 job;
+	struct meta_put		 put;
+	struct part		*part;
+	struct recover_how	 how;
+	struct recovered	 got;
+	enum err		 err;
+	int32_t			 epoch;
+	char			 dir[PATH_SIZE], lost[PATH_SIZE];
+};
+
+static void
+recovery_run(struct job *j)
+{
+	struct recovery *r = (struct recovery *)j;
+
+	r->err = recover_log(&r->how, &r->got);
+}
+
+/* The last step: the new epoch is durable, the partition takes it. */
+static void
+recovery_epoch(struct meta_put *put, enum err e)
+{
+	struct recovery *r = (struct recovery *)((char *)put -
+	    offsetof(struct recovery, put));
+	struct part *p = r->part;
+
+	if (p->state == PART_RECOVERING) {
+		if (e == E_OK)
+			e = part_install(p, &r->got, r->epoch);
+		if (e != E_OK) {
+			p->state = PART_ONLINE;
+			part_fence(p, e, NULL);
+		} else
+			log_info("partition recovered",
+			    LS("topic", p->topic->name),
+			    LI("part", p->id.part), LI("end", p->next),
+			    LI("epoch", p->epoch));
+	}
+	recover_free(&r->got);
+	free(r);
+	part_job_done(p);
+}
+
+static void
+recovery_done(struct job *j)
+{
+	struct recovery *r = (struct recovery *)j;
+	struct part *p = r->part;
+	struct meta_epoch rec;
+
+	if (r->err == E_CORRUPT && p->state == PART_RECOVERING) {
+		log_warn("partition is damaged and stays offline",
+		    LS("topic", p->topic->name), LI("part", p->id.part),
+		    LS("why", r->got.why));
+		p->state = PART_OFFLINE;
+	} else if (r->err != E_OK && p->state == PART_RECOVERING) {
+		p->state = PART_ONLINE;
+		part_fence(p, r->err, NULL);
+	} else if (p->state == PART_RECOVERING) {
+		if (r->got.epoch > p->eng->epoch)
+			p->eng->epoch = r->got.epoch;
+		r->epoch = ++p->eng->epoch;
+		r->put.done = recovery_epoch;
+		rec.epoch = r->epoch;
+		if (meta_write(&p->eng->meta, MT_meta_epoch, NULL, &rec,
+		    &r->put) == E_OK)
+			return;
+		p->state = PART_ONLINE;
+		part_fence(p, E_NOMEM, NULL);
+	}
+	recover_free(&r->got);
+	free(r);
+	part_job_done(p);
+}
+
+static void
+retry_later(struct part *p)
+{
+	int64_t ms = RETRY_MIN_MS;
+
+	for (int i = 0; i < p->tries && ms < RETRY_MAX_MS; i++)
+		ms *= 2;
+	p->tries++;
+	if (timer_set(&p->eng->timers, &p->retry, mono_ms() + ms) != E_OK)
+		log_warn("no memory to retry recovery; restart the engine",
+		    LI("part", p->id.part));
+}
+
+static void
+retry_fire(struct timer *t)
+{
+	struct part *p = (struct part *)((char *)t -
+	    offsetof(struct part, retry));
+	struct recovery *r;
+
+	if (p->state != PART_FENCED || p->jobs > 0)
+		return;		/* part_job_done comes back to it */
+	r = calloc(1, sizeof *r);
+	if (r == NULL) {
+		retry_later(p);
+		return;
+	}
+	r->part = p;
+	r->job.run = recovery_run;
+	r->job.done = recovery_done;
+	part_dir(p, r->dir);
+	snprintf(r->lost, sizeof r->lost, "%s/lost+found", p->eng->data);
+	r->how = (struct recover_how){ .dir = r->dir, .lost = r->lost,
+	    .id = p->id, .clean = false };
+	p->state = PART_RECOVERING;
+	p->jobs++;
+	pool_submit(p->eng->bulk, &r->job);
+}
+
+void
+part_fence(struct part *p, enum err why, struct append_list *more)
+{
+	struct append_list lost;
+
+	if (more != NULL)
+		append_list_fail(more, why == E_NOSPC ? why : E_STORAGE);
+	if (p->state != PART_ONLINE)
+		return;
+	if (p->topic == NULL)
+		log_fatal("the catalogue cannot be written", LE(why));
+	log_warn("partition is fenced", LS("topic", p->topic->name),
+	    LI("part", p->id.part), LE(why), LI("high_watermark", p->hw));
+	p->state = PART_FENCED;
+	p->gen++;
+	commit_forget(&p->eng->commit, p);
+	lost = p->unsynced;
+	if (lost.head == NULL)
+		append_list_init(&lost);
+	append_list_init(&p->unsynced);
+	append_list_fail(&lost, E_STORAGE);
+	append_list_fail(&p->queue, E_STORAGE);
+	p->queued_bytes = 0;
+	/* What was given out and not written never was. */
+	p->next = part_written(p);
+	retry_later(p);
+}
+
+void
+part_drop(struct part *p, void (*gone)(struct part *))
+{
+	if (p->state == PART_ONLINE)
+		commit_forget(&p->eng->commit, p);
+	p->state = PART_GONE;
+	p->gen++;
+	p->gone = gone;
+	timer_cancel(&p->eng->timers, &p->retry);
+	append_list_fail(&p->unsynced, E_UNKNOWN_TOPIC);
+	append_list_fail(&p->queue, E_UNKNOWN_TOPIC);
+	p->queued_bytes = 0;
+	fetch_wake(p);
+	p->jobs++;
+	part_job_done(p);
+}
+
+void
+part_job_done(struct part *p)
+{
+	ASSERT(p->jobs > 0);
+	if (--p->jobs > 0)
+		return;
+	if (p->state == PART_GONE && p->gone != NULL)
+		p->gone(p);
+	else if (p->state == PART_FENCED && p->retry.at == 0)
+		retry_later(p);
+}

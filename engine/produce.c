@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Produce: judges each batch by what only the engine knows (the topic's
+ * configs, the producer's past), queues it, and answers when every partition
+ * has its verdict.  The gateway has validated the records; what the engine
+ * relies on for its own safety it looks at again, in its own copy of the
+ * header.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/crc32c.h"
+#include "lib/log.h"
+#include "serve.h"
+
+enum { HUNG_RETRY_MS = 100 };
+
+/* One batch of a request, until its append is done. */
+struct entry {
+	struct append	 append;
+	struct produce	*produce;
+	int32_t		 topic, part;	/* indexes into the response */
+	bool		 pending;
+};
+
+/* A request.  It outlives its call when the answer is a time-out. */
+struct produce {
+	struct call	*call;		/* NULL once answered */
+	struct region	*region;
+	struct produce_res res;		/* in the call's arena */
+	struct timer	 timer;
+	int		 pending, n;
+	int64_t		 now;		/* wall_ms at arrival */
+	bool		 starting;	/* the loop over the request runs */
+	struct entry	 entries[];
+};
+
+static void
+produce_free(struct produce *pr)
+{
+	region_unref(pr->region);
+	free(pr);
+}
+
+static void
+answer(struct produce *pr)
+{
+	struct call *c = pr->call;
+
+	pr->call = NULL;
+	timer_cancel(&c->eng->timers, &pr->timer);
+	call_reply(c, &pr->res);
+}
+
+static void
+maybe_answer(struct produce *pr)
+{
+	if (pr->starting || pr->pending > 0)
+		return;
+	if (pr->call != NULL)
+		answer(pr);
+	produce_free(pr);
+}
+
+static struct produce_res_topic_part *
+entry_res(struct entry *en)
+{
+	return &en->produce->res.responses.v[en->topic].
+	    partition_responses.v[en->part];
+}
+
+static void
+res_error(struct produce_res_topic_part *r, enum err e, const char *why)
+{
+	r->error_code = err_code(e);
+	r->base_offset = -1;
+	r->log_append_time_ms = -1;
+	r->log_start_offset = -1;
+	if (e != E_OK)
+		r->error_message = kstr_of(why != NULL ? why : err_text(e));
+}
+
+static void
+entry_done(struct append *a, enum err e)
+{
+	struct entry *en = (struct entry *)a;
+	struct produce *pr = en->produce;
+
+	en->pending = false;
+	pr->pending--;
+	if (pr->call != NULL && e != E_OK)
+		res_error(entry_res(en), e, NULL);
+	maybe_answer(pr);
+}
+
+/* ---- time-outs --------------------------------------------------------- */
+
+/* acks=all took too long.  A batch that a worker may still be reading holds
+ * the answer back: with it the gateway takes its memory back. */
+static void
+timed_out(struct timer *t)
+{
+	struct produce *pr = (struct produce *)((char *)t -
+	    offsetof(struct produce, timer));
+
+	for (int i = 0; i < pr->n; i++)
+		if (pr->entries[i].pending && !pr->entries[i].append.written) {
+			if (timer_set(&pr->call->eng->timers, &pr->timer,
+			    mono_ms() + HUNG_RETRY_MS) != E_OK)
+				log_warn("no memory for a timer", LE(E_NOMEM));
+			return;
+		}
+	for (int i = 0; i < pr->n; i++)
+		if (pr->entries[i].pending)
+			res_error(entry_res(&pr->entries[i]), E_TIMED_OUT,
+			    NULL);
+	answer(pr);
+}
+
+/* ---- verdicts ---------------------------------------------------------- */
+
+static bool
+is_internal_name(struct kstr name)
+{
+	return kstr_eq(name, kstr_of("__consumer_offsets")) ||
+	    kstr_eq(name, kstr_of("__transaction_state")) ||
+	    kstr_eq(name, kstr_of("__share_group_state"));
+}
+
+static enum err
+find_part(const struct call *c, const struct append_req *q,
+    const struct append_req_topic *qt, int32_t index, struct part **p)
+{
+	struct topics *ts = &c->eng->topics;
+	struct topic *t = qt->name.len >= 0 ? topic_find(ts, qt->name)
+	    : topic_find_id(ts, qt->id);
+
+	*p = NULL;
+	if (t == NULL)
+		return qt->name.len >= 0 ? E_UNKNOWN_TOPIC
+		    : E_UNKNOWN_TOPIC_ID;
+	if (is_internal_name(kstr_of(t->name)) &&
+	    !kstr_eq(q->client_id, kstr_of("__admin_client")))
+		return E_INVALID_TOPIC;
+	*p = topic_part(t, index);
+	return *p == NULL ? E_UNKNOWN_TOPIC : E_OK;
+}
+
+/* The bytes of a batch: inline or in the region. */
+static enum err
+find_bytes(const struct produce *pr, const struct append_req_part *q,
+    const uint8_t **p)
+{
+	if (q->place < 0) {
+		*p = q->inlined.p;
+		return q->inlined.len == q->length &&
+		    q->length >= BATCH_HEADER ? E_OK : E_PROTO;
+	}
+	if (pr->region == NULL || q->length < BATCH_HEADER ||
+	    (uint64_t)q->place + (uint64_t)q->length > pr->region->size)
+		return E_PROTO;
+	*p = pr->region->p + q->place;
+	return E_OK;
+}
+
+/* What Kafka checks against the topic's configs (protocol.md 3.2). */
+static enum err
+check_configs(const struct append_req_part *q, const struct batch *b,
+    const struct topic_conf *tc, int16_t acks, int64_t now, const char **why)
+{
+	if (batch_size(b) > tc->max_message_bytes)
+		return E_TOO_LARGE;
+	if (batch_size(b) > tc->segment_bytes)
+		return E_RECORD_LIST_TOO_LARGE;
+	if (acks == -1 && tc->min_insync_replicas > 1)
+		return E_NOT_ENOUGH_REPLICAS;
+	if ((tc->cleanup_policy & CLEANUP_COMPACT) && q->null_key >= 0) {
+		*why = "a record of a compacted topic must have a key";
+		return E_INVALID_RECORD;
+	}
+	if (tc->message_timestamp_type == TS_CREATE && ((q->min_ts >= 0 &&
+	    q->min_ts < now && now - q->min_ts >
+	    tc->message_timestamp_before_max_ms) || (q->max_ts > now &&
+	    q->max_ts - now > tc->message_timestamp_after_max_ms))) {
+		*why = "a record's timestamp is outside the range that the "
+		    "topic allows";
+		return E_INVALID_TIMESTAMP;
+	}
+	return E_OK;
+}
+
+/* Structure: a gateway that lies must not make a log that cannot be read. */
+static enum err
+check_header(const uint8_t *head, int32_t length, struct batch *b)
+{
+	enum err e = batch_read(head, b);
+
+	if (e != E_OK)
+		return e;
+	if (batch_size(b) != length || b->count <= 0 ||
+	    b->count != b->last_delta + 1 || b->base_offset != 0)
+		return E_INVALID_RECORD;
+	if (b->attrs & BATCH_CONTROL)
+		return E_INVALID_RECORD;
+	if (b->pid >= 0 && (b->base_seq < 0 || b->epoch < 0))
+		return E_INVALID_RECORD;
+	/* Transactions are not served yet: nothing may open one. */
+	if (b->attrs & BATCH_TXN)
+		return E_INVALID_TXN_STATE;
+	return E_OK;
+}
+
+static void
+stamp_log_time(struct append *a, int64_t now)
+{
+	size_t under = BATCH_HEADER - BATCH_CRC_FROM;
+	uint32_t crc;
+
+	a->b.attrs |= BATCH_LOG_TIME;
+	a->b.max_ts = now;
+	batch_write(a->head, &a->b);
+	crc = crc32c(0, a->head + BATCH_CRC_FROM, under);
+	a->b.crc = crc32c(crc, a->body,
+	    (size_t)batch_size(&a->b) - BATCH_HEADER);
+	batch_write(a->head, &a->b);
+}
+
+static void
+blame_record(struct call *c, struct produce_res_topic_part *r, int32_t index,
+    const char *why)
+{
+	if (index < 0)
+		return;
+	r->record_errors.v = arena_alloc(&c->arena,
+	    sizeof *r->record_errors.v);
+	if (r->record_errors.v == NULL)
+		return;
+	r->record_errors.n = 1;
+	r->record_errors.v[0].batch_index = index;
+	r->record_errors.v[0].batch_index_error_message = kstr_of(why);
+}
+
+/* Queues one batch.  E_OK: entry_done follows, or has been called. */
+static enum err
+entry_start(struct produce *pr, struct entry *en, struct part *p,
+    const struct append_req_part *q, const char **why)
+{
+	struct append_req *req = pr->call->req;
+	struct produce_res_topic_part *r = entry_res(en);
+	struct append *a = &en->append;
+	struct prod_hit hit;
+	const uint8_t *bytes;
+	enum err e;
+
+	e = find_bytes(pr, q, &bytes);
+	if (e != E_OK)
+		return e;
+	memcpy(a->head, bytes, BATCH_HEADER);
+	a->body = bytes + BATCH_HEADER;
+	a->all = req->acks == -1;
+	a->done = entry_done;
+	e = check_header(a->head, q->length, &a->b);
+	if (e == E_OK)
+		e = check_configs(q, &a->b, &p->topic->conf, req->acks,
+		    pr->now, why);
+	if (e != E_OK)
+		return e;
+	if (p->state != PART_ONLINE)
+		return p->state == PART_RECOVERING ? E_LEADER_NOT_AVAILABLE
+		    : E_STORAGE;
+	r->log_start_offset = p->start;
+	en->pending = true;
+	if (a->b.pid >= 0 && p->prods != NULL) {
+		e = prod_check(p->prods, &a->b, &hit);
+		if (e == E_DUPLICATE_SEQUENCE) {
+			a->b.base_offset = r->base_offset = hit.first_offset;
+			a->b.last_delta = (int32_t)(hit.last_offset -
+			    hit.first_offset);
+			if (p->topic->conf.message_timestamp_type == TS_APPEND)
+				r->log_append_time_ms = hit.ts;
+			pr->pending++;
+			part_await(p, a);
+			return E_OK;
+		}
+	}
+	if (e == E_OK && p->topic->conf.message_timestamp_type == TS_APPEND) {
+		stamp_log_time(a, pr->now);
+		r->log_append_time_ms = pr->now;
+	}
+	if (e == E_OK)
+		e = part_append(p, a);
+	if (e == E_OK) {
+		r->base_offset = a->b.base_offset;
+		pr->pending++;
+	} else
+		en->pending = false;
+	return e;
+}
+
+static void
+start_part(struct produce *pr, struct entry *en,
+    const struct append_req_topic *qt, const struct append_req_part *q)
+{
+	struct produce_res_topic_part *r = entry_res(en);
+	struct append_req *req = pr->call->req;
+	const char *why = NULL;
+	int32_t blame = -1;
+	struct part *p;
+	enum err e;
+
+	r->index = q->index;
+	r->log_append_time_ms = r->log_start_offset = r->base_offset = -1;
+	r->error_message.len = -1;
+	r->current_leader.leader_id = r->current_leader.leader_epoch = -1;
+	e = req->acks < -1 || req->acks > 1 ? E_INVALID_REQUIRED_ACKS : E_OK;
+	if (e == E_OK)
+		e = find_part(pr->call, req, qt, q->index, &p);
+	if (e == E_OK && q->error != E_OK) {
+		e = q->error > 0 && q->error < E_MAX ? (enum err)q->error
+		    : E_UNKNOWN;
+		blame = q->bad_index;
+		why = q->message.len <= 0 ? NULL : arena_strndup(
+		    &pr->call->arena, q->message.p, (size_t)q->message.len);
+	}
+	if (e == E_OK) {
+		e = entry_start(pr, en, p, q, &why);
+		if (e == E_INVALID_RECORD && why != NULL)
+			blame = q->null_key;
+		else if (e == E_INVALID_TIMESTAMP)
+			blame = q->bad_index >= 0 ? q->bad_index : 0;
+	}
+	if (e == E_OK)
+		return;
+	res_error(r, e, why);
+	blame_record(pr->call, r, blame, why != NULL ? why : err_text(e));
+}
+
+static struct produce *
+produce_new(struct call *c)
+{
+	struct append_req *q = c->req;
+	struct produce_res_topic *rt;
+	struct produce *pr;
+	int n = 0;
+
+	for (int32_t i = 0; i < q->topics.n; i++)
+		n += q->topics.v[i].parts.n;
+	pr = calloc(1, sizeof *pr + (size_t)n * sizeof *pr->entries);
+	rt = arena_array(&c->arena, (size_t)q->topics.n, sizeof *rt);
+	if (pr == NULL || rt == NULL) {
+		free(pr);
+		return NULL;
+	}
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		rt[i].name = q->topics.v[i].name;
+		if (rt[i].name.len < 0)
+			rt[i].name = kstr_of("");
+		rt[i].topic_id = q->topics.v[i].id;
+		rt[i].partition_responses.n = q->topics.v[i].parts.n;
+		rt[i].partition_responses.v = arena_array(&c->arena,
+		    (size_t)q->topics.v[i].parts.n,
+		    sizeof *rt[i].partition_responses.v);
+		if (rt[i].partition_responses.v == NULL) {
+			free(pr);
+			return NULL;
+		}
+	}
+	pr->res.responses.n = q->topics.n;
+	pr->res.responses.v = rt;
+	pr->call = c;
+	pr->region = region_ref(c->link->region);
+	pr->n = n;
+	pr->now = wall_ms();
+	pr->timer.fire = timed_out;
+	return pr;
+}
+
+void
+handle_append(struct call *c)
+{
+	struct append_req *q = c->req;
+	struct produce *pr = produce_new(c);
+	struct entry *en;
+
+	if (pr == NULL) {
+		call_bad(c, "out of memory");
+		return;
+	}
+	en = pr->entries;
+	pr->starting = true;
+	for (int32_t i = 0; i < q->topics.n; i++)
+		for (int32_t k = 0; k < q->topics.v[i].parts.n; k++, en++) {
+			en->produce = pr;
+			en->topic = i;
+			en->part = k;
+			start_part(pr, en, &q->topics.v[i],
+			    &q->topics.v[i].parts.v[k]);
+		}
+	pr->starting = false;
+	if (pr->pending > 0 && q->acks == -1 && timer_set(&c->eng->timers,
+	    &pr->timer, mono_ms() + (q->timeout_ms > 0 ? q->timeout_ms : 0)) !=
+	    E_OK)
+		log_warn("no memory for a timer", LE(E_NOMEM));
+	maybe_answer(pr);
+}
+
+/* ---- producer ids ------------------------------------------------------ */
+
+/* A call that waits for the next block of ids to be durable. */
+struct pid_wait {
+	struct meta_put	 put;
+	struct call	*call;
+	int64_t		 pid, limit;
+};
+
+static void
+pid_answer(struct call *c, enum err e, int64_t pid)
+{
+	struct init_producer_id_res res = { .error_code = err_code(e),
+	    .producer_id = pid, .producer_epoch = e == E_OK ? 0 : -1,
+	    .ongoing_txn_producer_id = -1, .ongoing_txn_producer_epoch = -1 };
+
+	call_reply(c, &res);
+}
+
+static void
+pid_durable(struct meta_put *put, enum err e)
+{
+	struct pid_wait *w = (struct pid_wait *)put;
+	struct engine *eng = w->call->eng;
+
+	if (e == E_OK && w->limit > eng->pid_durable)
+		eng->pid_durable = w->limit;
+	pid_answer(w->call, e == E_OK ? E_OK : E_COORDINATOR_NOT_AVAILABLE,
+	    e == E_OK ? w->pid : -1);
+	free(w);
+}
+
+/* An id is given out only when the catalogue's record that its block is taken
+ * has been synced; until then calls wait, each with its own record. */
+static void
+pid_next(struct call *c)
+{
+	struct engine *eng = c->eng;
+	struct pid_wait *w;
+	struct meta_pids rec;
+
+	if (eng->next_pid < eng->pid_durable) {
+		pid_answer(c, E_OK, eng->next_pid++);
+		return;
+	}
+	w = calloc(1, sizeof *w);
+	if (w == NULL) {
+		pid_answer(c, E_COORDINATOR_NOT_AVAILABLE, -1);
+		return;
+	}
+	if (eng->next_pid == eng->pid_limit)
+		eng->pid_limit += PID_BLOCK;
+	rec.limit = eng->pid_limit;
+	w->call = c;
+	w->pid = eng->next_pid++;
+	w->limit = rec.limit;
+	w->put.done = pid_durable;
+	if (meta_write(&eng->meta, MT_meta_pids, NULL, &rec, &w->put) !=
+	    E_OK) {
+		free(w);
+		pid_answer(c, E_COORDINATOR_NOT_AVAILABLE, -1);
+	}
+}
+
+void
+handle_init_producer_id(struct call *c)
+{
+	struct init_producer_id_req *q = c->req;
+
+	if ((q->producer_id == -1) != (q->producer_epoch == -1) ||
+	    q->transactional_id.len == 0)
+		pid_answer(c, E_INVALID_REQUEST, -1);
+	else if (q->transactional_id.len > 0)
+		/* Transactions come later; say so rather than pretend. */
+		pid_answer(c, E_UNSUPPORTED_VERSION, -1);
+	else
+		pid_next(c);
+}

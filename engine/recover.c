@@ -1,0 +1,1030 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a log's directory.  Nothing here may lose what was once synced, and
+ * nothing may be published that a crash can still take back.
+ *
+ *  1. The checkpoint of a log is the last index entry of the last segment that
+ *     has one.  What lies before it was synced: that segment up to the entry,
+ *     the segments before it whole.  It is never cut or moved; damage that is
+ *     met there is E_CORRUPT.
+ *  2. After the checkpoint the log ends before the first batch that is not
+ *     whole.  What follows, later segments too, is torn: it goes to lost+found
+ *     and is synced there before it goes from here.  Only zeros are not kept.
+ *  3. Bytes after the checkpoint are believed only when read back from the
+ *     disk: sync (which makes pages clean), drop the cache, read.  After a
+ *     failed sync of an earlier process the cache shows what the disk lacks.
+ *  4. The end is reported after the log (cut or not) and the directory have
+ *     been synced, and after snapshots past the end are gone: their offsets
+ *     will be given out again.
+ *  5. An index entry is written after the log before it was synced; entries
+ *     never lie past a cut, since no cut is below the last one.
+ *  6. Every step may be the last one before a crash.  Each leaves a state from
+ *     which the same decisions follow again.
+ *  7. The chain: a segment ends where the next one begins.  A gap or overlap
+ *     before the checkpoint is a missing or foreign file: E_CORRUPT.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/crc32c.h"
+#include "lib/log.h"
+#include "recover.h"
+
+#define SCAN_BUF	(1 * MIB)
+#define NAMES_MAX	1000	/* of one name in lost+found */
+#define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
+	    (size_t)PRODUCERS_MAX * (19 + PRODUCER_BATCHES * 32))
+
+/* Base offsets of the files with one extension. */
+struct bases {
+	int64_t	*v;
+	int	 n, cap;
+};
+
+/* How a segment's index was found. */
+enum idx_state {
+	IDX_NONE,	/* not there, or never written whole */
+	IDX_GOOD,
+	IDX_SUSPECT,	/* there, but not ours: a checkpoint may be lost */
+};
+
+/* What recovery knows of r->segs[i] besides the segment itself. */
+struct found {
+	enum idx_state	state;
+	int64_t		ckpt;	/* synced up to here, 0 when unknown */
+};
+
+struct work {
+	const struct recover_how *how;
+	struct recovered *r;
+	struct bases	  logs, idxs, prods;
+	struct found	 *found;	/* one for each segment */
+	int		  last_ckpt;	/* last segment that has one, -1 */
+	int		  last_suspect;	/* last with a suspect index, -1 */
+	int		  epoch_of;	/* last segment whose epochs are in
+					 * r->epoch, -1 */
+	bool		  nomem;	/* while listing */
+	bool		  touched;	/* the directory was changed */
+	uint8_t		 *buf;		/* SCAN_BUF bytes, window on a file */
+	int64_t		  from, till;	/* what of the file it holds */
+};
+
+static enum err __attribute__((format(printf, 5, 6)))
+fail(struct work *w, enum err err, const char *path, int64_t pos,
+    const char *fmt, ...)
+{
+	char words[160];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof words, fmt, ap);
+	va_end(ap);
+	n = pos < 0 ? 0 : snprintf(NULL, 0, ", position %lld", (long long)pos);
+	/* The path's end tells more than its start. */
+	n = (int)sizeof w->r->why - (int)strlen(words) - n - 3;
+	if ((int)strlen(path) > n)
+		path += (int)strlen(path) - n;
+	if (pos < 0)
+		snprintf(w->r->why, sizeof w->r->why, "%s: %s", path, words);
+	else
+		snprintf(w->r->why, sizeof w->r->why,
+		    "%s, position %lld: %s", path, (long long)pos, words);
+	return err;
+}
+
+/* The world's errors: a call on path failed, err is already known. */
+static enum err
+io(struct work *w, enum err err, const char *path)
+{
+	if (err == E_OK || w->r->why[0] != '\0')
+		return err;
+	return fail(w, err, path, -1, "%s", err_text(err));
+}
+
+static bool
+bases_add(struct bases *b, int64_t base)
+{
+	if (b->n == b->cap) {
+		int cap = b->cap == 0 ? 8 : b->cap * 2;
+		int64_t *v = realloc(b->v, (size_t)cap * sizeof *v);
+
+		if (v == NULL)
+			return false;
+		b->v = v;
+		b->cap = cap;
+	}
+	b->v[b->n++] = base;
+	return true;
+}
+
+static int
+rising(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool
+bases_have(const struct bases *b, int64_t base)
+{
+	return b->n > 0 && bsearch(&base, b->v, (size_t)b->n, sizeof base,
+	    rising) != NULL;
+}
+
+/* Names that are not ours are passed over. */
+static int
+note_name(const char *name, void *arg)
+{
+	struct work *w = arg;
+	int64_t base;
+	bool ok = true;
+
+	if (seg_name(name, ".log", &base))
+		ok = bases_add(&w->logs, base);
+	else if (seg_name(name, ".idx", &base))
+		ok = bases_add(&w->idxs, base);
+	else if (seg_name(name, ".prod", &base))
+		ok = bases_add(&w->prods, base);
+	w->nomem = !ok;
+	return ok ? 0 : 1;
+}
+
+static enum err
+list_files(struct work *w)
+{
+	struct bases *all[] = { &w->logs, &w->idxs, &w->prods };
+	enum err err = disk->list(w->how->dir, note_name, w);
+
+	if (err == E_OK && w->nomem)
+		err = E_NOMEM;
+	if (err != E_OK)
+		return io(w, err, w->how->dir);
+	for (int i = 0; i < 3; i++)
+		if (all[i]->n > 0)
+			qsort(all[i]->v, (size_t)all[i]->n,
+			    sizeof *all[i]->v, rising);
+	return E_OK;
+}
+
+/* Opens segment i and its index; reads no more than the index's end. */
+static enum err
+open_seg(struct work *w, int i)
+{
+	struct found *f = &w->found[i];
+	char path[PATH_SIZE];
+	struct seg *s;
+	enum err err;
+
+	seg_path(path, w->how->dir, w->logs.v[i], ".log");
+	err = seg_open(w->how->dir, &w->how->id, w->logs.v[i], false, &s);
+	if (err != E_OK)
+		return io(w, err, path);
+	w->r->segs[w->r->nsegs++] = s;
+	seg_path(path, w->how->dir, s->base, ".idx");
+	err = idx_open(path, &w->how->id, s->base, &s->idx.nfile,
+	    &s->idx.last, &s->idx.sealed);
+	if (err == E_CORRUPT) {
+		f->state = IDX_SUSPECT;
+		w->last_suspect = i;
+		return E_OK;
+	}
+	if (err != E_OK && err != E_NOTFOUND)
+		return io(w, err, path);
+	f->state = err == E_OK ? IDX_GOOD : IDX_NONE;
+	if (s->idx.nfile == 0)
+		return E_OK;
+	f->ckpt = s->idx.last.pos;
+	w->last_ckpt = i;
+	s->max_ts = s->idx.last.max_ts;
+	s->end_offset = s->idx.last.offset;
+	if (f->ckpt > s->size)
+		return fail(w, E_CORRUPT, s->path, s->size,
+		    "the file ends here, but it was synced up to %lld",
+		    (long long)f->ckpt);
+	if (s->end_offset < s->base)
+		return fail(w, E_CORRUPT, path, -1,
+		    "an entry is below the segment's base offset");
+	return E_OK;
+}
+
+/* An index without a log: harmless before the first segment (retention was
+ * interrupted) or when empty; otherwise a log that was synced is missing. */
+static enum err
+orphan_indexes(struct work *w)
+{
+	for (int i = 0; i < w->idxs.n; i++) {
+		char path[PATH_SIZE];
+		struct idx_entry last;
+		enum err err;
+		int64_t n;
+		bool sealed;
+
+		if (bases_have(&w->logs, w->idxs.v[i]))
+			continue;
+		seg_path(path, w->how->dir, w->idxs.v[i], ".idx");
+		if (w->logs.n == 0 || w->idxs.v[i] > w->logs.v[0]) {
+			err = idx_open(path, &w->how->id, w->idxs.v[i], &n,
+			    &last, &sealed);
+			if (err != E_OK && err != E_NOTFOUND &&
+			    err != E_CORRUPT)
+				return io(w, err, path);
+			if (n > 0)
+				return fail(w, E_CORRUPT, path, -1,
+				    "the log of this index is missing");
+		}
+		w->touched = true;
+		if ((err = idx_cut(path, 0)) != E_OK)
+			return io(w, err, path);
+	}
+	return E_OK;
+}
+
+/* Makes n bytes at pos available in the window. */
+static enum err
+window(struct work *w, struct seg *s, int64_t pos, size_t n)
+{
+	size_t keep = 0, got, want = SCAN_BUF;
+	enum err err;
+
+	if (pos >= w->from && pos + (int64_t)n <= w->till)
+		return E_OK;
+	if (pos >= w->from && pos < w->till) {
+		keep = (size_t)(w->till - pos);
+		memmove(w->buf, w->buf + (pos - w->from), keep);
+	}
+	w->from = pos;
+	w->till = pos + (int64_t)keep;
+	if ((int64_t)want > s->size - pos)
+		want = (size_t)(s->size - pos);
+	err = disk->pread(s->fd, w->buf + keep, want - keep, w->till, &got);
+	if (err != E_OK)
+		return io(w, err, s->path);
+	w->till += (int64_t)got;
+	w->r->scanned += (int64_t)got;
+	return w->till - pos >= (int64_t)n ? E_OK :
+	    fail(w, E_IO, s->path, w->till, "the file became shorter");
+}
+
+static enum err
+crc_at(struct work *w, struct seg *s, int64_t pos, int64_t end, uint32_t *crc)
+{
+	enum err err = E_OK;
+
+	for (*crc = 0; pos < end && err == E_OK;) {
+		int64_t n;
+
+		if ((err = window(w, s, pos, 1)) != E_OK)
+			break;
+		n = w->till < end ? w->till - pos : end - pos;
+		*crc = crc32c(*crc, w->buf + (pos - w->from), (size_t)n);
+		pos += n;
+	}
+	return err;
+}
+
+/* Is there a whole batch at pos?  *bad is NULL or says why not; b is filled
+ * as soon as there is a header. */
+static enum err
+batch_at(struct work *w, struct seg *s, int64_t pos, int64_t expect,
+    struct batch *b, const char **bad)
+{
+	uint32_t crc;
+	enum err err;
+
+	*bad = "less than a batch header is left";
+	*b = (struct batch){ .length = 0 };
+	if (s->size - pos < BATCH_HEADER)
+		return E_OK;
+	if ((err = window(w, s, pos, BATCH_HEADER)) != E_OK)
+		return err;
+	*bad = "no batch header";
+	if (batch_read(w->buf + (pos - w->from), b) != E_OK)
+		return E_OK;
+	*bad = "the batch is longer than the file";
+	if (batch_size(b) > s->size - pos)
+		return E_OK;
+	*bad = "offsets go back";
+	if (b->base_offset < expect || b->last_delta < 0 ||
+	    b->base_offset > INT64_MAX - 1 - b->last_delta)
+		return E_OK;
+	*bad = "leader epochs go back";
+	if (b->leader_epoch < w->r->epoch)
+		return E_OK;
+	err = crc_at(w, s, pos + BATCH_CRC_FROM, pos + batch_size(b), &crc);
+	*bad = crc == b->crc ? NULL : "wrong CRC";
+	return err;
+}
+
+/* The end of the whole batches from the checkpoint on becomes the segment's
+ * end; next: base of the next segment. */
+static enum err
+scan(struct work *w, struct seg *s, int64_t pos, int64_t next,
+    const char **bad)
+{
+	struct batch b;
+	enum err err = E_OK;
+
+	w->from = w->till = 0;
+	for (*bad = NULL; pos < s->size; pos += batch_size(&b)) {
+		err = batch_at(w, s, pos, s->end_offset, &b, bad);
+		if (err != E_OK || *bad != NULL)
+			break;
+		if (batch_last_offset(&b) >= next) {
+			err = fail(w, E_CORRUPT, s->path, pos,
+			    "offset %lld also belongs to the next segment",
+			    (long long)batch_last_offset(&b));
+			break;
+		}
+		s->end_offset = batch_last_offset(&b) + 1;
+		w->r->epoch = b.leader_epoch;
+		if (b.max_ts > s->max_ts)
+			s->max_ts = b.max_ts;
+	}
+	s->synced = pos;
+	return err;
+}
+
+/* In a log that had one batch in flight: no whole batch may follow a bad one,
+ * or the bad one had been synced. */
+static enum err
+nothing_behind(struct work *w, struct seg *s)
+{
+	int64_t pos = s->synced;
+	const char *bad;
+	struct batch b;
+	enum err err;
+
+	err = batch_at(w, s, pos, s->end_offset, &b, &bad);
+	if (err != E_OK)
+		return err;
+	/* What a batch with a sane header holds is its own affair. */
+	pos += b.length > 0 && batch_size(&b) <= s->size - pos ?
+	    batch_size(&b) : 1;
+	for (; err == E_OK && s->size - pos >= BATCH_HEADER; pos++) {
+		if ((err = window(w, s, pos, BATCH_HEADER)) != E_OK)
+			break;
+		/* Magic 2, and an offset that can be: rarely more. */
+		if (w->buf[pos - w->from + 16] != 2 ||
+		    be64(w->buf + (pos - w->from)) >
+		    (uint64_t)s->end_offset + UINT32_MAX)
+			continue;
+		err = batch_at(w, s, pos, s->end_offset, &b, &bad);
+		if (err == E_OK && bad == NULL)
+			err = fail(w, E_CORRUPT, s->path, s->synced,
+			    "a damaged batch; whole ones follow at %lld",
+			    (long long)pos);
+	}
+	return err;
+}
+
+struct epochs {
+	int32_t	max;
+};
+
+static int
+note_epoch(const struct batch *b, int64_t pos, void *arg)
+{
+	struct epochs *e = arg;
+
+	(void)pos;
+	if (b->leader_epoch > e->max)
+		e->max = b->leader_epoch;
+	return 0;
+}
+
+/* Walks headers in the synced part, where all must make sense. */
+static enum err
+walk_synced(struct work *w, const struct seg *s, int64_t pos, int64_t end,
+    int (*each)(const struct batch *, int64_t, void *), void *arg)
+{
+	int64_t at;
+	enum err err = seg_walk(s->fd, pos, end, each, arg, &at);
+
+	if (err == E_CORRUPT)
+		return fail(w, err, s->path, at,
+		    "no batch here, in the synced part of the log");
+	return io(w, err, s->path);
+}
+
+/* The position of the greatest entry on disk that fits, 0 when none does. */
+static enum err
+idx_pos(struct work *w, const struct seg *s, int by, int64_t value,
+    struct idx_entry *e)
+{
+	char path[PATH_SIZE];
+	enum err err;
+	int n;
+
+	seg_path(path, w->how->dir, s->base, ".idx");
+	err = idx_load(path, &w->how->id, s->base, s->idx.nfile, by, value, e,
+	    1, &n);
+	if (err == E_OK && n == 0)
+		*e = (struct idx_entry){ s->base, 0, -1 };
+	return io(w, err, path);
+}
+
+/* Learns the epoch of the last batch before a checkpoint, from the entry
+ * before it. */
+static enum err
+epoch_before(struct work *w, int i, int64_t ckpt)
+{
+	const struct seg *s = w->r->segs[i];
+	struct epochs e = { w->r->epoch };
+	struct idx_entry from;
+	enum err err;
+
+	if (w->epoch_of >= i || ckpt == 0)
+		return E_OK;
+	if ((err = idx_pos(w, s, 1, ckpt - 1, &from)) == E_OK)
+		err = walk_synced(w, s, from.pos, ckpt, note_epoch, &e);
+	w->r->epoch = e.max;
+	w->epoch_of = i;
+	return err;
+}
+
+/* lost+found/<topic>-<part>-<base>-<position>[.<try>] */
+static void
+lost_path(const struct work *w, const struct seg *s, int64_t pos, int try,
+    char *path)
+{
+	char hex[33], dot[16] = "";
+	int n;
+
+	for (int i = 0; i < 16; i++)
+		snprintf(hex + 2 * i, 3, "%02x", w->how->id.topic.b[i]);
+	if (try > 0)
+		snprintf(dot, sizeof dot, ".%d", try);
+	n = snprintf(path, PATH_SIZE, "%s/%s-%d-%lld-%lld%s", w->how->lost,
+	    hex, (int)w->how->id.part, (long long)s->base, (long long)pos,
+	    dot);
+	ASSERT(n > 0 && n < PATH_SIZE);
+}
+
+/* Copies [pos, size) of s to a new file, or only says whether they differ. */
+static enum err
+copy_tail(struct work *w, struct seg *s, int64_t pos, int fd, bool *same)
+{
+	int64_t from = pos;
+	uint8_t *own = same == NULL ? NULL : malloc(SCAN_BUF);
+	enum err err = E_OK;
+
+	if (same != NULL && own == NULL)
+		return E_NOMEM;
+	w->from = w->till = 0;
+	while (pos < s->size && err == E_OK) {
+		struct iovec iov;
+		size_t got, n;
+
+		if ((err = window(w, s, pos, 1)) != E_OK)
+			break;
+		n = (size_t)(w->till - pos);
+		iov = (struct iovec){ w->buf + (pos - w->from), n };
+		if (same == NULL)
+			err = disk->pwritev(fd, &iov, 1, pos - from);
+		else
+			err = disk->pread(fd, own, n, pos - from, &got);
+		if (err == E_OK && same != NULL && (got != n ||
+		    memcmp(own, iov.iov_base, n) != 0)) {
+			*same = false;
+			break;
+		}
+		pos += (int64_t)n;
+	}
+	free(own);
+	return err;
+}
+
+/* A file that an earlier recovery left before it crashed may be the same. */
+static enum err
+kept_already(struct work *w, struct seg *s, int64_t pos, const char *path,
+    bool *same)
+{
+	struct disk_stat st;
+	enum err err;
+	int fd;
+
+	*same = false;
+	if ((err = disk->open(path, DISK_WRITE, &fd)) != E_OK)
+		return err;
+	err = disk->fstat(fd, &st);
+	if (err == E_OK && st.size == s->size - pos) {
+		*same = true;
+		err = copy_tail(w, s, pos, fd, same);
+		if (err == E_OK && *same)
+			err = disk->sync(fd);
+	}
+	disk->close(fd);
+	return err;
+}
+
+/* Keeps [pos, size) of s in lost+found, synced. */
+static enum err
+keep_tail(struct work *w, struct seg *s, int64_t pos)
+{
+	char path[PATH_SIZE];
+	enum err err = E_BUSY;
+	bool same = false;
+	int fd;
+
+	for (int try = 0; err == E_BUSY && try < NAMES_MAX; try++) {
+		lost_path(w, s, pos, try, path);
+		err = disk->open(path, DISK_CREATE_NEW, &fd);
+		if (err != E_BUSY)
+			break;
+		err = kept_already(w, s, pos, path, &same);
+		if (err == E_OK && same)
+			return io(w, disk->sync_dir(w->how->lost),
+			    w->how->lost);
+		if (err == E_OK)
+			err = E_BUSY;
+	}
+	if (err != E_OK)
+		return io(w, err, path);
+	if ((err = copy_tail(w, s, pos, fd, NULL)) == E_OK)
+		err = disk->sync(fd);
+	disk->close(fd);
+	if (err != E_OK) {
+		/* Half a copy serves nobody and may fill the disk. */
+		(void)disk->unlink(path);
+		return io(w, err, path);
+	}
+	return io(w, disk->sync_dir(w->how->lost), w->how->lost);
+}
+
+static enum err
+tail_is_zero(struct work *w, struct seg *s, int64_t pos, bool *zero)
+{
+	enum err err;
+
+	w->from = w->till = 0;
+	for (*zero = true; *zero && pos < s->size; pos = w->till) {
+		const uint8_t *p = w->buf;
+		size_t n;
+
+		if ((err = window(w, s, pos, 1)) != E_OK)
+			return err;
+		n = (size_t)(w->till - pos);
+		*zero = p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+	}
+	return E_OK;
+}
+
+/* Ends the segment's file at s->synced. */
+static enum err
+cut(struct work *w, struct seg *s, const char *bad)
+{
+	enum err err = disk->mkdir(w->how->lost);
+	int64_t n = s->size - s->synced;
+	bool zero;
+
+	if (err != E_OK)
+		return io(w, err, w->how->lost);
+	if ((err = tail_is_zero(w, s, s->synced, &zero)) != E_OK)
+		return err;
+	if (!zero && (err = keep_tail(w, s, s->synced)) != E_OK)
+		return err;
+	log_warn("log cut after its last whole batch", LS("file", s->path),
+	    LI("position", s->synced), LI("offset", s->end_offset),
+	    LI("bytes", n), LS("why", bad));
+	w->r->cut += n;
+	if ((err = disk->truncate(s->fd, s->synced)) == E_OK)
+		err = disk->datasync(s->fd);
+	s->size = s->synced;
+	return io(w, err, s->path);
+}
+
+/* The log ended before segment i: its file goes to lost+found. */
+static enum err
+move_away(struct work *w, int i)
+{
+	struct seg *s = w->r->segs[i];
+	char path[PATH_SIZE];
+	struct disk_stat st;
+	enum err err;
+
+	w->touched = true;
+	seg_path(path, w->how->dir, s->base, ".idx");
+	if ((err = idx_cut(path, 0)) != E_OK)
+		return io(w, err, path);
+	log_warn("segment after the log's end taken away",
+	    LS("file", s->path), LI("bytes", s->size));
+	w->r->cut += s->size;
+	if (s->size == 0)
+		return io(w, disk->unlink(s->path), s->path);
+	if ((err = disk->mkdir(w->how->lost)) != E_OK)
+		return io(w, err, w->how->lost);
+	err = E_OK;
+	for (int try = 0; err == E_OK && try < NAMES_MAX; try++) {
+		lost_path(w, s, 0, try, path);
+		err = disk->stat(path, &st);
+	}
+	if (err != E_NOTFOUND)
+		return io(w, err == E_OK ? E_BUSY : err, path);
+	err = disk->datasync(s->fd);
+	if (err == E_OK)
+		err = disk->rename(s->path, path);
+	if (err == E_OK)
+		err = disk->sync_dir(w->how->lost);
+	return io(w, err, path);
+}
+
+/* The index again, from the checkpoint to the segment's end. */
+struct reindex {
+	struct work	*w;
+	struct seg	*s;
+	char		*path;
+	int64_t		 max_ts;	/* of the batches seen so far */
+	enum err	 err;
+};
+
+static enum err
+idx_flush(struct reindex *x, bool sealed)
+{
+	struct idx *i = &x->s->idx;
+	enum err err = E_OK;
+
+	if (i->npending > 0)
+		err = idx_append(x->path, &x->s->id, x->s->base, i->pending,
+		    i->npending, i->nfile, sealed);
+	else if (i->nfile > 0 && i->sealed != sealed)
+		err = idx_append(x->path, &x->s->id, x->s->base, &i->last, 1,
+		    i->nfile - 1, sealed);
+	if (err == E_OK) {
+		idx_flushed(i, i->npending);
+		i->sealed = sealed && i->nfile > 0;
+	}
+	return err;
+}
+
+static int
+note_index(const struct batch *b, int64_t pos, void *arg)
+{
+	struct reindex *x = arg;
+	struct idx *i = &x->s->idx;
+
+	x->err = idx_note(i, b->base_offset, pos, x->max_ts);
+	if (b->max_ts > x->max_ts)
+		x->max_ts = b->max_ts;
+	if (x->err == E_OK && i->npending == IDX_PENDING_MAX)
+		x->err = idx_flush(x, false);
+	return x->err == E_OK ? 0 : 1;
+}
+
+static enum err
+reindex(struct work *w, int i, bool sealed)
+{
+	struct seg *s = w->r->segs[i];
+	char path[PATH_SIZE];
+	struct reindex x = { w, s, path, s->idx.last.max_ts, E_OK };
+	enum err err;
+
+	seg_path(path, w->how->dir, s->base, ".idx");
+	if (s->size == w->found[i].ckpt && s->idx.sealed == sealed &&
+	    w->found[i].state != IDX_SUSPECT)
+		return E_OK;
+	w->touched = true;
+	/* What follows the last good entry must not come to life. */
+	if (w->found[i].state != IDX_NONE || s->size > 0)
+		if ((err = idx_cut(path, s->idx.nfile)) != E_OK)
+			return io(w, err, path);
+	err = walk_synced(w, s, w->found[i].ckpt, s->size, note_index, &x);
+	if (err == E_OK)
+		err = x.err;
+	if (err == E_OK && s->size > 0)
+		err = idx_checkpoint(&s->idx, s->end_offset, s->size,
+		    s->max_ts);
+	if (err == E_OK)
+		err = idx_flush(&x, sealed);
+	return io(w, err, path);
+}
+
+/* An unclean start reads the first header of a segment that it will not scan
+ * from there: the files may have been swapped. */
+static enum err
+first_batch(struct work *w, struct seg *s)
+{
+	uint8_t p[BATCH_HEADER];
+	struct batch b;
+	enum err err;
+	size_t got;
+
+	err = disk->pread(s->fd, p, sizeof p, 0, &got);
+	if (err != E_OK)
+		return io(w, err, s->path);
+	if (got < sizeof p || batch_read(p, &b) != E_OK ||
+	    b.base_offset < s->base || b.base_offset >= s->end_offset)
+		return fail(w, E_CORRUPT, s->path, 0,
+		    "the synced part does not begin with the batch that "
+		    "belongs there");
+	return E_OK;
+}
+
+/* Reads segment i from its checkpoint on and cuts what is torn. */
+static enum err
+read_tail(struct work *w, int i, int64_t next, const char **bad)
+{
+	struct seg *s = w->r->segs[i];
+	enum err err;
+
+	/* Batches must not have older epochs than those before them. */
+	if (w->found[i].ckpt > 0)
+		err = epoch_before(w, i, w->found[i].ckpt);
+	else
+		err = i == 0 ? E_OK : epoch_before(w, i - 1,
+		    w->r->segs[i - 1]->size);
+	if (err != E_OK)
+		return err;
+	err = disk->datasync(s->fd);
+	if (err == E_OK)
+		err = disk->drop_cache(s->fd);
+	if (err != E_OK)
+		return io(w, err, s->path);
+	if ((err = scan(w, s, w->found[i].ckpt, next, bad)) != E_OK)
+		return err;
+	if (s->synced > 0)
+		w->epoch_of = i;
+	if (*bad == NULL)
+		return E_OK;
+	/* Enough was read to reach the next segment: junk follows.  If not,
+	 * something is lost, and that must not have been synced. */
+	if (s->end_offset != next && (i < w->last_ckpt || i <= w->last_suspect))
+		return fail(w, E_CORRUPT, s->path, s->synced, "%s%s", *bad,
+		    i <= w->last_suspect && i >= w->last_ckpt ?
+		    ", and the index is not this segment's" :
+		    ", in the synced part of the log");
+	if (w->how->serial && (err = nothing_behind(w, s)) != E_OK)
+		return err;
+	return cut(w, s, *bad);
+}
+
+/* Brings segment i in order; *ends: the log ends with it. */
+static enum err
+settle(struct work *w, int i, bool *ends)
+{
+	struct seg *s = w->r->segs[i];
+	bool last = i == w->r->nsegs - 1;
+	int64_t next = last ? INT64_MAX : w->logs.v[i + 1];
+	const char *bad = NULL;
+	enum err err;
+
+	if (!w->how->clean && w->found[i].ckpt > 0 &&
+	    (err = first_batch(w, s)) != E_OK)
+		return err;
+	if (s->size > w->found[i].ckpt &&
+	    (err = read_tail(w, i, next, &bad)) != E_OK)
+		return err;
+	*ends = last || s->end_offset != next;
+	if (!last && *ends && i < w->last_ckpt)
+		return fail(w, E_CORRUPT, s->path, s->size,
+		    "the segment ends before offset %lld, the next one begins "
+		    "at %lld", (long long)s->end_offset, (long long)next);
+	if (!last && *ends && (s->end_offset > next || i <= w->last_suspect))
+		return fail(w, E_CORRUPT, s->path, s->size,
+		    "the segment does not end at offset %lld, where the next "
+		    "one begins", (long long)next);
+	s->synced = s->size;
+	s->synced_offset = s->end_offset;
+	return reindex(w, i, !*ends);
+}
+
+static enum err
+settle_all(struct work *w)
+{
+	struct recovered *r = w->r;
+	enum err err;
+	bool ends = false;
+	int n = 0;
+
+	while (n < r->nsegs && !ends)
+		if ((err = settle(w, n++, &ends)) != E_OK)
+			return err;
+	for (int i = r->nsegs - 1; i >= n; i--)
+		if ((err = move_away(w, i)) != E_OK)
+			return err;
+	while (r->nsegs > n)
+		seg_unref(r->segs[--r->nsegs]);
+	if (n == 0)
+		return E_OK;
+	r->start = r->segs[0]->base;
+	r->end = r->segs[n - 1]->end_offset;
+	/* An empty segment has no epoch: then the one before it tells. */
+	while (n > 1 && r->segs[n - 1]->size == 0)
+		n--;
+	return epoch_before(w, n - 1, r->segs[n - 1]->size);
+}
+
+struct replay {
+	struct prod_table	*prods;
+	int64_t			 from, expect;
+	enum err		 err;
+};
+
+static int
+note_producer(const struct batch *b, int64_t pos, void *arg)
+{
+	struct replay *x = arg;
+
+	(void)pos;
+	if (b->base_offset < x->expect || b->last_delta < 0 ||
+	    b->base_offset > INT64_MAX - 1 - b->last_delta) {
+		x->err = E_CORRUPT;
+		return 1;
+	}
+	x->expect = batch_last_offset(b) + 1;
+	if (b->base_offset >= x->from && b->pid >= 0)
+		x->err = prod_note(x->prods, b);
+	return x->err == E_OK ? 0 : 1;
+}
+
+/* Takes in the batches from an offset to the end. */
+static enum err
+replay(struct work *w, int64_t from)
+{
+	struct recovered *r = w->r;
+	enum err err;
+
+	for (int i = 0; i < r->nsegs; i++) {
+		const struct seg *s = r->segs[i];
+		struct replay x = { r->prods, from, s->base, E_OK };
+		struct idx_entry e = { s->base, 0, -1 };
+
+		if (s->end_offset <= from)
+			continue;
+		if (s->base < from &&
+		    (err = idx_pos(w, s, 0, from, &e)) != E_OK)
+			return err;
+		x.expect = e.offset;
+		err = walk_synced(w, s, e.pos, s->size, note_producer, &x);
+		if (err == E_OK && x.err == E_CORRUPT)
+			return fail(w, x.err, s->path, -1,
+			    "offsets go back in the synced part");
+		if (err == E_OK)
+			err = io(w, x.err, s->path);
+		if (err != E_OK)
+			return err;
+	}
+	return E_OK;
+}
+
+/* E_CORRUPT when there is no such good snapshot. */
+static enum err
+load_snapshot(struct work *w, const char *path, int64_t offset)
+{
+	uint8_t *p;
+	size_t n;
+	enum err err = disk_slurp(path, SNAPSHOT_MAX, &p, &n);
+
+	if (err == E_TOO_LARGE)
+		return E_CORRUPT;
+	if (err != E_OK)
+		return io(w, err, path);
+	err = prod_decode(w->r->prods, &w->how->id, offset, p, n);
+	free(p);
+	return err == E_CORRUPT ? err : io(w, err, path);
+}
+
+static enum err
+producers(struct work *w)
+{
+	int64_t from = 0;
+	enum err err;
+
+	for (int i = w->prods.n; i-- > 0;) {
+		char path[PATH_SIZE];
+
+		seg_path(path, w->how->dir, w->prods.v[i], ".prod");
+		if (w->prods.v[i] > w->r->end) {
+			w->touched = true;
+			err = disk->unlink(path);
+			if (err != E_OK && err != E_NOTFOUND)
+				return io(w, err, path);
+			continue;
+		}
+		err = load_snapshot(w, path, w->prods.v[i]);
+		if (err == E_OK) {
+			from = w->r->snapped = w->prods.v[i];
+			break;
+		}
+		if (err != E_CORRUPT)
+			return err;
+		log_warn("damaged producer snapshot passed over",
+		    LS("file", path));
+	}
+	return replay(w, from);
+}
+
+static enum err
+run(struct work *w)
+{
+	struct recovered *r = w->r;
+	size_t n;
+	enum err err;
+
+	if ((err = list_files(w)) != E_OK)
+		return err;
+	n = (size_t)w->logs.n;
+	r->segs = calloc(n + 1, sizeof *r->segs);
+	w->found = calloc(n + 1, sizeof *w->found);
+	w->buf = malloc(SCAN_BUF);
+	r->prods = prod_new();
+	if (r->segs == NULL || w->found == NULL || w->buf == NULL ||
+	    r->prods == NULL)
+		return io(w, E_NOMEM, w->how->dir);
+	for (int i = 0; i < w->logs.n; i++)
+		if ((err = open_seg(w, i)) != E_OK)
+			return err;
+	if ((err = orphan_indexes(w)) != E_OK ||
+	    (err = settle_all(w)) != E_OK || (err = producers(w)) != E_OK)
+		return err;
+	return w->how->clean && !w->touched ? E_OK :
+	    io(w, disk->sync_dir(w->how->dir), w->how->dir);
+}
+
+enum err
+recover_log(const struct recover_how *how, struct recovered *r)
+{
+	struct work w = { how, r, .last_ckpt = -1, .last_suspect = -1,
+	    .epoch_of = -1 };
+	enum err err;
+
+	*r = (struct recovered){ .epoch = -1, .snapped = -1 };
+	err = run(&w);
+	free(w.logs.v);
+	free(w.idxs.v);
+	free(w.prods.v);
+	free(w.found);
+	free(w.buf);
+	if (err == E_OK)
+		r->why[0] = '\0';
+	return err;
+}
+
+void
+recover_free(struct recovered *r)
+{
+	while (r->nsegs > 0)
+		seg_unref(r->segs[--r->nsegs]);
+	free(r->segs);
+	r->segs = NULL;
+	prod_free(r->prods);
+	r->prods = NULL;
+}
+
+static void
+clean_put(uint8_t p[CLEAN_SIZE])
+{
+	memcpy(p, CLEAN_MAGIC, 8);
+	be16_put(p + 8, CLEAN_VERSION);
+	be16_put(p + 10, 0);
+	be32_put(p + 12, crc32c(0, p, 12));
+}
+
+static void
+clean_path(char *path, const char *data)
+{
+	int n = snprintf(path, PATH_SIZE, "%s/clean", data);
+
+	ASSERT(n > 0 && n < PATH_SIZE);
+}
+
+enum err
+clean_write(const char *data)
+{
+	char path[PATH_SIZE];
+	uint8_t p[CLEAN_SIZE];
+
+	clean_path(path, data);
+	clean_put(p);
+	return disk_replace(path, p, sizeof p);
+}
+
+enum err
+clean_take(const char *data, bool *was)
+{
+	char path[PATH_SIZE];
+	uint8_t want[CLEAN_SIZE], *p;
+	enum err err;
+	size_t n;
+
+	*was = false;
+	clean_path(path, data);
+	clean_put(want);
+	err = disk_slurp(path, 4096, &p, &n);
+	if (err == E_NOTFOUND)
+		return E_OK;
+	if (err == E_OK) {
+		*was = n == sizeof want && memcmp(p, want, n) == 0;
+		free(p);
+	} else if (err != E_TOO_LARGE)
+		return err;
+	err = disk->unlink(path);
+	if (err == E_OK)
+		err = disk->sync_dir(data);
+	if (err != E_OK)
+		*was = false;
+	return err;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a log's directory: what is there, what is whole, where it ends.
+ * The same for partitions and the catalogue, at start and after a fault.
+ */
+#ifndef RECOVER_H
+#define RECOVER_H
+
+#include "prod.h"
+#include "seg.h"
+
+struct recovered {
+	struct seg	**segs;		/* rising bases; one ref each, ours */
+	int		  nsegs;	/* 0: an empty directory */
+	int64_t		  start;	/* offset of the first record kept */
+	int64_t		  end;		/* offset to assign next */
+	int32_t		  epoch;	/* greatest leader epoch seen, -1 */
+	struct prod_table *prods;	/* state at end */
+	int64_t		  snapped;	/* the snapshot used, -1 none */
+	int64_t		  cut;		/* bytes taken off the log's end; all
+					 * but zeros are in lost+found */
+	int64_t		  scanned;	/* bytes read */
+	char		  why[256];	/* not E_OK: file, place, words */
+};
+
+struct recover_how {
+	const char	*dir;		/* of the log */
+	const char	*lost;		/* DATA/lost+found */
+	struct log_id	 id;
+	bool		 clean;		/* stopped in order: trust the index */
+	bool		 serial;	/* only one batch at a time was ever not
+					 * synced (the catalogue): a whole one
+					 * behind a bad one is damage */
+};
+
+/*
+ * Opens every segment of the directory.  When clean, a segment whose index is
+ * whole and ends at the file's end is trusted.  Otherwise, from the durable
+ * checkpoint on (the last index entry): drops the page cache, scans each batch
+ * (magic, length, CRC-32C, offsets that rise without a step back, leader epoch
+ * that does not fall), cuts the tail after the last valid batch (the cut bytes
+ * go to lost+found first), rebuilds the index, syncs file and directory, and
+ * only then reports the end.  Also rebuilds producer state: newest good
+ * snapshot at or below the end, then the batches after it.
+ *
+ * A log's checkpoint is the last index entry of the last segment that has one:
+ * whoever writes entries has synced that segment up to there and those before
+ * it whole.  Segments must also go from the oldest on, each deletion synced
+ * (directory) before the next: a gap reads as a missing file.
+ *
+ * Never truncates below the checkpoint: damage there (file shorter than the
+ * checkpoint, bad header in the synced part, missing middle segment, foreign
+ * index identity together with unreadable data) is E_CORRUPT with why filled.
+ * A missing or damaged index or snapshot alone is rebuilt.  Idempotent:
+ * running it twice gives the same.  Blocks; any thread.  recover_free()s its
+ * result also after an error.
+ */
+enum err recover_log(const struct recover_how *, struct recovered *) MUST;
+void	 recover_free(struct recovered *);
+
+/* The clean marker of a data directory. */
+enum err clean_write(const char *data) MUST;
+/* Takes it away; *was tells whether a good one was there. */
+enum err clean_take(const char *data, bool *was) MUST;
+
+#endif

@@ -1,0 +1,672 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Links and calls.  A peer that breaks the rules loses its link; nothing that
+ * it sends may hurt the engine or another link.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "serve.h"
+
+enum {
+	OUT_MAX		= 256 * MIB,	/* unsent bytes of one link */
+	CALLS_MAX	= 65536,	/* unanswered calls of one link */
+};
+
+/* ---- regions ----------------------------------------------------------- */
+
+struct region *
+region_ref(struct region *r)
+{
+	if (r != NULL)
+		r->refs++;
+	return r;
+}
+
+void
+region_unref(struct region *r)
+{
+	if (r == NULL || --r->refs > 0)
+		return;
+	munmap((void *)(uintptr_t)r->p, r->size);
+	free(r);
+}
+
+/* Maps a gateway's memory, read-only.  It must not be able to shrink under
+ * our feet. */
+static enum err
+region_open(int fd, int64_t bytes, struct region **out)
+{
+	struct region *r;
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+	void *p;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) != 0 ||
+	    bytes < REGION_MIN || bytes > REGION_MAX || st.st_size < bytes)
+		return E_PROTO;
+	r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return E_NOMEM;
+	p = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		free(r);
+		return E_NOMEM;
+	}
+	*r = (struct region){ 1, p, (size_t)bytes };
+	*out = r;
+	return E_OK;
+}
+
+/* ---- handles: which segment fds a link has ----------------------------- */
+
+static struct handle_slot *
+handle_find(struct handles *h, uint64_t handle)
+{
+	for (size_t i = handle; h->size > 0; i++) {
+		struct handle_slot *s = &h->slots[i & (h->size - 1)];
+
+		if (s->handle == handle || s->handle == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static enum err
+handles_grow(struct handles *h)
+{
+	struct handles old = *h;
+
+	if (h->n * 2 < h->size)
+		return E_OK;
+	h->size = old.size == 0 ? 64 : old.size * 2;
+	h->slots = calloc(h->size, sizeof *h->slots);
+	if (h->slots == NULL) {
+		*h = old;
+		return E_NOMEM;
+	}
+	for (size_t i = 0; i < old.size; i++)
+		if (old.slots[i].handle != 0)
+			*handle_find(h, old.slots[i].handle) = old.slots[i];
+	free(old.slots);
+	return E_OK;
+}
+
+/* Open addressing: what follows the hole moves up. */
+static void
+handle_remove(struct handles *h, struct handle_slot *s)
+{
+	size_t hole = (size_t)(s - h->slots), i = hole;
+
+	h->n--;
+	for (;;) {
+		i = (i + 1) & (h->size - 1);
+		if (h->slots[i].handle == 0)
+			break;
+		if (((i - h->slots[i].handle) & (h->size - 1)) >=
+		    ((i - hole) & (h->size - 1))) {
+			h->slots[hole] = h->slots[i];
+			hole = i;
+		}
+	}
+	h->slots[hole] = (struct handle_slot){ 0 };
+}
+
+/* ---- links ------------------------------------------------------------- */
+
+static void
+link_closed(uv_handle_t *h)
+{
+	struct link *l = h->data;
+
+	ipc_close(&l->ipc);
+	region_unref(l->region);
+	free(l->handles.slots);
+	free(l);
+}
+
+static void
+link_close(struct link *l, const char *why)
+{
+	struct call *c, *next;
+
+	if (l->closing)
+		return;
+	l->closing = true;
+	if (why != NULL)
+		log_warn("link closed", LS("program", l->program),
+		    LS("why", why));
+	else
+		log_debug("link closed", LS("program", l->program));
+	*l->prevp = l->next;
+	if (l->next != NULL)
+		l->next->prevp = l->prevp;
+	l->serve->nlinks--;
+	for (c = l->calls; c != NULL; c = next) {
+		next = c->next;
+		c->link = NULL;
+		if (c->cancel != NULL)
+			c->cancel(c);
+	}
+	l->calls = NULL;
+	uv_close((uv_handle_t *)&l->poll, link_closed);
+}
+
+static void on_link(uv_poll_t *, int status, int events);
+
+static void
+link_watch(struct link *l)
+{
+	bool w = ipc_unsent(&l->ipc) > 0;
+
+	if (l->closing || (uv_is_active((uv_handle_t *)&l->poll) &&
+	    w == l->writable_wanted))
+		return;
+	l->writable_wanted = w;
+	uv_poll_start(&l->poll, UV_READABLE | (w ? UV_WRITABLE : 0), on_link);
+}
+
+static void
+link_flush(struct link *l)
+{
+	if (l->closing)
+		return;
+	if (ipc_flush(&l->ipc) != E_OK)
+		link_close(l, NULL);
+	else
+		link_watch(l);
+}
+
+static void
+link_send(struct link *l, const struct ipc_head *h, const struct msg *m,
+    const void *in, const int *fds)
+{
+	enum err e = ipc_send(&l->ipc, h, m, in, fds);
+
+	if (e != E_OK) {
+		link_close(l, err_text(e));
+		return;
+	}
+	if (!l->in_flush) {
+		l->in_flush = true;
+		l->flush_next = l->serve->flush;
+		l->serve->flush = l;
+	}
+}
+
+void
+serve_flush(struct serve *s)
+{
+	struct link *l;
+
+	while ((l = s->flush) != NULL) {
+		s->flush = l->flush_next;
+		l->in_flush = false;
+		link_flush(l);
+	}
+}
+
+/* ---- calls ------------------------------------------------------------- */
+
+static void
+call_free(struct call *c)
+{
+	if (c->link != NULL) {
+		*c->prevp = c->next;
+		if (c->next != NULL)
+			c->next->prevp = c->prevp;
+		c->link->ncalls--;
+	}
+	arena_reset(&c->arena);
+	free(c);
+}
+
+static struct ipc_head
+reply_head(const struct call *c)
+{
+	return (struct ipc_head){ .type = c->head.type, .id = c->head.id,
+	    .session = c->head.session, .version = c->head.version,
+	    .flags = IPC_RESPONSE };
+}
+
+void
+call_reply(struct call *c, const void *res)
+{
+	struct ipc_head h = reply_head(c);
+
+	if (c->link != NULL)
+		link_send(c->link, &h, ipc_res(c->head.type), res, NULL);
+	call_free(c);
+}
+
+/* Lets go of the least lately used handles until there is room for more. */
+static void
+handles_retire(struct link *l, int more)
+{
+	struct ipc_head h = { .type = IPC_RETIRE };
+	struct retire msg;
+	int64_t gone[IPC_FDS_MAX];
+
+	while (l->handles.n + (size_t)more > IPC_HANDLES_MAX) {
+		msg.handles.n = 0;
+		msg.handles.v = gone;
+		while (msg.handles.n < IPC_FDS_MAX && l->handles.n > 0) {
+			struct handle_slot *old = NULL;
+
+			for (size_t i = 0; i < l->handles.size; i++) {
+				struct handle_slot *s = &l->handles.slots[i];
+
+				if (s->handle != 0 && (old == NULL ||
+				    s->used < old->used))
+					old = s;
+			}
+			gone[msg.handles.n++] = (int64_t)old->handle;
+			handle_remove(&l->handles, old);
+		}
+		link_send(l, &h, &ipc_msgs[IM_retire], &msg, NULL);
+	}
+}
+
+/* The fds of segments that this link meets for the first time. */
+static enum err
+handles_note(struct link *l, struct seg **segs, int n, int64_t *fresh,
+    int *fds, int *nfds)
+{
+	struct handle_slot *s;
+
+	*nfds = 0;
+	handles_retire(l, n);
+	for (int i = 0; i < n; i++) {
+		if (handles_grow(&l->handles) != E_OK)
+			return E_NOMEM;
+		s = handle_find(&l->handles, segs[i]->handle);
+		if (s->handle == 0) {
+			s->handle = segs[i]->handle;
+			l->handles.n++;
+			fresh[*nfds] = (int64_t)s->handle;
+			fds[(*nfds)++] = segs[i]->fd;
+		}
+		s->used = (uint64_t)l->serve->eng->stats.fetches;
+	}
+	return E_OK;
+}
+
+/*
+ * A frame carries at most IPC_FDS_MAX fds: what is beyond goes ahead on frames
+ * of their own, extents answers without topics and with request id 0.
+ */
+void
+call_reply_extents(struct call *c, struct extents_res *res,
+    struct seg **segs, int nsegs)
+{
+	struct ipc_head h = reply_head(c);
+	struct link *l = c->link;
+	int64_t *fresh;
+	int *fds, n = 0, at = 0;
+
+	if (l == NULL || l->closing) {
+		call_free(c);
+		return;
+	}
+	fresh = arena_array(&c->arena, (size_t)nsegs + 1, sizeof *fresh);
+	fds = arena_array(&c->arena, (size_t)nsegs + 1, sizeof *fds);
+	if (fresh == NULL || fds == NULL || handles_note(l, segs, nsegs,
+	    fresh, fds, &n) != E_OK) {
+		link_close(l, "out of memory");
+		call_free(c);
+		return;
+	}
+	for (; n - at > IPC_FDS_MAX; at += IPC_FDS_MAX) {
+		struct ipc_head ah = { .type = IPC_EXTENTS,
+		    .flags = IPC_RESPONSE, .nfds = IPC_FDS_MAX };
+		struct extents_res ahead = { .handles = { IPC_FDS_MAX,
+		    fresh + at } };
+
+		link_send(l, &ah, &ipc_msgs[IM_extents_res], &ahead,
+		    fds + at);
+	}
+	h.nfds = (uint16_t)(n - at);
+	res->handles.n = n - at;
+	res->handles.v = fresh + at;
+	if (!l->closing)
+		link_send(l, &h, &ipc_msgs[IM_extents_res], res, fds + at);
+	call_free(c);
+}
+
+void
+call_drop(struct call *c)
+{
+	call_free(c);
+}
+
+void
+call_bad(struct call *c, const char *why)
+{
+	if (c->link != NULL)
+		link_close(c->link, why);
+	call_free(c);
+}
+
+/* ---- dispatch ---------------------------------------------------------- */
+
+static const struct {
+	int	 type;
+	void	(*handle)(struct call *);
+} handlers[] = {
+	{ IPC_APPEND,		handle_append },
+	{ API_FETCH,		handle_fetch },
+	{ API_LIST_OFFSETS,	handle_list_offsets },
+	{ API_METADATA,		handle_metadata },
+	{ API_CREATE_TOPICS,	handle_create_topics },
+	{ API_DELETE_TOPICS,	handle_delete_topics },
+	{ API_INIT_PRODUCER_ID,	handle_init_producer_id },
+	{ IPC_STATS,		handle_stats },
+	{ IPC_TOPIC_STATS,	handle_topic_stats },
+};
+
+/* The peer's session has ended: what it waits for is not wanted. */
+static void
+session_end(struct link *l, uint64_t session)
+{
+	struct call *c, *next;
+
+	for (c = l->calls; c != NULL; c = next) {
+		next = c->next;
+		if (c->head.session == session && c->cancel != NULL)
+			c->cancel(c);
+	}
+}
+
+static void
+hello(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
+{
+	struct engine *eng = l->serve->eng;
+	struct hello_res res = { .node_id = (int32_t)eng->conf->node_id,
+	    .cluster_id = kstr_of(eng->cluster_id), .credit = IPC_CREDIT,
+	    .fetch_max_bytes = eng->conf->fetch_max_bytes,
+	    .message = { -1, NULL } };
+	struct ipc_head rh = { .type = IPC_HELLO, .flags = IPC_RESPONSE,
+	    .id = h->id };
+	struct hello_req q;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, ARENA_BASE);
+	e = msg_read(&ipc_msgs[IM_hello_req], VER_ALL, &body, &a, &q);
+	if (e == E_OK && l->greeted)
+		e = E_PROTO;
+	if (e == E_OK && q.protocol != IPC_PROTOCOL) {
+		res.error = E_UNSUPPORTED_VERSION;
+		res.message = kstr_of("the engine speaks another version of "
+		    "this protocol; start gateways and tools of its own "
+		    "version");
+	}
+	if (e == E_OK && q.region_bytes > 0)
+		e = h->nfds == 1 ? region_open(fds[0], q.region_bytes,
+		    &l->region) : E_PROTO;
+	if (e == E_OK) {
+		snprintf(l->program, sizeof l->program, "%.*s",
+		    q.program.len > 0 ? (int)q.program.len : 0, q.program.p);
+		l->greeted = true;
+		link_send(l, &rh, &ipc_msgs[IM_hello_res], &res, NULL);
+	} else
+		link_close(l, "bad hello");
+	arena_reset(&a);
+}
+
+/* Strings of the request live in a copy of the body: a handler may answer
+ * long after the receive buffer is gone. */
+static enum err
+call_decode(struct call *c, struct rd body, const struct msg *m)
+{
+	size_t n = rd_left(&body);
+	uint8_t *copy;
+	struct rd r;
+
+	arena_init(&c->arena, n + ARENA_PER_BYTE * n * 8 + 4 * MIB);
+	copy = arena_alloc(&c->arena, n);
+	c->req = arena_alloc(&c->arena, m->size);
+	if (copy == NULL || c->req == NULL)
+		return E_NOMEM;
+	memcpy(copy, body.p, n);
+	r = rd_of(copy, n);
+	return msg_read(m, VER_ALL, &r, &c->arena, c->req);
+}
+
+static void
+call_start(struct link *l, const struct ipc_head *h, struct rd body)
+{
+	const struct msg *m = ipc_req(h->type);
+	struct call *c;
+	size_t i;
+
+	for (i = 0; i < sizeof handlers / sizeof *handlers; i++)
+		if (handlers[i].type == h->type)
+			break;
+	if (i == sizeof handlers / sizeof *handlers || m == NULL) {
+		link_close(l, "unknown message");
+		return;
+	}
+	if (l->ncalls >= CALLS_MAX || (c = calloc(1, sizeof *c)) == NULL) {
+		link_close(l, "too many calls");
+		return;
+	}
+	c->link = l;
+	c->eng = l->serve->eng;
+	c->head = *h;
+	c->next = l->calls;
+	c->prevp = &l->calls;
+	if (c->next != NULL)
+		c->next->prevp = &c->next;
+	l->calls = c;
+	l->ncalls++;
+	if (call_decode(c, body, m) != E_OK)
+		call_bad(c, "malformed message");
+	else
+		handlers[i].handle(c);
+}
+
+static void
+link_frame(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
+{
+	if (h->type == IPC_HELLO)
+		hello(l, h, body, fds);
+	else if (!l->greeted || (h->flags & IPC_RESPONSE))
+		link_close(l, "no hello");
+	else if (h->type == IPC_BYE)
+		session_end(l, h->session);
+	else
+		call_start(l, h, body);
+	for (int i = 0; i < h->nfds; i++)
+		close(fds[i]);
+}
+
+static void
+on_link(uv_poll_t *poll, int status, int events)
+{
+	struct link *l = poll->data;
+	struct ipc_head h;
+	int fds[IPC_FDS_MAX];
+	struct rd body;
+	enum err e;
+
+	if (status < 0) {
+		link_close(l, NULL);
+		return;
+	}
+	if (events & UV_WRITABLE)
+		link_flush(l);
+	if (!(events & UV_READABLE) || l->closing)
+		return;
+	e = ipc_recv(&l->ipc);
+	while (!l->closing && e == E_OK &&
+	    (e = ipc_next(&l->ipc, &h, &body, fds)) == E_OK)
+		link_frame(l, &h, body, fds);
+	if (e == E_CLOSED)
+		link_close(l, NULL);
+	else if (e != E_OK && e != E_BUSY)
+		link_close(l, err_text(e));
+}
+
+/* ---- listening --------------------------------------------------------- */
+
+static void
+link_open(struct serve *s, int fd)
+{
+	struct link *l = calloc(1, sizeof *l);
+
+	if (l == NULL || s->nlinks >= IPC_LINKS_MAX ||
+	    uv_poll_init(s->loop, &l->poll, fd) != 0) {
+		log_warn("link refused", LI("links", s->nlinks));
+		free(l);
+		close(fd);
+		return;
+	}
+	l->serve = s;
+	l->poll.data = l;
+	ipc_open(&l->ipc, fd, OUT_MAX);
+	l->next = s->links;
+	l->prevp = &s->links;
+	if (l->next != NULL)
+		l->next->prevp = &l->next;
+	s->links = l;
+	s->nlinks++;
+	link_watch(l);
+}
+
+static void
+on_listen(uv_poll_t *poll, int status, int events)
+{
+	struct serve *s = poll->data;
+	int fd;
+
+	(void)events;
+	if (status < 0)
+		return;
+	while ((fd = accept4(s->listen_fd, NULL, NULL,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		link_open(s, fd);
+	if (errno == EMFILE || errno == ENFILE)
+		log_warn("too many open files to accept a link",
+		    LERRNO(errno));
+}
+
+/* True when somebody answers on the socket. */
+static bool
+is_alive(const struct sockaddr_un *sa)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool alive;
+
+	if (fd < 0)
+		return false;
+	alive = connect(fd, (const void *)sa, sizeof *sa) == 0;
+	close(fd);
+	return alive;
+}
+
+static void
+retired(struct engine *eng, uint64_t handle)
+{
+	struct serve *s = eng->serve;
+	struct ipc_head h = { .type = IPC_RETIRE };
+	int64_t v = (int64_t)handle;
+	struct retire msg = { .handles = { 1, &v } };
+
+	for (struct link *l = s->links, *next; l != NULL; l = next) {
+		struct handle_slot *slot = handle_find(&l->handles, handle);
+
+		next = l->next;
+		if (slot == NULL || slot->handle == 0)
+			continue;
+		handle_remove(&l->handles, slot);
+		link_send(l, &h, &ipc_msgs[IM_retire], &msg, NULL);
+	}
+}
+
+enum err
+serve_open(struct serve *s, struct engine *eng, uv_loop_t *loop,
+    const char *path, char *why, size_t size)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	mode_t old;
+	int fd;
+
+	memset(s, 0, sizeof *s);
+	s->eng = eng;
+	s->loop = loop;
+	s->listen_fd = -1;
+	if (strlen(path) >= sizeof sa.sun_path) {
+		snprintf(why, size, "the socket's path is longer than %zu "
+		    "bytes: %s; name a shorter one with --engine",
+		    sizeof sa.sun_path - 1, path);
+		return E_USAGE;
+	}
+	strcpy(sa.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		snprintf(why, size, "socket: %s", strerror(errno));
+		return E_IO;
+	}
+	if (is_alive(&sa)) {
+		snprintf(why, size, "%s: another engine listens here", path);
+		close(fd);
+		return E_BUSY;
+	}
+	unlink(path);
+	old = umask(0177);
+	if (bind(fd, (void *)&sa, sizeof sa) != 0 || listen(fd, 128) != 0) {
+		snprintf(why, size, "%s: %s", path, strerror(errno));
+		umask(old);
+		close(fd);
+		return E_IO;
+	}
+	umask(old);
+	s->listen_fd = fd;
+	uv_poll_init(loop, &s->listen_poll, fd);
+	s->listen_poll.data = s;
+	uv_poll_start(&s->listen_poll, UV_READABLE, on_listen);
+	eng->serve = s;
+	eng->retired = retired;
+	return E_OK;
+}
+
+bool
+serve_idle(const struct serve *s)
+{
+	for (const struct link *l = s->links; l != NULL; l = l->next)
+		for (const struct call *c = l->calls; c != NULL; c = c->next)
+			if (c->cancel == NULL)
+				return false;
+	return true;
+}
+
+void
+serve_stop(struct serve *s)
+{
+	if (s->stopping || s->listen_fd < 0)
+		return;
+	s->stopping = true;
+	uv_close((uv_handle_t *)&s->listen_poll, NULL);
+	close(s->listen_fd);
+	s->listen_fd = -1;
+}
+
+void
+serve_close(struct serve *s)
+{
+	serve_stop(s);
+	serve_flush(s);
+	while (s->links != NULL)
+		link_close(s->links, NULL);
+	s->eng->retired = NULL;
+}

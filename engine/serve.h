@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's socket: links to gateways and tools, and the calls that they
+ * make.  One call is one request; its handler answers it once, now or later.
+ */
+#ifndef SERVE_H
+#define SERVE_H
+
+#include <uv.h>
+
+#include "engine.h"
+#include "fetch.h"
+#include "lib/ipc.h"
+
+/* The shared region of a gateway.  Freed with the last batch that is being
+ * written from it. */
+struct region {
+	int		 refs;
+	const uint8_t	*p;
+	size_t		 size;
+};
+
+struct serve;
+
+/* Segment fds that a link holds, by handle. */
+struct handles {
+	struct handle_slot { uint64_t handle; uint64_t used; } *slots;
+	size_t		 size, n;
+};
+
+struct link {
+	struct link	*next, **prevp;
+	struct serve	*serve;
+	struct ipc	 ipc;
+	uv_poll_t	 poll;
+	struct region	*region;	/* NULL: none */
+	struct handles	 handles;
+	struct call	*calls;		/* not answered yet */
+	int		 ncalls;
+	char		 program[32];
+	bool		 greeted, closing, writable_wanted, in_flush;
+	struct link	*flush_next;
+};
+
+struct call {
+	struct call	*next, **prevp;
+	struct link	*link;		/* NULL: the link is gone */
+	struct engine	*eng;
+	struct ipc_head	 head;
+	struct arena	 arena;
+	void		*req;		/* the decoded struct */
+	/* Called when the link or the session ends first; the handler must
+	 * then finish by call_drop, now or later.  NULL: answers are thrown
+	 * away. */
+	void		(*cancel)(struct call *);
+	void		*state;		/* the handler's own */
+};
+
+struct serve {
+	struct engine	*eng;
+	uv_loop_t	*loop;
+	uv_poll_t	 listen_poll;
+	int		 listen_fd;
+	struct link	*links, *flush;
+	int		 nlinks;
+	bool		 stopping;
+};
+
+/* Listens on a Unix socket (mode 0600); an old one that nobody answers is
+ * replaced. */
+enum err serve_open(struct serve *, struct engine *, uv_loop_t *,
+	    const char *path, char *why, size_t size) MUST;
+/* Sends what was queued this turn. */
+void	 serve_flush(struct serve *);
+/* Stops listening; links stay for answers. */
+void	 serve_stop(struct serve *);
+void	 serve_close(struct serve *);
+/* No calls are being worked on. */
+bool	 serve_idle(const struct serve *);
+
+/* Answers with the response of the call's type and frees the call. */
+void	 call_reply(struct call *, const void *res);
+/* The same with another message and with segments' fds, for extents. */
+void	 call_reply_extents(struct call *, struct extents_res *,
+	    struct seg **segs, int nsegs);
+/* Frees without an answer: the peer is gone, or it broke the rules. */
+void	 call_drop(struct call *);
+/* The peer broke the protocol: closes the link, drops the call. */
+void	 call_bad(struct call *, const char *why);
+
+struct region *region_ref(struct region *);
+void	 region_unref(struct region *);
+
+/* Handlers, by file. */
+void	 handle_append(struct call *);		/* produce.c */
+void	 handle_init_producer_id(struct call *);
+void	 handle_fetch(struct call *);		/* read.c */
+void	 handle_list_offsets(struct call *);	/* offsets.c */
+void	 handle_metadata(struct call *);	/* admin.c */
+void	 handle_create_topics(struct call *);
+void	 handle_delete_topics(struct call *);
+void	 handle_stats(struct call *);		/* stats.c */
+void	 handle_topic_stats(struct call *);
+
+#endif

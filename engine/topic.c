@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Topics: the two hash tables, creation and deletion step by step. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine.h"
+#include "lib/log.h"
+
+enum { SYNC_DIRS_MAX = 8 };	/* more directories than this: one syncfs */
+
+/* ---- the tables -------------------------------------------------------- */
+
+/* Kafka counts '.' and '_' as the same in names, so they hash alike. */
+static char
+fold(char c)
+{
+	return c == '.' ? '_' : c;
+}
+
+static size_t
+hash_bytes(const void *p, size_t n, bool folded)
+{
+	const char *s = p;
+	uint64_t h = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (uint8_t)(folded ? fold(s[i]) : s[i])) *
+		    0x100000001b3;
+	return (size_t)(h ^ h >> 32);
+}
+
+static bool
+collides(const char *a, struct kstr b)
+{
+	if (strlen(a) != (size_t)b.len)
+		return false;
+	for (int32_t i = 0; i < b.len; i++)
+		if (fold(a[i]) != fold(b.p[i]))
+			return false;
+	return true;
+}
+
+static struct topic **
+name_slot(struct topics *ts, struct kstr name)
+{
+	return &ts->by_name[hash_bytes(name.p, (size_t)name.len, true) &
+	    (ts->size - 1)];
+}
+
+static struct topic **
+id_slot(struct topics *ts, struct uuid id)
+{
+	return &ts->by_id[hash_bytes(id.b, 16, false) & (ts->size - 1)];
+}
+
+static enum err
+tables_grow(struct topics *ts)
+{
+	struct topics old = *ts;
+
+	if (ts->n < ts->size)
+		return E_OK;
+	ts->size = old.size == 0 ? 64 : old.size * 4;
+	ts->by_name = calloc(ts->size, sizeof(struct topic *));
+	ts->by_id = calloc(ts->size, sizeof(struct topic *));
+	if (ts->by_name == NULL || ts->by_id == NULL) {
+		free(ts->by_name);
+		free(ts->by_id);
+		*ts = old;
+		return E_NOMEM;
+	}
+	for (struct topic *t = ts->first; t != NULL; t = t->next) {
+		struct topic **slot;
+
+		if (t->state == TOPIC_DELETING)
+			continue;
+		slot = name_slot(ts, kstr_of(t->name));
+		t->next_name = *slot;
+		*slot = t;
+		slot = id_slot(ts, t->id);
+		t->next_id = *slot;
+		*slot = t;
+	}
+	free(old.by_name);
+	free(old.by_id);
+	return E_OK;
+}
+
+static void
+list_put(struct topics *ts, struct topic *t)
+{
+	t->prev = ts->last;
+	t->next = NULL;
+	if (ts->last != NULL)
+		ts->last->next = t;
+	else
+		ts->first = t;
+	ts->last = t;
+}
+
+static void
+list_drop(struct topics *ts, struct topic *t)
+{
+	if (t->prev != NULL)
+		t->prev->next = t->next;
+	else
+		ts->first = t->next;
+	if (t->next != NULL)
+		t->next->prev = t->prev;
+	else
+		ts->last = t->prev;
+}
+
+static enum err
+table_put(struct topics *ts, struct topic *t)
+{
+	struct topic **slot;
+	enum err e = tables_grow(ts);
+
+	if (e != E_OK)
+		return e;
+	slot = name_slot(ts, kstr_of(t->name));
+	t->next_name = *slot;
+	*slot = t;
+	slot = id_slot(ts, t->id);
+	t->next_id = *slot;
+	*slot = t;
+	ts->n++;
+	ts->nparts += t->nparts;
+	list_put(ts, t);
+	return E_OK;
+}
+
+static void
+table_drop(struct topics *ts, struct topic *t)
+{
+	struct topic **slot;
+
+	for (slot = name_slot(ts, kstr_of(t->name)); *slot != t; )
+		slot = &(*slot)->next_name;
+	*slot = t->next_name;
+	for (slot = id_slot(ts, t->id); *slot != t; )
+		slot = &(*slot)->next_id;
+	*slot = t->next_id;
+	ts->n--;
+	ts->nparts -= t->nparts;
+}
+
+static struct topic *
+find_any(struct topics *ts, struct kstr name, bool folded)
+{
+	struct topic *t;
+
+	if (name.len <= 0 || ts->size == 0)
+		return NULL;
+	for (t = *name_slot(ts, name); t != NULL; t = t->next_name)
+		if (folded ? collides(t->name, name)
+		    : kstr_eq(kstr_of(t->name), name))
+			return t;
+	return NULL;
+}
+
+struct topic *
+topic_find(struct topics *ts, struct kstr name)
+{
+	struct topic *t = find_any(ts, name, false);
+
+	return t != NULL && t->state == TOPIC_LIVE ? t : NULL;
+}
+
+struct topic *
+topic_find_id(struct topics *ts, struct uuid id)
+{
+	struct topic *t = ts->size == 0 ? NULL : *id_slot(ts, id);
+
+	while (t != NULL && !uuid_eq(t->id, id))
+		t = t->next_id;
+	return t != NULL && t->state == TOPIC_LIVE ? t : NULL;
+}
+
+struct part *
+topic_part(struct topic *t, int32_t index)
+{
+	return index < 0 || index >= t->nparts ? NULL : t->parts[index];
+}
+
+enum err
+topic_name_check(struct kstr name)
+{
+	if (name.len < 1 || name.len > TOPIC_NAME_MAX)
+		return E_INVALID_TOPIC;
+	if (kstr_eq(name, kstr_of(".")) || kstr_eq(name, kstr_of("..")))
+		return E_INVALID_TOPIC;
+	for (int32_t i = 0; i < name.len; i++) {
+		char c = name.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+		    c == '-'))
+			return E_INVALID_TOPIC;
+	}
+	return E_OK;
+}
+
+/* ---- building and freeing ---------------------------------------------- */
+
+static void
+topic_free(struct topic *t)
+{
+	if (t == NULL)
+		return;
+	for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++)
+		part_free(t->parts[i]);
+	free(t->parts);
+	free(t->name);
+	free(t);
+}
+
+static struct topic *
+topic_new(struct engine *eng, struct kstr name, const struct uuid *id,
+    int32_t nparts, const struct topic_conf *conf)
+{
+	struct topic *t = calloc(1, sizeof *t);
+	struct log_id lid = { *id, 0 };
+
+	if (t == NULL)
+		return NULL;
+	t->eng = eng;
+	t->id = *id;
+	t->conf = *conf;
+	t->nparts = nparts;
+	t->name = strndup(name.p, (size_t)name.len);
+	t->parts = calloc((size_t)nparts, sizeof(struct part *));
+	for (; t->name != NULL && t->parts != NULL && lid.part < nparts;
+	    lid.part++)
+		if ((t->parts[lid.part] = part_new(eng, t, &lid)) == NULL)
+			break;
+	if (lid.part < nparts) {
+		topic_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+static void
+topic_dir(const struct engine *eng, const struct uuid *id, char *dir)
+{
+	int n = snprintf(dir, PATH_SIZE, "%s/topics/", eng->data);
+
+	for (int i = 0; i < 16; i++)
+		n += snprintf(dir + n, (size_t)(PATH_SIZE - n), "%02x",
+		    id->b[i]);
+}
+
+static enum err
+new_id(struct topics *ts, struct uuid *id)
+{
+	do {
+		if (getrandom(id->b, 16, 0) != 16)
+			return E_IO;
+		id->b[6] = (uint8_t)(0x40 | (id->b[6] & 0x0f));
+		id->b[8] = (uint8_t)(0x80 | (id->b[8] & 0x3f));
+	} while (topic_find_id(ts, *id) != NULL);
+	return E_OK;
+}
+
+enum err
+topic_record(const struct topic *t, void *out, struct arena *a)
+{
+	struct meta_topic *rec = out;
+	struct topic_conf_row row;
+	int n = 0;
+
+	while (topic_conf_row(&t->conf, n, &row))
+		n++;
+	*rec = (struct meta_topic){ .name = kstr_of(t->name),
+	    .parts = t->nparts, .created_ms = t->created_ms };
+	rec->configs.v = arena_array(a, (size_t)n + 1,
+	    sizeof *rec->configs.v);
+	if (rec->configs.v == NULL)
+		return E_NOMEM;
+	for (int i = 0; topic_conf_row(&t->conf, i, &row); i++) {
+		struct meta_topic_config *c =
+		    &rec->configs.v[rec->configs.n];
+		char *v;
+
+		if (!row.set)
+			continue;
+		v = arena_strndup(a, row.value, strlen(row.value));
+		if (v == NULL)
+			return E_NOMEM;
+		c->name = kstr_of(row.name);
+		c->value = kstr_of(v);
+		rec->configs.n++;
+	}
+	return E_OK;
+}
+
+/* ---- files ------------------------------------------------------------- */
+
+static int
+unlink_each(const char *name, void *arg)
+{
+	const char *dir = arg;
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof path, "%.2000s/%.2000s", dir, name);
+	return disk->unlink(path) == E_OK ? 0 : 1;
+}
+
+/* Removes a topic's directory; a second run takes up where one ended. */
+static enum err
+files_remove(const struct engine *eng, const struct uuid *id, int32_t nparts)
+{
+	char dir[PATH_SIZE], sub[PATH_SIZE];
+	enum err e;
+
+	topic_dir(eng, id, dir);
+	for (int32_t i = 0; i < nparts; i++) {
+		snprintf(sub, sizeof sub, "%.4000s/%d", dir, (int)i);
+		e = disk->list(sub, unlink_each, sub);
+		if (e == E_OK)
+			e = disk->rmdir(sub);
+		if (e != E_OK && e != E_NOTFOUND)
+			return e;
+	}
+	e = disk->rmdir(dir);
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
+static enum err
+part_files_create(const char *dir, const struct log_id *id, bool sync,
+    struct recovered *fresh)
+{
+	enum err e;
+
+	fresh->segs = malloc(sizeof *fresh->segs);
+	if (fresh->segs == NULL)
+		return E_NOMEM;
+	fresh->epoch = -1;
+	fresh->snapped = -1;
+	e = disk->mkdir(dir);
+	if (e == E_OK)
+		e = seg_open(dir, id, 0, true, &fresh->segs[0]);
+	if (e == E_OK)
+		fresh->nsegs = 1;
+	if (e == E_OK && sync)
+		e = disk->sync_dir(dir);
+	return e;
+}
+
+static enum err
+files_create(struct topic_op *op)
+{
+	const struct topic *t = op->topic;
+	char top[PATH_SIZE], dir[PATH_SIZE], sub[PATH_SIZE];
+	struct log_id id = { t->id, 0 };
+	bool each = t->nparts <= SYNC_DIRS_MAX;
+	enum err e;
+
+	snprintf(top, sizeof top, "%s/topics", t->eng->data);
+	topic_dir(t->eng, &t->id, dir);
+	e = disk->mkdir(top);
+	if (e == E_OK)
+		e = disk->mkdir(dir);
+	for (; e == E_OK && id.part < t->nparts; id.part++) {
+		snprintf(sub, sizeof sub, "%.4000s/%d", dir, (int)id.part);
+		e = part_files_create(sub, &id, each, &op->fresh[id.part]);
+	}
+	if (e == E_OK && !each)
+		e = disk->syncfs(t->eng->commit.data_fd);
+	if (e == E_OK && each)
+		e = disk->sync_dir(dir);
+	if (e == E_OK && each)
+		e = disk->sync_dir(top);
+	if (e == E_OK && each)
+		e = disk->sync_dir(t->eng->data);
+	return e;
+}
+
+/* ---- creating ---------------------------------------------------------- */
+
+static void
+create_end(struct topic_op *op, enum err e)
+{
+	struct topic *t = op->topic;
+
+	for (int32_t i = 0; i < t->nparts; i++)
+		recover_free(&op->fresh[i]);
+	free(op->fresh);
+	if (e == E_OK) {
+		t->state = TOPIC_LIVE;
+		log_info("topic created", LS("topic", t->name),
+		    LI("parts", t->nparts));
+	} else {
+		log_warn("topic not created", LS("topic", t->name), LE(e));
+		table_drop(&t->eng->topics, t);
+		list_drop(&t->eng->topics, t);
+		topic_free(t);
+	}
+	op->done(op, e);
+}
+
+static void
+create_recorded(struct meta_put *put, enum err e)
+{
+	struct topic_op *op = (struct topic_op *)((char *)put -
+	    offsetof(struct topic_op, put));
+	struct topic *t = op->topic;
+
+	for (int32_t i = 0; e == E_OK && i < t->nparts; i++)
+		e = part_install(t->parts[i], &op->fresh[i], t->eng->epoch);
+	create_end(op, e);
+}
+
+static void
+create_run(struct job *j)
+{
+	struct topic_op *op = (struct topic_op *)((char *)j -
+	    offsetof(struct topic_op, job));
+
+	op->err = files_create(op);
+	if (op->err != E_OK && files_remove(op->topic->eng, &op->topic->id,
+	    op->topic->nparts) != E_OK)
+		log_warn("files of a topic that was not created stay",
+		    LE(op->err));
+}
+
+static void
+create_done(struct job *j)
+{
+	struct topic_op *op = (struct topic_op *)((char *)j -
+	    offsetof(struct topic_op, job));
+	struct topic *t = op->topic;
+	struct meta_topic rec;
+	struct arena a;
+
+	arena_init(&a, 1 * MIB);
+	if (op->err == E_OK)
+		op->err = topic_record(t, &rec, &a);
+	op->put.done = create_recorded;
+	if (op->err == E_OK)
+		op->err = meta_write(&t->eng->meta, MT_meta_topic, &t->id,
+		    &rec, &op->put);
+	arena_reset(&a);
+	if (op->err != E_OK)
+		create_end(op, op->err);
+}
+
+enum err
+topic_create_check(struct engine *eng, struct kstr name, int32_t nparts,
+    char *why, size_t size)
+{
+	struct topic *t;
+
+	if (topic_name_check(name) != E_OK) {
+		snprintf(why, size, "a topic name is 1 to %d letters, digits, "
+		    "dots, underscores and hyphens, and not . or ..",
+		    TOPIC_NAME_MAX);
+		return E_INVALID_TOPIC;
+	}
+	if (find_any(&eng->topics, name, false) != NULL) {
+		snprintf(why, size, "topic '%.*s' already exists",
+		    (int)name.len, name.p);
+		return E_TOPIC_EXISTS;
+	}
+	if ((t = find_any(&eng->topics, name, true)) != NULL) {
+		snprintf(why, size, "topic '%.*s' collides with topic '%s': "
+		    "dots and underscores count as the same", (int)name.len,
+		    name.p, t->name);
+		return E_INVALID_TOPIC;
+	}
+	if (nparts < 1) {
+		snprintf(why, size, "a topic has at least 1 partition");
+		return E_INVALID_PARTITIONS;
+	}
+	if (nparts > PARTS_PER_TOPIC_MAX) {
+		snprintf(why, size, "a topic has at most %d partitions",
+		    PARTS_PER_TOPIC_MAX);
+		return E_INVALID_PARTITIONS;
+	}
+	if (eng->topics.n >= TOPICS_MAX ||
+	    eng->topics.nparts + nparts > PARTS_MAX) {
+		snprintf(why, size, "the engine holds at most %d topics and "
+		    "%d partitions", TOPICS_MAX, PARTS_MAX);
+		return E_POLICY_VIOLATION;
+	}
+	return E_OK;
+}
+
+enum err
+topic_create(struct engine *eng, struct kstr name, int32_t nparts,
+    const struct topic_conf *conf, struct topic_op *op)
+{
+	char why[256];
+	struct uuid id;
+	struct topic *t;
+	enum err e;
+
+	e = topic_create_check(eng, name, nparts, why, sizeof why);
+	if (e == E_OK)
+		e = new_id(&eng->topics, &id);
+	if (e != E_OK)
+		return e;
+	t = topic_new(eng, name, &id, nparts, conf);
+	op->fresh = calloc((size_t)nparts, sizeof *op->fresh);
+	if (t == NULL || op->fresh == NULL ||
+	    table_put(&eng->topics, t) != E_OK) {
+		topic_free(t);
+		free(op->fresh);
+		return E_NOMEM;
+	}
+	t->state = TOPIC_CREATING;
+	t->created_ms = wall_ms();
+	op->topic = t;
+	op->job.run = create_run;
+	op->job.done = create_done;
+	pool_submit(eng->bulk, &op->job);
+	return E_OK;
+}
+
+/* ---- deleting ---------------------------------------------------------- */
+
+struct removal {
+	struct job	 job;
+	struct topic	*topic;
+	enum err	 err;
+};
+
+static void
+removal_run(struct job *j)
+{
+	struct removal *r = (struct removal *)j;
+
+	r->err = files_remove(r->topic->eng, &r->topic->id, r->topic->nparts);
+}
+
+static void
+removal_done(struct job *j)
+{
+	struct removal *r = (struct removal *)j;
+	struct topic *t = r->topic;
+
+	/* On failure the record stays, and the next start tries again. */
+	if (r->err != E_OK)
+		log_warn("files of a deleted topic stay", LE(r->err));
+	else if (meta_write(&t->eng->meta, MT_meta_deleted, &t->id, NULL,
+	    NULL) == E_OK) {
+		list_drop(&t->eng->topics, t);
+		topic_free(t);
+	}
+	free(r);
+}
+
+static void
+removal_start(struct topic *t)
+{
+	struct removal *r = calloc(1, sizeof *r);
+
+	if (r == NULL) {
+		log_warn("files of a deleted topic stay", LE(E_NOMEM));
+		return;
+	}
+	r->topic = t;
+	r->job.run = removal_run;
+	r->job.done = removal_done;
+	pool_submit(t->eng->bulk, &r->job);
+}
+
+static void
+part_gone(struct part *p)
+{
+	struct topic *t = p->topic;
+
+	ASSERT(t->nbusy > 0);
+	if (--t->nbusy == 0)
+		removal_start(t);
+}
+
+static void
+delete_recorded(struct meta_put *put, enum err e)
+{
+	struct topic_op *op = (struct topic_op *)((char *)put -
+	    offsetof(struct topic_op, put));
+	struct topic *t = op->topic;
+
+	if (e == E_OK) {
+		log_info("topic deleted", LS("topic", t->name));
+		table_drop(&t->eng->topics, t);
+		t->state = TOPIC_DELETING;
+		t->nbusy = t->nparts;
+		for (int32_t i = 0; i < t->nparts; i++)
+			part_drop(t->parts[i], part_gone);
+	} else
+		t->leaving = false;
+	op->done(op, e);
+}
+
+enum err
+topic_delete(struct topic *t, struct topic_op *op)
+{
+	struct meta_deleted rec = { t->nparts };
+	enum err e;
+
+	if (t->state != TOPIC_LIVE || t->leaving)
+		return E_UNKNOWN_TOPIC;
+	op->topic = t;
+	op->put.done = delete_recorded;
+	e = meta_write(&t->eng->meta, MT_meta_deleted, &t->id, &rec, NULL);
+	if (e == E_OK)
+		e = meta_write(&t->eng->meta, MT_meta_topic, &t->id, NULL,
+		    &op->put);
+	if (e == E_OK)
+		t->leaving = true;
+	return e;
+}
+
+/* ---- at start ---------------------------------------------------------- */
+
+enum err
+topic_restore(struct engine *eng, const struct uuid *id, const void *rec,
+    char *why, size_t size)
+{
+	const struct meta_topic *m = rec;
+	struct topic_conf conf;
+	struct topic *t;
+
+	if (id == NULL || topic_name_check(m->name) != E_OK || m->parts < 1 ||
+	    m->parts > PARTS_PER_TOPIC_MAX ||
+	    find_any(&eng->topics, m->name, false) != NULL)
+		return E_CORRUPT;
+	topic_conf_init(&conf);
+	for (int32_t i = 0; i < m->configs.n; i++) {
+		enum err e = topic_conf_set(&conf, m->configs.v[i].name,
+		    m->configs.v[i].value, why, size);
+
+		if (e != E_OK)
+			return e;
+	}
+	t = topic_new(eng, m->name, id, m->parts, &conf);
+	if (t == NULL || table_put(&eng->topics, t) != E_OK) {
+		topic_free(t);
+		return E_NOMEM;
+	}
+	t->state = TOPIC_LIVE;
+	t->created_ms = m->created_ms;
+	return E_OK;
+}
+
+static struct topic *
+list_find(struct topics *ts, const struct uuid *id)
+{
+	struct topic *t = ts->first;
+
+	while (t != NULL && !uuid_eq(t->id, *id))
+		t = t->next;
+	return t;
+}
+
+void
+topic_unrestore(struct engine *eng, const struct uuid *id)
+{
+	struct topic *t = topic_find_id(&eng->topics, *id);
+
+	if (t == NULL)
+		return;
+	table_drop(&eng->topics, t);
+	list_drop(&eng->topics, t);
+	topic_free(t);
+}
+
+enum err
+topic_restore_deleted(struct engine *eng, const struct uuid *id,
+    int32_t nparts)
+{
+	struct topic *t;
+
+	if (nparts < 0) {		/* its tombstone: files are gone */
+		t = list_find(&eng->topics, id);
+		if (t != NULL && t->state == TOPIC_DELETING) {
+			list_drop(&eng->topics, t);
+			topic_free(t);
+		}
+		return E_OK;
+	}
+	topic_unrestore(eng, id);
+	t = calloc(1, sizeof *t);
+	if (t == NULL)
+		return E_NOMEM;
+	t->eng = eng;
+	t->id = *id;
+	t->nparts = nparts;
+	t->state = TOPIC_DELETING;
+	list_put(&eng->topics, t);
+	return E_OK;
+}
+
+void
+topics_resume(struct engine *eng)
+{
+	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
+		if (t->state == TOPIC_DELETING)
+			removal_start(t);
+}
+
+void
+topics_free(struct topics *ts)
+{
+	struct topic *t;
+
+	while ((t = ts->first) != NULL) {
+		list_drop(ts, t);
+		topic_free(t);
+	}
+	free(ts->by_name);
+	free(ts->by_id);
+	*ts = (struct topics){ 0 };
+}
