@@ -376,7 +376,7 @@ meta_load(struct meta *m, const char *dir, bool clean, apply_fn apply,
 
 	snprintf(lost, sizeof lost, "%s/lost+found", m->eng->data);
 	e = recover_log(&how, &got);
-	if (e == E_OK && got.nsegs == 0) {
+	if (e == E_NOTFOUND || (e == E_OK && got.nsegs == 0)) {
 		recover_free(&got);
 		e = meta_init(m, dir, why, size);
 		if (e == E_OK)
