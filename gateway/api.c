@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of what we serve, and the two steps that every api shares: the
+ * client's bytes to a struct, a struct to the client's bytes.
+ */
+#include <string.h>
+
+#include "api.h"
+#include "conn.h"
+#include "lib/ipc.h"
+#include "lib/log.h"
+
+#define RESPONSE_MAX	(256 * (size_t)MIB)
+
+/* One that is decoded and handed on as it is, both ways. */
+#define GENERIC(key, lo, hi, n, f, gone) \
+	[key] = { #n, lo, hi, f, key, &kafka_msgs[KM_##n##_req], \
+	    &kafka_msgs[KM_##n##_res], generic_send, generic_answer, gone },
+
+static const struct api apis[API_KEY_MAX] = {
+	[API_PRODUCE] = { "produce", 0, 13, F_APPEND | F_SMALL, IPC_APPEND,
+	    &kafka_msgs[KM_produce_req], &kafka_msgs[KM_produce_res],
+	    produce_send, produce_answer, produce_lost },
+	[API_FETCH] = { "fetch", 0, 18, F_AGAIN | F_SMALL, API_FETCH,
+	    &kafka_msgs[KM_fetch_req], &kafka_msgs[KM_fetch_res],
+	    fetch_send, fetch_answer, NULL },
+	GENERIC(API_LIST_OFFSETS, 0, 11, list_offsets, F_AGAIN, NULL)
+	[API_METADATA] = { "metadata", 0, 13, F_AGAIN, API_METADATA,
+	    &kafka_msgs[KM_metadata_req], &kafka_msgs[KM_metadata_res],
+	    generic_send, metadata_answer, NULL },
+	[API_VERSIONS] = { "api_versions", 0, 4, F_SMALL, API_VERSIONS,
+	    &kafka_msgs[KM_api_versions_req], &kafka_msgs[KM_api_versions_res],
+	    versions_answer, NULL, NULL },
+	GENERIC(API_CREATE_TOPICS, 0, 7, create_topics, 0, create_topics_lost)
+	GENERIC(API_DELETE_TOPICS, 0, 6, delete_topics, 0, delete_topics_lost)
+	GENERIC(API_INIT_PRODUCER_ID, 0, 5, init_producer_id, 0,
+	    init_producer_id_lost)
+};
+
+const struct api *
+api_find(int key)
+{
+	if (key < 0 || key >= API_KEY_MAX || apis[key].name == NULL)
+		return NULL;
+	return &apis[key];
+}
+
+const struct api *
+api_next(int *key)
+{
+	for (; *key < API_KEY_MAX; ++*key)
+		if (apis[*key].name != NULL)
+			return &apis[*key];
+	return NULL;
+}
+
+void
+arena_for_frame(struct arena *a, size_t n)
+{
+	arena_init(a, ARENA_BASE + ARENA_PER_BYTE * n);
+}
+
+/* Our own sibling's bytes may spread more; the frame's limit bounds them. */
+void
+arena_for_engine(struct arena *a, size_t n)
+{
+	arena_init(a, ARENA_BASE + 16 * n);
+}
+
+enum err
+req_decode(const struct req *r, struct arena *a, void *out)
+{
+	struct rd rd = rd_of(r->frame + r->body, r->frame_len - r->body);
+
+	/* Bytes after the body are ignored, as Kafka does. */
+	return msg_read(r->api->req, r->version, &rd, a, out);
+}
+
+enum err
+req_encode(struct req *r, const struct msg *m, int version, const void *in)
+{
+	struct response_header h = { .correlation_id = r->correlation };
+	struct wr w = wr_grow(RESPONSE_MAX);
+	uint64_t len;
+	enum err e;
+
+	w.hole = r->out.hole;
+	w.hole_max = r->out.hole_max;
+	(void)wr_room(&w, 4);
+	e = msg_write(&kafka_msgs[KM_response_header],
+	    kafka_res_header(m, version), &w, &h);
+	if (e == E_OK)
+		e = msg_write(m, version, &w, in);
+	len = w.len - 4;
+	for (int i = 0; i < r->next; i++)
+		len += (uint64_t)r->ext[i].left;
+	if (e == E_OK && len > INT32_MAX)
+		e = E_TOO_LARGE;
+	if (e != E_OK) {
+		wr_free(&w);
+		return e;
+	}
+	be32_put(w.p, (uint32_t)len);
+	r->out = w;
+	return E_OK;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections: sockets, frames in, responses out in the order of requests.
+ */
+#ifndef CONN_H
+#define CONN_H
+
+#include "gateway.h"
+
+/* Takes over a connected non-blocking socket; closes it on failure. */
+void	 conn_open(struct gw *, int fd);
+/* Ends a connection now; why is a constant string for the log. */
+void	 conn_close(struct conn *, const char *why);
+/* Puts it on the list of those that the end of the turn looks at. */
+void	 conn_touch(struct conn *);
+/* The end of a turn: moves what can move until nothing does. */
+void	 conn_turn_all(struct gw *);
+/* No more input; ends those that owe nothing, or only a parked fetch. */
+void	 conn_stop_all(struct gw *);
+/* Ends all. */
+void	 conn_close_all(struct gw *);
+/* The one timer of all idle connections fires. */
+void	 conn_idle_cb(uv_timer_t *);
+/* A frame that waits for region may never get it: somebody has to go. */
+void	 conn_stall_cb(uv_timer_t *);
+
+/* The request is answered (out, ext; silent: nothing goes out): gives back its
+ * frame and lets it leave when its turn comes.  Frees it when its connection
+ * is gone. */
+void	 req_reply(struct req *);
+/* Gives back the frame and pieces, while the engine does not read them. */
+void	 req_release(struct req *);
+void	 req_free(struct req *);
+/* Ends the request's connection, or frees the request that has none. */
+void	 req_fail(struct req *, const char *why);
+
+/* output.c: sends what is ready.  Returns false when the socket failed. */
+bool	 output_send(struct conn *) MUST;
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the gateway share: the process, a connection, a request.
+ * One loop owns all of it; nothing here is touched by another thread.
+ *
+ * A request lives through these states:
+ *
+ *   frame whole: NEW -> WAITING -> SENT -> READY -> written, freed
+ *                      ^  (link)  (engine)
+ *                      +------------+ link lost, a read
+ *
+ * A local one (ApiVersions) goes to READY at once, and WAITING is passed over
+ * when nothing hinders.  When its connection ends,
+ * a WAITING or READY one is freed; of the SENT ones only appends stay, with
+ * no connection, because the engine may still read their pieces.
+ */
+#ifndef GATEWAY_H
+#define GATEWAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "lib/arena.h"
+#include "lib/buf.h"
+#include "lib/conf.h"
+#include "lib/err.h"
+#include "lib/kafka.h"
+#include "lib/limits.h"
+#include "region.h"
+#include "up.h"
+
+struct api;
+struct conn;
+struct gw;
+struct handle;
+
+/* Bytes of a segment that follow out.p[at - 1] of their response. */
+struct extent {
+	size_t		 at;
+	struct handle	*h;		/* referenced */
+	int64_t		 pos, left;
+};
+
+struct piece { int64_t place; size_t n; };
+
+enum req_state {
+	REQ_NEW,	/* in a handler's hands, on no list but its conn's */
+	REQ_WAITING,	/* for the link, or for credit */
+	REQ_SENT,	/* the engine's turn */
+	REQ_LOST,	/* sent on a link that is gone */
+	REQ_READY,	/* out may leave */
+};
+
+/*
+ * Owned by its connection's queue; by the link alone once conn is NULL.
+ * frame is set until the request is READY: either in the region (place >= 0),
+ * or malloc'ed, or the bytes behind the struct itself.
+ */
+struct req {
+	TAILQ_ENTRY(req) in_conn;	/* as they arrived */
+	TAILQ_ENTRY(req) in_link;	/* of up.wait or up.sent */
+	struct gw	*gw;
+	struct conn	*conn;
+	const struct api *api;
+	enum req_state	 state;
+	bool		 silent;	/* acks=0: no response */
+	bool		 committed;	/* a fetch of isolation level 1 */
+	bool		 big;		/* counts as conn.generic */
+	bool		 lent;		/* the engine may read our pieces */
+	int16_t		 version;
+	int32_t		 correlation;
+	uint32_t	 id;		/* on the link */
+	uint64_t	 since;		/* ms; waits */
+	struct kstr	 client_id;	/* in frame */
+	uint8_t		*frame;		/* without the length */
+	uint32_t	 frame_len, body; /* body: where the header ended */
+	struct piece	 piece;		/* frame's; place -1: not in region */
+	struct piece	*more;		/* converted batches */
+	int		 nmore;
+	size_t		 heap;		/* of gw->heap */
+	size_t		 owed;		/* of conn->owed */
+	struct wr	 out;		/* response, length included */
+	size_t		 out_pos;
+	struct extent	*ext;		/* ascending by at */
+	int		 next, iext;	/* of them, next to send */
+	uint8_t		 small[];
+};
+
+TAILQ_HEAD(req_list, req);
+TAILQ_HEAD(conn_list, conn);
+
+/*
+ * A client.  Freed in its close callback, nowhere else; closing says that
+ * nothing may be done for it any more.
+ *
+ * Input invariant: npre of a frame's first 6 bytes are in pre; in is NULL
+ * until all are and there is room for the frame.  held are bytes that came
+ * after a request that made us stop reading; while there are any, the socket
+ * is not read.
+ */
+struct conn {
+	uv_poll_t	 poll;
+	struct gw	*gw;
+	TAILQ_ENTRY(conn) by_age, touched, hungry;
+	struct req_list	 reqs;
+	uint64_t	 session;	/* number, never used again */
+	uint64_t	 active;	/* ms; last byte either way */
+	int		 fd, events;
+	bool		 closing, is_touched, is_hungry;
+	bool		 stuck;		/* its socket takes no more */
+	uint8_t		 npre, pre[6];
+	uint32_t	 frame_max;	/* bytes */
+	uint8_t		*in;
+	uint32_t	 in_len, in_cap, in_need;
+	int64_t		 place;		/* of in; -1: malloc'ed */
+	uint8_t		*held;
+	uint32_t	 held_pos, held_len;
+	uint32_t	 inflight, generic, waiting;	/* requests */
+	size_t		 owed;		/* bytes */
+};
+
+struct gw {
+	uv_loop_t	 loop;
+	struct conf	 conf;
+	struct region	 region;
+	struct up	 up;
+	uint8_t		*scratch;	/* where sockets are read first */
+	size_t		 heap;		/* bytes; below GW_HEAP_MAX */
+	int		 lent;		/* requests with pieces lent */
+	struct conn_list conns;		/* longest without progress first */
+	struct conn_list touched;	/* to be looked at in this turn */
+	struct conn_list hungry;	/* want region; growing frames first */
+	int		 nconns;
+	uint64_t	 sessions;	/* last number given */
+	uv_prepare_t	 turn;
+	uv_timer_t	 idle, stall;
+	uint64_t	 quiet_from;	/* rate of debug lines */
+	int		 quiet_n;
+	char		 host[256];	/* advertised */
+	int		 port;
+	bool		 stopping;
+	bool		 ended;		/* gw_close was called */
+	void		(*on_link)(struct gw *);	/* link is up */
+};
+
+enum { SCRATCH = 64 * KIB };
+
+/* Prepares everything but the listening socket; conf is filled.  E_NOMEM,
+ * E_IO. */
+enum err gw_open(struct gw *) MUST;
+/* Moves everything that can move; runs by itself before the loop sleeps. */
+void	 gw_turn(struct gw *);
+/* Takes no more input and ends, by gw_close, when nothing is owed; the loop
+ * must run until no handle is left, then gw_free. */
+void	 gw_stop(struct gw *);
+void	 gw_close(struct gw *);
+void	 gw_free(struct gw *);
+/* True for the first few calls of a second: debug lines about peers. */
+bool	 gw_may_log(struct gw *);
+
+#endif

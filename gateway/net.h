@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The address to listen at, and the one that clients are told. */
+#ifndef NET_H
+#define NET_H
+
+#include "gateway.h"
+
+/* A bound socket, not listening yet, for conf.bind_addr, and in gw->host and
+ * gw->port what clients are told.  Exits with a sentence when there is none.
+ * shown: HOST:PORT as bound. */
+int	 net_bind(struct gw *, char *shown, size_t size);
+
+#endif

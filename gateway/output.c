@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection's output: responses leave in the order of their requests, as
+ * many as are ready in one call, and segment bytes go from the page cache to
+ * the socket without passing through this process.
+ */
+#include <errno.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "conn.h"
+#include "lib/log.h"
+
+#define IOV_MAX_OUT	64
+#define TURN_BYTES	(4 * MIB)	/* then others have their turn */
+
+static bool
+done(const struct req *r)
+{
+	return r->out_pos == r->out.len && r->iext == r->next;
+}
+
+static bool
+at_extent(const struct req *r)
+{
+	return r->iext < r->next && r->ext[r->iext].at == r->out_pos;
+}
+
+/* Bytes of r that may leave before its next extent. */
+static size_t
+plain(const struct req *r)
+{
+	size_t end = r->iext < r->next ? r->ext[r->iext].at : r->out.len;
+
+	return end - r->out_pos;
+}
+
+/* Gathers the heads that are ready, up to the first extent. */
+static int
+gather(struct conn *c, struct iovec *v, bool *more)
+{
+	struct req *r;
+	int n = 0;
+
+	*more = false;
+	TAILQ_FOREACH(r, &c->reqs, in_conn) {
+		if (r->state != REQ_READY || n == IOV_MAX_OUT)
+			break;
+		if (plain(r) > 0)
+			v[n++] = (struct iovec){ r->out.p + r->out_pos,
+			    plain(r) };
+		if (r->iext < r->next) {
+			*more = true;
+			break;
+		}
+	}
+	return n;
+}
+
+/* n bytes of the heads have left. */
+static void
+sent(struct conn *c, size_t n)
+{
+	struct req *r;
+	size_t k;
+
+	c->owed -= n;
+	while (n > 0) {
+		r = TAILQ_FIRST(&c->reqs);
+		k = plain(r) < n ? plain(r) : n;
+		r->out_pos += k;
+		r->owed -= k;
+		n -= k;
+		if (n > 0)
+			req_free(r);	/* it has left whole */
+	}
+}
+
+/* E_BUSY: the socket takes no more. */
+static enum err
+send_plain(struct conn *c)
+{
+	struct iovec v[IOV_MAX_OUT];
+	struct msghdr m = { .msg_iov = v };
+	bool more;
+	ssize_t n;
+
+	m.msg_iovlen = (size_t)gather(c, v, &more);
+	ASSERT(m.msg_iovlen > 0);
+	do
+		n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT |
+		    (more ? MSG_MORE : 0));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? E_BUSY : E_CLOSED;
+	sent(c, (size_t)n);
+	return E_OK;
+}
+
+static enum err
+send_extent(struct conn *c, struct req *r)
+{
+	struct extent *x = &r->ext[r->iext];
+	off_t pos = x->pos;
+	ssize_t n;
+
+	n = sendfile(c->fd, x->h->fd, &pos,
+	    x->left < TURN_BYTES ? (size_t)x->left : TURN_BYTES);
+	if (n < 0)
+		return errno == EAGAIN ? E_BUSY : errno == EINTR ? E_OK :
+		    E_CLOSED;
+	if (n == 0) {
+		/* The engine never hands out what is not there. */
+		log_warn("segment is shorter than its extent",
+		    LI("handle", x->h->id), LI("position", x->pos));
+		return E_EOF;
+	}
+	x->pos += n;
+	x->left -= n;
+	r->owed -= (size_t)n;
+	c->owed -= (size_t)n;
+	if (x->left == 0) {
+		handle_put(x->h);
+		r->iext++;
+	}
+	return E_OK;
+}
+
+bool
+output_send(struct conn *c)
+{
+	size_t owed = c->owed;
+	struct req *r;
+	enum err e = E_OK;
+
+	while (e == E_OK && (r = TAILQ_FIRST(&c->reqs)) != NULL &&
+	    r->state == REQ_READY) {
+		if (done(r))
+			req_free(r);
+		else if (at_extent(r))
+			e = send_extent(c, r);
+		else
+			e = send_plain(c);
+		if (e == E_OK && owed - c->owed > TURN_BYTES)
+			e = E_BUSY;	/* it is writable again at once */
+	}
+	if (e == E_BUSY)
+		c->stuck = true;
+	return e == E_OK || e == E_BUSY;
+}
