@@ -710,7 +710,7 @@ START_TEST(bombs)
 }
 END_TEST
 
-/* The five records that the golden files hold, see tests/golden/README-batch. */
+/* The five records of the golden files; tests/golden/README-batch. */
 static struct made_record gold[5];
 
 static void
