@@ -276,6 +276,16 @@ produce_answer(struct req *r, struct rd *body)
 	return e;
 }
 
+static void
+unknown_part(const struct produce_req_topic_part *q,
+    struct produce_res_topic_part *s)
+{
+	*s = (struct produce_res_topic_part){ .index = q->index,
+	    .error_code = err_code(E_TIMED_OUT), .base_offset = -1,
+	    .log_append_time_ms = -1, .log_start_offset = -1,
+	    .error_message = kstr_of(NULL), .current_leader = { -1, -1 } };
+}
+
 /* Whether it was appended is not known: REQUEST_TIMED_OUT says that, and an
  * idempotent producer's retry finds out. */
 static enum err
@@ -300,14 +310,8 @@ outcome_unknown(const struct produce_req *q, struct produce_res *s,
 		if (t->partition_responses.v == NULL)
 			return E_NOMEM;
 		for (int32_t j = 0; j < t->partition_responses.n; j++)
-			t->partition_responses.v[j] =
-			    (struct produce_res_topic_part){
-			    .index = q->topic_data.v[i].partition_data.v[j].index,
-			    .error_code = err_code(E_TIMED_OUT),
-			    .base_offset = -1, .log_append_time_ms = -1,
-			    .log_start_offset = -1,
-			    .error_message = kstr_of(NULL),
-			    .current_leader = { -1, -1 } };
+			unknown_part(&q->topic_data.v[i].partition_data.v[j],
+			    &t->partition_responses.v[j]);
 	}
 	return E_OK;
 }
