@@ -322,7 +322,19 @@ START_TEST(test_count_bound)
 	    4 + 10 * 16 + 15, &outs[0]), E_PROTO);
 	ck_assert_uint_eq(t.a.used, 0);		/* not even tried */
 	trial_end(&t);
-	/* Describe groups v5: a string takes a byte */
+	/* Metadata v9: a name and its tags take two; its own tags are last. */
+	memset(b, 0, sizeof b);
+	b[0] = 52;
+	ck_assert_int_eq(trial(&t, MSG(metadata_req), 9, b, 102, &outs[0]),
+	    E_PROTO);
+	ck_assert_uint_eq(t.a.used, 0);
+	trial_end(&t);
+	for (int i = 0; i < 51; i++)
+		b[1 + 2 * i] = 1;		/* an empty name */
+	ck_assert_int_eq(trial(&t, MSG(metadata_req), 9, b, 1 + 102 + 4,
+	    &outs[0]), E_OK);
+	trial_end(&t);
+	/* DescribeGroups v5: a string takes one. */
 	memset(b, 1, sizeof b);
 	b[0] = 101;
 	ck_assert_int_eq(trial(&t, MSG(describe_groups_req), 5, b, 100,
