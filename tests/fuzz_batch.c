@@ -3,6 +3,7 @@
  * Record batches and message sets from strangers.  The first byte says what is
  * done with the rest: the low bits check, iterate or convert it, and bit 7 puts
  * lengths and CRCs right first, so that mutations reach what lies behind them.
+ * Two modes compress the rest first, for the same reason.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,10 @@
 
 #define CAP	(4 * MIB)
 
-enum { CHECK, CHECK_HEADER, ITERATE, UP, DOWN_0, DOWN_1, MODES };
+enum {
+	CHECK, CHECK_HEADER, ITERATE, UP, DOWN_0, DOWN_1, CHECK_PACKED,
+	UP_PACKED, MODES
+};
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -51,6 +55,22 @@ iterate(const uint8_t *p, size_t n, int32_t *count)
 	batch_iter_close(&it);
 	last_sum = sum;
 	return e;
+}
+
+/* Batches as they follow one another in a log; the last may be anything. */
+static void
+iterate_all(const uint8_t *p, size_t n)
+{
+	struct batch b;
+	int32_t count;
+	size_t size;
+
+	for (; n >= BATCH_HEADER; p += size, n -= size) {
+		size = n;
+		if (batch_read(p, &b) == E_OK && (size_t)batch_size(&b) < n)
+			size = (size_t)batch_size(&b);
+		(void)!iterate(p, size, &count);
+	}
 }
 
 /* Batches of magic 2, one after the other. */
@@ -136,11 +156,62 @@ down(const uint8_t *p, size_t n, int magic)
 	wr_free(&out);
 }
 
+/* The records of a batch compressed, by the codec that its header names. */
+static void
+check_packed(const uint8_t *p, size_t n)
+{
+	struct wr out = wr_grow(INFLATE_MAX);
+	unsigned codec;
+
+	if (n < BATCH_HEADER)
+		return;
+	codec = (be16(p + 21) & BATCH_CODEC) % CODEC_MAX;
+	wr_bytes(&out, p, BATCH_HEADER);
+	ASSERT(codec_deflate(codec, 1, p + BATCH_HEADER, n - BATCH_HEADER,
+	    &out, false) == E_OK);
+	be64_put(out.p, 0);
+	be16_put(out.p + 21, codec);
+	be32_put(out.p + 8, (uint32_t)out.len - BATCH_LOG_OVERHEAD);
+	out.p[16] = 2;
+	be32_put(out.p + 17, crc32c(0, out.p + 21, out.len - 21));
+	check(out.p, out.len, true);
+	wr_free(&out);
+}
+
+/* A message set in a wrapper of its own magic; the offset says which codec. */
+static void
+up_packed(uint8_t *p, size_t n)
+{
+	struct wr out = wr_grow(INFLATE_MAX);
+	int codec, magic;
+	size_t value;
+
+	if (n <= 16)
+		return;
+	codec = 1 + p[0] % 3;
+	magic = p[16] & 1;
+	repair_messages(p, n);
+	wr_i64(&out, 0);
+	wr_i64(&out, 0);
+	wr_i8(&out, (int8_t)magic);
+	wr_i8(&out, (int8_t)codec);
+	if (magic == 1)
+		wr_i64(&out, 5);
+	wr_i32(&out, -1);
+	wr_i32(&out, 0);
+	value = out.len;
+	ASSERT(codec_deflate(codec, 1, p, n, &out, magic == 0) == E_OK);
+	be32_put(out.p + value - 4, (uint32_t)(out.len - value));
+	be32_put(out.p + 8, (uint32_t)out.len - 12);
+	repair_messages(out.p, out.len);
+	up(out.p, out.len);
+	wr_free(&out);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	int mode, repair;
-	int32_t count;
 	uint8_t *p;
 
 	if (n < 1)
@@ -161,7 +232,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		check(p, n, mode == CHECK);
 		break;
 	case ITERATE:
-		(void)!iterate(p, n, &count);
+		iterate_all(p, n);
 		break;
 	case UP:
 		up(p, n);
@@ -169,6 +240,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	case DOWN_0:
 	case DOWN_1:
 		down(p, n, mode - DOWN_0);
+		break;
+	case CHECK_PACKED:
+		check_packed(p, n);
+		break;
+	case UP_PACKED:
+		up_packed(p, n);
 		break;
 	}
 	free(p);
