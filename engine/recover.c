@@ -67,7 +67,8 @@ struct work {
 					 * r->epoch, -1 */
 	bool		  nomem;	/* while listing */
 	bool		  touched;	/* the directory was changed */
-	uint8_t		 *buf;		/* SCAN_BUF bytes, window on a file */
+	uint8_t		 *buf;		/* window on a file */
+	size_t		  buf_size;	/* no more than the largest file */
 	int64_t		  from, till;	/* what of the file it holds */
 };
 
@@ -184,6 +185,8 @@ open_seg(struct work *w, int i)
 	if (err != E_OK)
 		return io(w, err, path);
 	w->r->segs[w->r->nsegs++] = s;
+	if (s->size > (int64_t)w->buf_size)
+		w->buf_size = s->size < SCAN_BUF ? (size_t)s->size : SCAN_BUF;
 	seg_path(path, w->how->dir, s->base, ".idx");
 	err = idx_open(path, &w->how->id, s->base, &s->idx.nfile,
 	    &s->idx.last, &s->idx.sealed);
@@ -247,11 +250,13 @@ orphan_indexes(struct work *w)
 static enum err
 window(struct work *w, struct seg *s, int64_t pos, size_t n)
 {
-	size_t keep = 0, got, want = SCAN_BUF;
+	size_t keep = 0, got, want = w->buf_size;
 	enum err err;
 
 	if (pos >= w->from && pos + (int64_t)n <= w->till)
 		return E_OK;
+	if (w->buf == NULL && (w->buf = malloc(w->buf_size)) == NULL)
+		return io(w, E_NOMEM, s->path);
 	if (pos >= w->from && pos < w->till) {
 		keep = (size_t)(w->till - pos);
 		memmove(w->buf, w->buf + (pos - w->from), keep);
@@ -469,7 +474,7 @@ static enum err
 copy_tail(struct work *w, struct seg *s, int64_t pos, int fd, bool *same)
 {
 	int64_t from = pos;
-	uint8_t *own = same == NULL ? NULL : malloc(SCAN_BUF);
+	uint8_t *own = same == NULL ? NULL : malloc(w->buf_size);
 	enum err err = E_OK;
 
 	if (same != NULL && own == NULL)
@@ -562,11 +567,12 @@ tail_is_zero(struct work *w, struct seg *s, int64_t pos, bool *zero)
 
 	w->from = w->till = 0;
 	for (*zero = true; *zero && pos < s->size; pos = w->till) {
-		const uint8_t *p = w->buf;
+		const uint8_t *p;
 		size_t n;
 
 		if ((err = window(w, s, pos, 1)) != E_OK)
 			return err;
+		p = w->buf + (pos - w->from);
 		n = (size_t)(w->till - pos);
 		*zero = p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 	}
@@ -929,10 +935,8 @@ run(struct work *w)
 	n = (size_t)w->logs.n;
 	r->segs = calloc(n + 1, sizeof *r->segs);
 	w->found = calloc(n + 1, sizeof *w->found);
-	w->buf = malloc(SCAN_BUF);
 	r->prods = prod_new();
-	if (r->segs == NULL || w->found == NULL || w->buf == NULL ||
-	    r->prods == NULL)
+	if (r->segs == NULL || w->found == NULL || r->prods == NULL)
 		return io(w, E_NOMEM, w->how->dir);
 	for (int i = 0; i < w->logs.n; i++)
 		if ((err = open_seg(w, i)) != E_OK)
