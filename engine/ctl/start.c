@@ -15,10 +15,12 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
@@ -69,6 +71,7 @@ static struct super {
 	char		 engine_path[PATH_MAX];
 	char		 bind_addr[320];	/* with the port in use */
 	char		 kafka[320];		/* what clients connect to */
+	int		 held;			/* socket bound to it */
 	char		**env;
 	uv_signal_t	 term, intr;
 	uv_timer_t	 patience;		/* of a stop */
@@ -266,6 +269,66 @@ word_get(const char *line, const char *name, char *out, size_t size)
 	return true;
 }
 
+/* A socket bound to HOST:PORT with one option set; -1 and errno. */
+static int
+bind_socket(const char *addr, int option)
+{
+	struct addrinfo hint = { .ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *ai;
+	char host[256], number[16];
+	int fd, port, one = 1, saved;
+
+	errno = EADDRNOTAVAIL;
+	if (conf_hostport(addr, host, sizeof(host), &port) != E_OK)
+		return -1;
+	snprintf(number, sizeof(number), "%d", port);
+	if (getaddrinfo(host, number, &hint, &ai) != 0)
+		return -1;
+	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd != -1 && (setsockopt(fd, SOL_SOCKET, option, &one,
+	    sizeof(one)) == -1 || bind(fd, ai->ai_addr, ai->ai_addrlen) ==
+	    -1)) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		fd = -1;
+	}
+	freeaddrinfo(ai);
+	return fd;
+}
+
+/*
+ * Gateways share a port by SO_REUSEPORT, and would share it with those of
+ * another start as well.  So a port that somebody uses is refused here, by a
+ * bind that shares with no listener; and ours is held as long as we live, by
+ * a bind that shares with gateways only, so that nobody takes it while none
+ * of them is up.
+ */
+static void
+port_check(struct super *s)
+{
+	int fd = bind_socket(s->conf.bind_addr, SO_REUSEADDR);
+
+	if (fd == -1 && errno == EADDRINUSE) {
+		fprintf(stderr, "chronik start: %s: in use by another "
+		    "program\nhint: --bind-addr names another address, and "
+		    "with port 0 a free one\n", s->conf.bind_addr);
+		exit(EXIT_ITEM);
+	}
+	/* What else may be wrong with it, a gateway will say. */
+	if (fd != -1)
+		close(fd);
+}
+
+static void
+port_hold(struct super *s)
+{
+	s->held = bind_socket(s->conf.bind_addr, SO_REUSEPORT);
+	if (s->held == -1)
+		log_warn("cannot hold the port", LS("address",
+		    s->conf.bind_addr), LERRNO(errno));
+}
+
 /*
  * The first gateway listens: the port that it got is everybody's from now on,
  * also of the gateways that take its place.
@@ -293,6 +356,7 @@ port_known(struct super *s, const char *what)
 		    port);
 		s->conf.bind_addr = s->bind_addr;
 	}
+	port_hold(s);
 	for (i = 0; i < s->ngateways; i++) {
 		child_args(&s->gateways[i], CONF_G);
 		if (i > 0)
@@ -509,6 +573,7 @@ cmd_start(struct args *a)
 	log_setup("chronik", (enum log_level)s->conf.log_level,
 	    (enum log_format)s->conf.log_format);
 	check_conf(s);
+	port_check(s);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	s->loop = uv_default_loop();

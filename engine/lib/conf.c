@@ -322,7 +322,7 @@ double_print(double d, char *buf, size_t size)
 static void
 value_print(const struct kind *k, const void *p, char *buf, size_t size)
 {
-	const char *word;
+	const char *word = "";
 	size_t n, at = 0;
 	int i;
 
