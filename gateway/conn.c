@@ -5,7 +5,8 @@
  * is a large Produce goes from the socket straight into the region.
  *
  * Reading stops while a connection owes too much, while one of its requests
- * waits for the link, and while its frame waits for room in the region.
+ * waits for the link, and while its frame waits for room in the region; also
+ * behind a request such as CreateTopics, whose effect the next one must see.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -135,6 +136,7 @@ req_free(struct req *r)
 		c->inflight--;
 		c->owed -= r->owed;
 		c->generic -= r->big;
+		c->alone -= r->alone;
 	}
 	free(r);
 }
@@ -301,7 +303,9 @@ request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 	    .frame = copy ? r->small : p, .frame_len = n,
 	    .piece = { copy ? -1 : c->place, cap }, .heap = size,
 	    .owed = n, .big = !(api->flags & F_SMALL) ||
-	    (api->type == API_FETCH && (int16_t)be16(p + 2) <= 3) };
+	    (api->type == API_FETCH && (int16_t)be16(p + 2) <= 3),
+	    .alone = api->answer != NULL &&
+	    !(api->flags & (F_APPEND | F_AGAIN)) };
 	if (copy)
 		memcpy(r->small, p, n);
 	else if (c->place < 0)
@@ -310,6 +314,7 @@ request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 	c->inflight++;
 	c->owed += r->owed;
 	c->generic += r->big;
+	c->alone += r->alone;
 	c->in = NULL;		/* the request's now, if it was ever there */
 	c->place = -1;
 	c->npre = 0;
@@ -325,7 +330,8 @@ may_read(const struct conn *c)
 {
 	return !c->closing && !c->gw->stopping && !c->is_hungry &&
 	    c->waiting == 0 && c->inflight < CONN_INFLIGHT_MAX &&
-	    c->owed < CONN_OWED_MAX && c->generic < CONN_GENERIC_MAX;
+	    c->owed < CONN_OWED_MAX && c->generic < CONN_GENERIC_MAX &&
+	    c->alone == 0;
 }
 
 /* In line for region: growing frames before new ones, since only those that

@@ -69,6 +69,7 @@ struct req {
 	bool		 silent;	/* acks=0: no response */
 	bool		 committed;	/* a fetch of isolation level 1 */
 	bool		 big;		/* counts as conn.generic */
+	bool		 alone;		/* counts as conn.alone */
 	bool		 lent;		/* the engine may read our pieces */
 	int16_t		 version;
 	int32_t		 correlation;
@@ -119,6 +120,7 @@ struct conn {
 	uint8_t		*held;
 	uint32_t	 held_pos, held_len;
 	uint32_t	 inflight, generic, waiting;	/* requests */
+	uint32_t	 alone;		/* changes that the next must see */
 	size_t		 owed;		/* bytes */
 };
 

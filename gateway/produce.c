@@ -43,6 +43,20 @@ row_facts(struct append_req_part *p, const struct batch_facts *f)
 	p->bad_index = f->bad_index;
 }
 
+/* Whether a batch claims a transaction, valid or not. */
+static void
+tally_batch(struct tally *t, const uint8_t *b, size_t n)
+{
+	struct batch h;
+
+	if (n < BATCH_HEADER || batch_read(b, &h) != E_OK ||
+	    !(h.attrs & BATCH_TXN))
+		return;
+	t->mixed = t->mixed || (t->txn && t->pid != h.pid);
+	t->txn = true;
+	t->pid = h.pid;
+}
+
 /* One batch of magic 2. */
 static enum err
 check_new(const struct req *r, const struct produce_req_topic_part *q,
@@ -52,25 +66,18 @@ check_new(const struct req *r, const struct produce_req_topic_part *q,
 	/* The frame is ours to correct; its records are only borrowed. */
 	uint8_t *b = r->frame + (q->records.p - r->frame);
 	struct batch_facts f = { -1, -1, -1, -1, false };
-	struct batch h;
 	enum err e;
 
 	if (q->records.len <= 0) {
 		*why = "a partition has no batch";
 		return E_INVALID_RECORD;
 	}
+	tally_batch(t, b, (size_t)q->records.len);
 	e = batch_check(b, (size_t)q->records.len, deep, r->version >= 7, &f,
 	    why);
 	row_facts(p, &f);
-	if (e != E_OK)
-		return e;
-	row_bytes(r, p, b, (size_t)q->records.len);
-	e = batch_read(b, &h);
-	if (e == E_OK && (h.attrs & BATCH_TXN)) {
-		t->mixed = t->mixed || (t->txn && t->pid != h.pid);
-		t->txn = true;
-		t->pid = h.pid;
-	}
+	if (e == E_OK)
+		row_bytes(r, p, b, (size_t)q->records.len);
 	return e;
 }
 
