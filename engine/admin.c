@@ -543,6 +543,37 @@ delete_done(struct topic_op *op, enum err e)
 	delete_reply(d);
 }
 
+static bool
+names_same(struct engine *eng, struct kstr name, struct uuid id,
+    struct kstr name2, struct uuid id2, const struct topic *t)
+{
+	if (name.len >= 0 && name2.len >= 0)
+		return kstr_eq(name, name2);
+	if (name.len < 0 && name2.len < 0)
+		return uuid_eq(id, id2);
+	return t != NULL && t == (name2.len >= 0
+	    ? topic_find(&eng->topics, name2)
+	    : topic_find_id(&eng->topics, id2));
+}
+
+/* A topic that stands more than once, by name or id, is not deleted. */
+static bool
+deleted_twice(const struct deleting *d, struct kstr name, struct uuid id,
+    const struct topic *t)
+{
+	static const struct uuid none;
+	const struct delete_topics_req *q = d->call->req;
+	struct engine *eng = d->call->eng;
+	int n = 0;
+
+	for (int32_t i = 0; i < q->topic_names.n; i++)
+		n += names_same(eng, name, id, q->topic_names.v[i], none, t);
+	for (int32_t i = 0; i < q->topics.n; i++)
+		n += names_same(eng, name, id, q->topics.v[i].name,
+		    q->topics.v[i].topic_id, t);
+	return n > 1;
+}
+
 static void
 delete_one(struct deleting *d, struct kstr name, struct uuid id, int32_t at)
 {
@@ -557,7 +588,8 @@ delete_one(struct deleting *d, struct kstr name, struct uuid id, int32_t at)
 	    : topic_find(&eng->topics, name);
 	r->name = name;
 	r->topic_id = id;
-	if (!by_id && !uuid_zero(id))
+	if ((!by_id && !uuid_zero(id)) || (by_id && uuid_zero(id)) ||
+	    deleted_twice(d, name, id, t))
 		e = E_INVALID_REQUEST;
 	else if (!eng->conf->delete_topic_enable)
 		e = d->call->head.version >= 3 ? E_TOPIC_DELETION_DISABLED

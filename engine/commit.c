@@ -92,7 +92,7 @@ commit_close(struct committer *c)
 void
 commit_dirty(struct committer *c, struct part *p)
 {
-	if (p->in_dirty || p->writing)
+	if (p->in_dirty || p->writing || p->rolling)
 		return;		/* a flying write comes back to it */
 	p->in_dirty = true;
 	p->dirty_next = NULL;
@@ -196,24 +196,6 @@ round_run(struct job *j)
 
 static void seal_next(struct committer *, struct part *);
 
-static enum err
-seg_adopt(struct part *p, struct seg *s)
-{
-	struct seg **v;
-
-	if (p->nsegs == p->segs_cap) {
-		v = realloc(p->segs, ((size_t)p->segs_cap * 2 + 2) *
-		    sizeof *v);
-		if (v == NULL)
-			return E_NOMEM;
-		p->segs = v;
-		p->segs_cap = p->segs_cap * 2 + 2;
-	}
-	s->handle = ++p->eng->next_handle;
-	p->segs[p->nsegs++] = seg_ref(s);
-	return E_OK;
-}
-
 /* The appends of a write that succeeded: into the index, then answered or
  * queued for the sync. */
 static enum err
@@ -268,7 +250,7 @@ write_done(struct committer *c, struct write_op *w)
 		return;
 	}
 	if (w->err == E_OK && created)
-		w->err = seg_adopt(p, w->seg);
+		w->err = part_adopt(p, w->seg);
 	if (w->err == E_OK)
 		w->err = write_account(w);
 	if (w->err != E_OK) {

@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "fetch.h"
 #include "lib/log.h"
+#include "retain.h"
 
 enum { RECOVER_AT_ONCE = 8 };
 
@@ -102,6 +103,7 @@ maybe_ready(struct engine *eng)
 		return;
 	eng->opened = true;
 	topics_resume(eng);
+	retain_start(eng);
 	if (eng->ready != NULL)
 		eng->ready(eng);
 }
@@ -307,6 +309,7 @@ stop_begin(struct engine *eng)
 {
 	eng->stopping = true;
 	eng->commit.stopping = true;
+	timer_cancel(&eng->timers, &eng->retain_timer);
 	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
 		for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++) {
 			struct part *p = t->parts[i];

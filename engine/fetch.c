@@ -118,10 +118,37 @@ look_batch(const struct seg *s, int64_t end, int64_t offset, bool block,
 	}
 }
 
+/* The end of the last whole batch that ends at or before limit, from a batch
+ * boundary; looks no further than the batches' headers that are in memory. */
+static int64_t
+look_fit(const struct seg *s, int64_t stop, int64_t limit)
+{
+	uint8_t buf[WALK_BYTES];
+	int64_t at = stop;
+	size_t got = 0;
+	struct batch b;
+
+	while (stop + BATCH_HEADER <= limit) {
+		if (stop + BATCH_HEADER > at + (int64_t)got) {
+			at = stop;
+			if (disk->pread_now(s->fd, buf, limit - at < WALK_BYTES
+			    ? (size_t)(limit - at) : WALK_BYTES, at, &got) !=
+			    E_OK || got < BATCH_HEADER)
+				break;
+		}
+		if (batch_read(buf + (stop - at), &b) != E_OK ||
+		    stop + batch_size(&b) > limit)
+			break;
+		stop += batch_size(&b);
+	}
+	return stop;
+}
+
 /* ---- one partition ----------------------------------------------------- */
 
 struct want {
 	int64_t	offset;
+	int64_t	avail;		/* out: bytes there, up to max */
 	int64_t	max;		/* bytes; may be <= 0 */
 	bool	whole;		/* give one batch even if it is larger */
 	bool	block;
@@ -136,7 +163,7 @@ visible_end(const struct part *p, const struct seg *s)
 /* Fills x.  LOOK_OK with x->seg NULL: nothing to give.  LOOK_COLD: *cold (a
  * segment) and *range say what to read ahead. */
 static enum look
-part_extent(const struct part *p, const struct want *w,
+part_extent(const struct part *p, struct want *w,
     struct fetch_extent *x, struct seg **cold)
 {
 	struct idx_entry at;
@@ -162,6 +189,7 @@ part_extent(const struct part *p, const struct want *w,
 	x->len = l == LOOK_COLD ? WALK_BYTES : 0;
 	if (l != LOOK_OK)
 		return l;
+	w->avail = w->max < end - pos ? w->max : end - pos;
 	if (batch_size(&b) > w->max && !w->whole)
 		return LOOK_OK;
 	stop = pos + batch_size(&b);
@@ -170,7 +198,7 @@ part_extent(const struct part *p, const struct want *w,
 	else if (w->max > stop - pos) {
 		int64_t cut = look_boundary(p, s, stop, pos + w->max);
 
-		stop = cut > stop ? cut : stop;
+		stop = look_fit(s, cut > stop ? cut : stop, pos + w->max);
 	}
 	if (stop - pos > INT32_MAX)
 		stop = pos + batch_size(&b);
@@ -410,7 +438,8 @@ part_checks(const struct part *p, const struct fetch_req_topic_part *q)
 		return E_STORAGE;
 	if (p->state == PART_RECOVERING)
 		return E_LEADER_NOT_AVAILABLE;
-	if (q->fetch_offset < p->start || q->fetch_offset > p->next)
+	if (q->fetch_offset < p->start || q->fetch_offset > p->next ||
+	    q->last_fetched_epoch > p->epoch)
 		return E_OFFSET_OUT_OF_RANGE;
 	return E_OK;
 }
@@ -449,6 +478,15 @@ try_part(struct fetch *f, struct round *rd, struct topic *t, enum err bad,
 	}
 	r->high_watermark = r->last_stable_offset = p->hw;
 	r->log_start_offset = p->start;
+	if (q->last_fetched_epoch >= 0 && q->last_fetched_epoch < p->epoch &&
+	    q->fetch_offset > p->epoch_start) {
+		/* What it read of an older epoch beyond our start of this one
+		 * was lost here (KIP-595). */
+		r->diverging_epoch = p->epoch - 1;
+		r->diverging_end = p->epoch_start;
+		rd->now = true;
+		return E_OK;
+	}
 	if (q->fetch_offset >= p->hw)
 		return E_OK;
 	w.max = q->partition_max_bytes < rd->budget
@@ -468,6 +506,11 @@ try_part(struct fetch *f, struct round *rd, struct topic *t, enum err bad,
 		rd->now = true;
 		return E_OK;
 	}
+	/* As Kafka counts: also what the limits cut off a batch. */
+	if (w.avail > x.len || x.seg == NULL)
+		f->there += w.avail > 0 ? w.avail : 0;
+	else
+		f->there += x.len;
 	if (x.seg == NULL)
 		return E_OK;
 	r->extents.v = arena_alloc(f->arena, sizeof *r->extents.v);
@@ -536,7 +579,7 @@ fetch_try(struct fetch *f)
 	rd.budget = max;
 	min = q->min_bytes < max ? q->min_bytes : max;
 	fetch_release(f);
-	f->got = 0;
+	f->got = f->there = 0;
 	e = try_all(f, &rd);
 	if (e == E_OK && f->job != NULL) {
 		f->tries++;
@@ -548,7 +591,7 @@ fetch_try(struct fetch *f)
 		pool_submit(f->eng->bulk, &f->job->job);
 		return;
 	}
-	f->missing = min - f->got;
+	f->missing = min - f->there;
 	if (e != E_OK || rd.now || f->nparts == 0 || f->missing <= 0 ||
 	    mono_ms() >= f->deadline || !park(f))
 		finish(f, e);

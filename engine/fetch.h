@@ -49,7 +49,7 @@ struct fetch {
 	int		 nwaits;
 	struct timer	 timer;
 	int64_t		 deadline;	/* mono_ms */
-	int64_t		 got, missing;	/* bytes: available, still wanted */
+	int64_t		 got, there, missing; /* bytes: given, there, wanted */
 	int		 tries;		/* of reading ahead */
 	bool		 parked, due, cold, dropped;
 	struct fetch	*next_due, **due_prevp;

@@ -131,7 +131,8 @@ idx_name(const struct seg *s, char *path)
 }
 
 /* Where to begin: the last entry with only older records before it (by 2) or
- * at or before a position (by 1). */
+ * at or before a position (by 1).  The entry in memory was picked by the
+ * query's own measure; the search for the greatest time uses both. */
 static struct idx_entry
 span_entry(const struct span *sp, int by, int64_t value)
 {
@@ -139,8 +140,11 @@ span_entry(const struct span *sp, int by, int64_t value)
 	char path[PATH_SIZE];
 	int n = 0;
 
-	if (sp->pending.pos > 0 || sp->nfile == 0)
+	if (sp->pending.pos > 0 && (by == 2 ? sp->pending.max_ts < value
+	    : sp->pending.pos <= value))
 		return sp->pending;
+	if (sp->nfile == 0)
+		return (struct idx_entry){ 0, 0, -1 };
 	idx_name(sp->seg, path);
 	if (idx_load(path, &sp->seg->id, sp->seg->base, sp->nfile, by, value,
 	    &e, 1, &n) != E_OK || n == 0)

@@ -113,6 +113,24 @@ part_active(const struct part *p)
 	return p->nsegs == 0 ? NULL : p->segs[p->nsegs - 1];
 }
 
+enum err
+part_adopt(struct part *p, struct seg *s)
+{
+	struct seg **v;
+
+	if (p->nsegs == p->segs_cap) {
+		v = realloc(p->segs, ((size_t)p->segs_cap * 2 + 2) *
+		    sizeof *v);
+		if (v == NULL)
+			return E_NOMEM;
+		p->segs = v;
+		p->segs_cap = p->segs_cap * 2 + 2;
+	}
+	s->handle = ++p->eng->next_handle;
+	p->segs[p->nsegs++] = seg_ref(s);
+	return E_OK;
+}
+
 int64_t
 part_written(const struct part *p)
 {
@@ -171,6 +189,7 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	p->next = p->hw = r->end;
 	p->snapped = r->snapped;
 	p->epoch = epoch;
+	p->epoch_start = r->epoch == epoch ? r->start : r->end;
 	p->state = PART_ONLINE;
 	p->tries = 0;
 	window_drop(p);

@@ -70,6 +70,7 @@ struct part {
 	struct log_id	 id;
 	enum part_state	 state;
 	int32_t		 epoch;		/* leader epoch */
+	int64_t		 epoch_start;	/* the log's end when it began */
 
 	struct seg	**segs;		/* rising; the last one grows */
 	int		 nsegs, segs_cap;
@@ -86,6 +87,9 @@ struct part {
 	bool		 in_unsynced;	/* on the committer's unsynced list */
 	bool		 idx_busy;	/* an index flush is in flight */
 	bool		 in_ckpt;	/* on the checkpoint list */
+	bool		 retaining;	/* files are being removed */
+	bool		 rolling;	/* no writes until the new segment is
+					 * there */
 	struct part	*dirty_next, *unsynced_next, *ckpt_next;
 	int		 jobs;		/* jobs in flight that know us */
 	uint32_t	 gen;		/* grows when results become void */
@@ -110,6 +114,8 @@ void	 part_free(struct part *);	/* no jobs, no waiters, empty queues */
 struct seg *part_active(const struct part *);
 /* The end of what was written (not queued). */
 int64_t	 part_written(const struct part *);
+/* Appends a segment to the list; takes a reference. */
+enum err part_adopt(struct part *, struct seg *) MUST;
 /* Sets relaxed and flush_* anew. */
 void	 part_policy(struct part *);
 

@@ -14,7 +14,10 @@
 #include "lib/log.h"
 #include "serve.h"
 
-enum { HUNG_RETRY_MS = 100 };
+enum {
+	HUNG_RETRY_MS	= 100,
+	BLAMED_MAX	= 1000,	/* records named in an error answer */
+};
 
 /* One batch of a request, until its append is done. */
 struct entry {
@@ -164,6 +167,14 @@ find_bytes(const struct produce *pr, const struct append_req_part *q,
 	return E_OK;
 }
 
+static bool
+bad_time(int64_t ts, const struct topic_conf *tc, int64_t now)
+{
+	return (ts >= 0 && ts < now &&
+	    now - ts > tc->message_timestamp_before_max_ms) ||
+	    (ts > now && ts - now > tc->message_timestamp_after_max_ms);
+}
+
 /* What Kafka checks against the topic's configs (protocol.md 3.2). */
 static enum err
 check_configs(const struct append_req_part *q, const struct batch *b,
@@ -179,10 +190,8 @@ check_configs(const struct append_req_part *q, const struct batch *b,
 		*why = "a record of a compacted topic must have a key";
 		return E_INVALID_RECORD;
 	}
-	if (tc->message_timestamp_type == TS_CREATE && ((q->min_ts >= 0 &&
-	    q->min_ts < now && now - q->min_ts >
-	    tc->message_timestamp_before_max_ms) || (q->max_ts > now &&
-	    q->max_ts - now > tc->message_timestamp_after_max_ms))) {
+	if (tc->message_timestamp_type == TS_CREATE &&
+	    (bad_time(q->min_ts, tc, now) || bad_time(q->max_ts, tc, now))) {
 		*why = "a record's timestamp is outside the range that the "
 		    "topic allows";
 		return E_INVALID_TIMESTAMP;
@@ -227,18 +236,43 @@ stamp_log_time(struct append *a, int64_t now)
 }
 
 static void
-blame_record(struct call *c, struct produce_res_topic_part *r, int32_t index,
+blame(struct call *c, struct produce_res_topic_part *r, int32_t index,
     const char *why)
 {
-	if (index < 0)
-		return;
-	r->record_errors.v = arena_alloc(&c->arena,
-	    sizeof *r->record_errors.v);
 	if (r->record_errors.v == NULL)
+		r->record_errors.v = arena_array(&c->arena, BLAMED_MAX,
+		    sizeof *r->record_errors.v);
+	if (r->record_errors.v == NULL || r->record_errors.n == BLAMED_MAX)
 		return;
-	r->record_errors.n = 1;
-	r->record_errors.v[0].batch_index = index;
-	r->record_errors.v[0].batch_index_error_message = kstr_of(why);
+	r->record_errors.v[r->record_errors.n++] =
+	    (struct produce_res_topic_part_record_error){ index,
+	    kstr_of(why) };
+}
+
+/* Names every record that breaks the topic's rules.  The gateway could change
+ * the bytes while we look, so they are copied first. */
+static void
+blame_all(struct produce *pr, const struct append_req_part *q, enum err e,
+    const struct topic_conf *tc, struct produce_res_topic_part *r,
+    const char *why)
+{
+	struct batch_iter it;
+	struct record rec;
+	const uint8_t *bytes;
+	uint8_t *copy;
+
+	if (find_bytes(pr, q, &bytes) != E_OK ||
+	    (copy = malloc((size_t)q->length)) == NULL)
+		return;
+	memcpy(copy, bytes, (size_t)q->length);
+	if (batch_iter_open(&it, copy, (size_t)q->length, INFLATE_MAX) ==
+	    E_OK)
+		for (int32_t i = 0; batch_iter_next(&it, &rec) == E_OK; i++)
+			if (e == E_INVALID_RECORD ? rec.key_len < 0
+			    : bad_time(rec.ts, tc, pr->now))
+				blame(pr->call, r, i, why);
+	batch_iter_close(&it);
+	free(copy);
 }
 
 /* Queues one batch.  E_OK: entry_done follows, or has been called. */
@@ -305,8 +339,8 @@ start_part(struct produce *pr, struct entry *en,
 	struct produce_res_topic_part *r = entry_res(en);
 	struct append_req *req = pr->call->req;
 	const char *why = NULL;
-	int32_t blame = -1;
 	struct part *p;
+	bool ours = false;
 	enum err e;
 
 	r->index = q->index;
@@ -319,21 +353,20 @@ start_part(struct produce *pr, struct entry *en,
 	if (e == E_OK && q->error != E_OK) {
 		e = q->error > 0 && q->error < E_MAX ? (enum err)q->error
 		    : E_UNKNOWN;
-		blame = q->bad_index;
 		why = q->message.len <= 0 ? NULL : arena_strndup(
 		    &pr->call->arena, q->message.p, (size_t)q->message.len);
 	}
 	if (e == E_OK) {
 		e = entry_start(pr, en, p, q, &why);
-		if (e == E_INVALID_RECORD && why != NULL)
-			blame = q->null_key;
-		else if (e == E_INVALID_TIMESTAMP)
-			blame = q->bad_index >= 0 ? q->bad_index : 0;
+		ours = true;
 	}
 	if (e == E_OK)
 		return;
 	res_error(r, e, why);
-	blame_record(pr->call, r, blame, why != NULL ? why : err_text(e));
+	if (ours && why != NULL)
+		blame_all(pr, q, e, &p->topic->conf, r, why);
+	else if (!ours && q->bad_index >= 0)
+		blame(pr->call, r, q->bad_index, why != NULL ? why : err_text(e));
 }
 
 static struct produce *

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Retention.  A check of all partitions picks the segments that are over the
+ * limits; a bulk job per partition removes their files; the loop then forgets
+ * them.  A growing segment that is over the time limit is finished first, by
+ * an empty one that takes its place.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "lib/log.h"
+#include "retain.h"
+
+struct removal {
+	struct job	 job;
+	struct part	*part;
+	uint32_t	 gen;
+	int		 n, removed;
+	int64_t		*bases;
+	int64_t		 roll;		/* new segment's base, -1 none */
+	struct seg	*fresh;
+	enum err	 err;
+	char		 dir[PATH_SIZE];
+};
+
+static enum err
+unlink_ext(const char *dir, int64_t base, const char *ext)
+{
+	char path[PATH_SIZE];
+	enum err e;
+
+	seg_path(path, dir, base, ext);
+	e = disk->unlink(path);
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
+static void
+removal_run(struct job *j)
+{
+	struct removal *r = (struct removal *)j;
+
+	if (r->roll >= 0) {
+		r->err = seg_open(r->dir, &r->part->id, r->roll, true,
+		    &r->fresh);
+		if (r->err == E_OK)
+			r->err = disk->sync_dir(r->dir);
+	}
+	for (int i = 0; i < r->n && r->err == E_OK; i++) {
+		r->err = unlink_ext(r->dir, r->bases[i], ".idx");
+		if (r->err == E_OK)
+			r->err = unlink_ext(r->dir, r->bases[i], ".log");
+		if (r->err == E_OK)
+			r->err = disk->sync_dir(r->dir);
+		if (r->err == E_OK)
+			r->removed++;
+	}
+}
+
+static void
+forget_oldest(struct part *p, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (p->eng->retired != NULL)
+			p->eng->retired(p->eng, p->segs[i]->handle);
+		seg_unref(p->segs[i]);
+	}
+	p->nsegs -= n;
+	for (int i = 0; i < p->nsegs; i++)
+		p->segs[i] = p->segs[i + n];
+	window_drop(p);
+	p->start = p->segs[0]->base;
+	log_info("segments removed by retention",
+	    LS("topic", p->topic->name), LI("part", p->id.part),
+	    LI("segments", n), LI("start", p->start));
+}
+
+static void
+removal_done(struct job *j)
+{
+	struct removal *r = (struct removal *)j;
+	struct part *p = r->part;
+
+	p->retaining = p->rolling = false;
+	if (r->gen == p->gen && r->fresh != NULL &&
+	    part_adopt(p, r->fresh) != E_OK)
+		part_fence(p, E_NOMEM, NULL);
+	if (r->gen == p->gen && r->removed > 0)
+		forget_oldest(p, r->removed);
+	if (r->err != E_OK)
+		log_warn("retention stopped", LS("topic", p->topic->name),
+		    LI("part", p->id.part), LE(r->err));
+	if (r->fresh != NULL)
+		seg_unref(r->fresh);
+	if (p->queue.head != NULL && p->state == PART_ONLINE)
+		commit_dirty(&p->eng->commit, p);
+	free(r->bases);
+	free(r);
+	part_job_done(p);
+}
+
+/* How many of the oldest segments are over a limit. */
+static int
+over_limits(const struct part *p, int64_t now)
+{
+	const struct topic_conf *tc = &p->topic->conf;
+	int64_t total = 0, left;
+	int n = 0;
+
+	for (int i = 0; i < p->nsegs; i++)
+		total += p->segs[i]->size;
+	left = total;
+	for (; n < p->nsegs; n++) {
+		const struct seg *s = p->segs[n];
+		bool old = tc->retention_ms >= 0 && s->max_ts >= 0 &&
+		    now - s->max_ts > tc->retention_ms;
+		bool big = tc->retention_bytes >= 0 && n < p->nsegs - 1 &&
+		    left - s->size >= tc->retention_bytes;
+
+		if (s->size == 0 || s->end_offset > p->hw || (!old && !big) ||
+		    (n < p->nsegs - 1 && !s->idx.sealed))
+			break;
+		left -= s->size;
+	}
+	return n;
+}
+
+static void
+retain_part(struct part *p, int64_t now)
+{
+	struct removal *r;
+	bool all;
+	int n;
+
+	if (p->state != PART_ONLINE || p->retaining ||
+	    !(p->topic->conf.cleanup_policy & CLEANUP_DELETE) ||
+	    (n = over_limits(p, now)) == 0)
+		return;
+	all = n == p->nsegs;
+	/* The growing one may go only while nothing is on its way to it. */
+	if (all && (p->writing || p->queue.head != NULL || p->idx_busy ||
+	    p->in_unsynced))
+		n--;
+	all = n == p->nsegs;
+	if (n == 0 || (r = calloc(1, sizeof *r)) == NULL)
+		return;
+	r->bases = calloc((size_t)n, sizeof *r->bases);
+	if (r->bases == NULL) {
+		free(r);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		r->bases[i] = p->segs[i]->base;
+	r->n = n;
+	r->roll = all ? p->next : -1;
+	r->part = p;
+	r->gen = p->gen;
+	part_dir(p, r->dir);
+	r->job.run = removal_run;
+	r->job.done = removal_done;
+	p->retaining = true;
+	p->rolling = all;
+	p->jobs++;
+	pool_submit(p->eng->bulk, &r->job);
+}
+
+static void
+retain_fire(struct timer *t)
+{
+	struct engine *eng = (struct engine *)((char *)t -
+	    offsetof(struct engine, retain_timer));
+	int64_t now = wall_ms();
+
+	for (struct topic *x = eng->topics.first; x != NULL; x = x->next)
+		for (int32_t i = 0; x->state == TOPIC_LIVE && i < x->nparts;
+		    i++)
+			retain_part(x->parts[i], now);
+	retain_start(eng);
+}
+
+void
+retain_start(struct engine *eng)
+{
+	eng->retain_timer.fire = retain_fire;
+	if (timer_set(&eng->timers, &eng->retain_timer, mono_ms() +
+	    eng->conf->log_retention_check_interval_ms) != E_OK)
+		log_warn("no memory for a timer", LE(E_NOMEM));
+}
