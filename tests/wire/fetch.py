@@ -24,7 +24,7 @@ KAFKA_DIFFERS = {
         "all", "Kafka stumbles over the greatest epoch"),
 }
 
-TS = 1700000000000
+TS = kafka.TS
 LONG = 10 * 60 * 1000   # a wait that no test outlives
 FV = list(range(19))
 

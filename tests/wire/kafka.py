@@ -26,6 +26,9 @@ import schema
 
 WAIT = float(os.environ.get("CHRONIK_WIRE_WAIT", "60"))
 KAFKA = os.environ.get("CHRONIK_WIRE_KAFKA", "")
+# The time of the first record of most batches: an hour ago, for what is older
+# than a week may be deleted under a test's eyes.
+TS = int(time.time() * 1000) - 3600000
 
 # Error codes by the names that protocol.md gives them.
 OFFSET_OUT_OF_RANGE, CORRUPT, UNKNOWN_TOPIC = 1, 2, 3

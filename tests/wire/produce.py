@@ -33,7 +33,7 @@ KAFKA_DIFFERS = {
 }
 
 UNKNOWN = -1
-TS = 1700000000000
+TS = kafka.TS
 CODECS = list(enumerate(R.CODEC_NAMES))
 OLD_CODECS = CODECS[:4]
 ONE = R.recs(3, 20, ts=TS)

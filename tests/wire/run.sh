@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by the wire tests after lib.sh: runs one of the Python files against
-# a broker of our own, or against CHRONIK_BOOTSTRAP when that names one.
+# Sourced by the wire tests after lib.sh.
+#
+# wire_run FILE [ARGUMENT...]: runs one of the Python files against a broker of
+# our own, or against CHRONIK_BOOTSTRAP when that names one.
 
 wire_run()
 {
 	wire_dir=$(dirname "$0")/wire
 	wire_file=$1
 	shift
-	command -v python3 >/dev/null ||
-	    { echo "skipped: python3 is not installed"; exit 77; }
+	command -v python3 >/dev/null || skip "python3 is not installed"
 	[ -d "${CHRONIK_SHARED:-$wire_dir/../../../shared}/kafka/messages" ] ||
-	    { echo "skipped: the shared message schemas are absent"; exit 77; }
-	if [ -n "${CHRONIK_BOOTSTRAP:-}" ]; then
-		BOOTSTRAP=$CHRONIK_BOOTSTRAP
-	else
-		broker_start
-	fi
+	    skip "the shared message schemas are absent"
+	broker_start
+	# A process that is not the same one afterwards has crashed.
+	wire_pids=
+	[ -n "${CHRONIK_BOOTSTRAP:-}" ] ||
+	    wire_pids="$(engine_pid) $(gateway_pids)"
 	wire_rc=0
-	PYTHONDONTWRITEBYTECODE=1 python3 "$wire_dir/$wire_file.py" \
-	    "$BOOTSTRAP" "$@" || wire_rc=$?
+	CHRONIK_WIRE_PIDS=$wire_pids PYTHONDONTWRITEBYTECODE=1 \
+	    python3 "$wire_dir/$wire_file.py" "$BOOTSTRAP" "$@" || wire_rc=$?
+	[ "$wire_rc" = 0 ] || exit $wire_rc
+	for wire_pid in $wire_pids; do
+		! lib_gone "$wire_pid" || fail "process $wire_pid has died"
+	done
 	[ -n "${CHRONIK_BOOTSTRAP:-}" ] || broker_stop
-	exit $wire_rc
 }

@@ -5,6 +5,7 @@ answer has to look like.  A Sample is prepared on a live broker once and can
 be sent any number of times in any disguise (unknown tags, byte by byte,
 mutated).
 """
+import kafka
 import records as R
 from kafka import (E, Conn, NO_ID, OPS_NONE, Fail, Skip, UNKNOWN_TOPIC,
                    UNKNOWN_ID, end_offset, eq, fetch_body, fetched,
@@ -16,7 +17,7 @@ SCOPE = [("ApiVersions", 0, 4), ("Metadata", 0, 13), ("Produce", 0, 13),
          ("Fetch", 0, 18), ("ListOffsets", 0, 11), ("CreateTopics", 0, 7),
          ("DeleteTopics", 0, 6), ("InitProducerId", 0, 5)]
 ALL = [(name, v) for name, lo, hi in SCOPE for v in range(lo, hi + 1)]
-TS = 1700000000000
+TS = kafka.TS
 
 
 def magic_of_produce(version):
@@ -329,7 +330,6 @@ def check_topic(r, t, topic, v):
 def wait_topic(c, name, tid, parts):
     """Metadata comes to show the topic (or that it is gone)."""
     import time
-    import kafka
     end = time.monotonic() + kafka.WAIT
     while True:
         t, = metadata(c, [name], 12)["topics"]

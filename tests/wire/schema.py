@@ -273,7 +273,8 @@ def write_value(w, f, version, flex, v, elem=False):
         if v is None:
             write_len(w, -1, flex, True)
         else:
-            b = v if isinstance(v, bytes) else v.encode()
+            b = v if isinstance(v, bytes) else \
+                v.encode(errors="surrogateescape")
             write_len(w, len(b), flex, True)
             w.raw(b)
     elif t in ("bytes", "records"):
@@ -366,11 +367,8 @@ def read_value(r, f, version, flex, path, elem=False):
             if not nullable:
                 raise DecodeError("%s: null" % path)
             return None
-        b = r.take(n)
-        try:
-            return b.decode()
-        except UnicodeDecodeError:
-            raise DecodeError("%s: not UTF-8: %r" % (path, b[:40]))
+        # What is no UTF-8 can only be an echo of what a request said.
+        return r.take(n).decode(errors="surrogateescape")
     if t in ("bytes", "records"):
         n = read_len(r, flex)
         if n < 0:
