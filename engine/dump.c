@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dumps of segments, indexes, producer snapshots and the clean marker.  The
+ * decoding is done here once more, apart from the code that writes, so that
+ * both can be held against format.h.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disk.h"
+#include "dump.h"
+#include "format.h"
+#include "lib/crc32c.h"
+#include "lib/limits.h"
+
+#define WINDOW	(256 * KIB)	/* read at once, unless a batch is larger */
+
+bool (*dump_meta_record)(const struct record *, struct wr *);
+
+/* A dump under way: the file, a window on it, and where lines go. */
+struct dump {
+	FILE		*out;
+	bool		 json, meta;
+	bool		 damaged;
+	int		 fd;
+	int64_t		 size;
+	uint8_t		*buf;
+	size_t		 cap;
+	int64_t		 from, till;
+};
+
+/* Lines: a word, then fields. */
+static void
+line(struct dump *d, const char *word)
+{
+	fprintf(d->out, d->json ? "{\"type\":\"%s\"" : "%s", word);
+}
+
+static void
+line_end(struct dump *d)
+{
+	fputs(d->json ? "}\n" : "\n", d->out);
+}
+
+static void
+name(struct dump *d, const char *key, const char *suffix)
+{
+	fprintf(d->out, d->json ? ",\"%s%s\":" : " %s%s=", key, suffix);
+}
+
+static void
+put_int(struct dump *d, const char *key, int64_t v)
+{
+	name(d, key, "");
+	fprintf(d->out, "%" PRId64, v);
+}
+
+static void
+put_bool(struct dump *d, const char *key, bool v)
+{
+	name(d, key, "");
+	fputs(v ? "true" : "false", d->out);
+}
+
+static void
+put_hex(struct dump *d, const char *key, const uint8_t *p, size_t n)
+{
+	name(d, key, "");
+	fputs(d->json ? "\"" : "", d->out);
+	while (n-- > 0)
+		fprintf(d->out, "%02x", *p++);
+	fputs(d->json ? "\"" : "", d->out);
+}
+
+static void
+put_crc(struct dump *d, const char *key, uint32_t crc)
+{
+	uint8_t p[4];
+
+	be32_put(p, crc);
+	put_hex(d, key, p, sizeof p);
+}
+
+/* Length of the UTF-8 sequence at p, 0 when there is none. */
+static size_t
+utf8(const uint8_t *p, size_t n)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 :
+	    *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+	uint32_t c;
+
+	if (len < 2 || len > n)
+		return len > n ? 0 : len;
+	c = *p & (0x7fu >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ?
+	    0 : len;
+}
+
+static bool
+utf8_all(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0, len; i < n; i += len)
+		if ((len = utf8(p + i, n - i)) == 0)
+			return false;
+	return true;
+}
+
+static void
+put_quoted(struct dump *d, const uint8_t *p, size_t n)
+{
+	fputc('"', d->out);
+	for (size_t i = 0, len; i < n; i += len) {
+		len = utf8(p + i, n - i);
+		if (len == 0)
+			fprintf(d->out, "\\x%02x", p[i]);
+		else if (p[i] == '"' || p[i] == '\\')
+			fprintf(d->out, "\\%c", p[i]);
+		else if (p[i] == '\n')
+			fputs("\\n", d->out);
+		else if (p[i] == '\t')
+			fputs("\\t", d->out);
+		else if (p[i] < 0x20 || p[i] == 0x7f)
+			fprintf(d->out, d->json ? "\\u%04x" : "\\x%02x",
+			    p[i]);
+		else if (p[i] == 0xc2 && p[i + 1] < 0xa0)
+			/* Terminals obey these too. */
+			fprintf(d->out, d->json ? "\\u%04x" : "\\u{%x}",
+			    p[i + 1]);
+		else
+			fwrite(p + i, 1, len, d->out);
+		len += len == 0;
+	}
+	fputc('"', d->out);
+}
+
+/* Bytes of a message: JSON cannot hold all of them in a string. */
+static void
+put_bytes(struct dump *d, const char *key, const uint8_t *p, int32_t len)
+{
+	size_t n = len < 0 ? 0 : (size_t)len;
+
+	if (d->json && !utf8_all(p, n)) {
+		name(d, key, "_hex");
+		fputc('"', d->out);
+		while (n-- > 0)
+			fprintf(d->out, "%02x", *p++);
+		fputc('"', d->out);
+		return;
+	}
+	name(d, key, "");
+	if (len < 0)
+		fputs("null", d->out);
+	else
+		put_quoted(d, p, n);
+}
+
+static void
+put_str(struct dump *d, const char *key, const char *s)
+{
+	name(d, key, "");
+	put_quoted(d, (const uint8_t *)s, strlen(s));
+}
+
+/* n bytes from pos on are not what they should be; n = -1: unknown. */
+static void
+damage(struct dump *d, int64_t pos, int64_t n, const char *why)
+{
+	d->damaged = true;
+	line(d, "damage");
+	put_int(d, "position", pos);
+	if (n >= 0)
+		put_int(d, "bytes", n);
+	put_str(d, "why", why);
+	line_end(d);
+}
+
+/* n bytes at pos, which the file has; *p is good until the next call. */
+static enum err
+view(struct dump *d, int64_t pos, size_t n, const uint8_t **p)
+{
+	size_t want = n > WINDOW ? n : WINDOW, got;
+	enum err err;
+
+	if (pos < d->from || pos + (int64_t)n > d->till) {
+		if (want > d->cap) {
+			uint8_t *b = realloc(d->buf, want);
+
+			if (b == NULL)
+				return E_NOMEM;
+			d->buf = b;
+			d->cap = want;
+		}
+		d->from = d->till = pos;
+		err = disk->pread(d->fd, d->buf, want, pos, &got);
+		if (err != E_OK)
+			return err;
+		d->till = pos + (int64_t)got;
+		if (got < n)
+			return E_EOF;
+	}
+	*p = d->buf + (pos - d->from);
+	return E_OK;
+}
+
+static void
+put_header(struct dump *d, const struct batch *b, int64_t pos, bool crc_ok)
+{
+	const char *codec = codec_name(b->attrs & BATCH_CODEC);
+
+	line(d, "batch");
+	put_int(d, "position", pos);
+	put_int(d, "bytes", batch_size(b));
+	put_int(d, "offset", b->base_offset);
+	put_int(d, "last_offset", batch_last_offset(b));
+	put_int(d, "records", b->count);
+	put_int(d, "leader_epoch", b->leader_epoch);
+	put_int(d, "magic", b->magic);
+	put_crc(d, "crc", b->crc);
+	put_bool(d, "crc_ok", crc_ok);
+	put_int(d, "attributes", b->attrs);
+	put_str(d, "codec", codec == NULL ? "unknown" : codec);
+	put_str(d, "time", b->attrs & BATCH_LOG_TIME ? "append" : "create");
+	put_bool(d, "transactional", b->attrs & BATCH_TXN);
+	put_bool(d, "control", b->attrs & BATCH_CONTROL);
+	put_int(d, "base_timestamp", b->base_ts);
+	put_int(d, "max_timestamp", b->max_ts);
+	put_int(d, "producer", b->pid);
+	put_int(d, "producer_epoch", b->epoch);
+	put_int(d, "sequence", b->base_seq);
+	line_end(d);
+}
+
+static void
+put_headers(struct dump *d, struct record *rec)
+{
+	struct header h;
+
+	if (rec->nheaders == 0)
+		return;
+	name(d, "headers", "");
+	fputc('[', d->out);
+	for (int n = 0; header_next(rec, &h) == E_OK; n++) {
+		bool hex = d->json && h.value_len > 0 &&
+		    !utf8_all(h.value, (size_t)h.value_len);
+
+		if (n > 0)
+			fputc(',', d->out);
+		fputs(d->json ? "{\"key\":" : "", d->out);
+		put_quoted(d, h.key, (size_t)h.key_len);
+		fputs(!d->json ? ":" : hex ? ",\"value_hex\":\"" :
+		    ",\"value\":", d->out);
+		for (int32_t i = 0; hex && i < h.value_len; i++)
+			fprintf(d->out, "%02x", h.value[i]);
+		if (hex)
+			fputc('"', d->out);
+		else if (h.value_len < 0)
+			fputs("null", d->out);
+		else
+			put_quoted(d, h.value, (size_t)h.value_len);
+		fputs(d->json ? "}" : "", d->out);
+	}
+	fputc(']', d->out);
+}
+
+static void
+put_record(struct dump *d, struct record *rec)
+{
+	struct wr words = wr_grow(16 * MIB);
+
+	line(d, "record");
+	put_int(d, "offset", rec->offset);
+	put_int(d, "timestamp", rec->ts);
+	if (d->meta && dump_meta_record != NULL &&
+	    dump_meta_record(rec, &words) && !words.bad) {
+		name(d, "is", "");
+		if (d->json)
+			put_quoted(d, words.p, words.len);
+		else
+			fwrite(words.p, 1, words.len, d->out);
+	} else {
+		put_bytes(d, "key", rec->key, rec->key_len);
+		put_bytes(d, "value", rec->value, rec->value_len);
+		put_headers(d, rec);
+	}
+	wr_free(&words);
+	line_end(d);
+}
+
+static enum err
+put_records(struct dump *d, const uint8_t *p, size_t n, int64_t pos)
+{
+	struct batch_iter it;
+	struct record rec;
+	enum err err;
+
+	err = batch_iter_open(&it, p, n, INFLATE_MAX);
+	while (err == E_OK && (err = batch_iter_next(&it, &rec)) == E_OK)
+		put_record(d, &rec);
+	batch_iter_close(&it);
+	if (err == E_EOF || err == E_NOMEM)
+		return err == E_EOF ? E_OK : err;
+	damage(d, pos, (int64_t)n, "the records do not decode");
+	return E_OK;
+}
+
+/* A header at pos whose batch lies in the file, whatever its CRC. */
+static enum err
+header_at(struct dump *d, int64_t pos, struct batch *b, bool *is)
+{
+	const uint8_t *p;
+	enum err err;
+
+	*is = false;
+	if (d->size - pos < BATCH_HEADER)
+		return E_OK;
+	if ((err = view(d, pos, BATCH_HEADER, &p)) == E_OK)
+		*is = batch_read(p, b) == E_OK && b->base_offset >= 0 &&
+		    b->last_delta >= 0 && batch_size(b) <= d->size - pos;
+	return err;
+}
+
+/* The next position after a broken header where a whole batch lies. */
+static enum err
+find_batch(struct dump *d, int64_t pos, int64_t *next)
+{
+	const uint8_t *p;
+	struct batch b;
+	enum err err;
+	bool is;
+
+	for (*next = pos; *next < d->size; ++*next) {
+		if ((err = header_at(d, *next, &b, &is)) != E_OK)
+			return err;
+		if (!is)
+			continue;
+		err = view(d, *next, (size_t)batch_size(&b), &p);
+		if (err != E_OK)
+			return err;
+		if (batch_crc_ok(p, (size_t)batch_size(&b)))
+			return E_OK;
+	}
+	return E_OK;
+}
+
+static enum err
+dump_log(struct dump *d)
+{
+	int64_t pos, next, expect = -1;
+	const uint8_t *p;
+	struct batch b;
+	enum err err;
+	bool is, ok;
+
+	for (pos = 0; pos < d->size; pos = next) {
+		if ((err = header_at(d, pos, &b, &is)) != E_OK)
+			return err;
+		if (!is) {
+			err = find_batch(d, pos + 1, &next);
+			if (err != E_OK)
+				return err;
+			damage(d, pos, next - pos, next < d->size ?
+			    "no batch here" : "no whole batch up to the end");
+			continue;
+		}
+		next = pos + batch_size(&b);
+		err = view(d, pos, (size_t)batch_size(&b), &p);
+		if (err != E_OK)
+			return err;
+		ok = batch_crc_ok(p, (size_t)batch_size(&b));
+		put_header(d, &b, pos, ok);
+		if (!ok) {
+			damage(d, pos, batch_size(&b), "wrong CRC");
+			continue;
+		}
+		if (b.base_offset < expect)
+			damage(d, pos, batch_size(&b), "offsets go back");
+		expect = batch_last_offset(&b) + 1;
+		err = put_records(d, p, (size_t)batch_size(&b), pos);
+		if (err != E_OK)
+			return err;
+	}
+	return E_OK;
+}
+
+/* What .idx and .prod begin with. */
+static void
+put_identity(struct dump *d, const char *word, const uint8_t *p)
+{
+	line(d, word);
+	put_int(d, "version", be16(p + 8));
+	put_int(d, "flags", be16(p + 10));
+	put_hex(d, "topic", p + 12, 16);
+	put_int(d, "partition", (int32_t)be32(p + 28));
+	put_int(d, "offset", (int64_t)be64(p + 32));
+}
+
+static enum err
+dump_idx(struct dump *d)
+{
+	const uint8_t *p;
+	uint32_t seed;
+	enum err err;
+	bool ok;
+
+	if (d->size < IDX_HEADER) {
+		damage(d, 0, d->size, "less than a header");
+		return E_OK;
+	}
+	if ((err = view(d, 0, IDX_HEADER, &p)) != E_OK)
+		return err;
+	seed = be32(p + 60);
+	ok = seed == crc32c(0, p, 60);
+	put_identity(d, "index", p);
+	put_bool(d, "crc_ok", ok);
+	line_end(d);
+	if (!ok || be16(p + 8) != IDX_VERSION || be16(p + 10) != 0)
+		damage(d, 0, IDX_HEADER, ok ? "unknown version or flags" :
+		    "wrong CRC");
+	for (int64_t pos = IDX_HEADER; pos < d->size; pos += IDX_ENTRY) {
+		if (d->size - pos < IDX_ENTRY) {
+			damage(d, pos, d->size - pos, "a part of an entry");
+			break;
+		}
+		if ((err = view(d, pos, IDX_ENTRY, &p)) != E_OK)
+			return err;
+		line(d, "entry");
+		put_int(d, "offset", (int64_t)be64(p));
+		put_int(d, "position", (int64_t)be64(p + 8));
+		put_int(d, "max_timestamp", (int64_t)be64(p + 16));
+		put_bool(d, "sealed", be32(p + 24) & IDX_SEALED);
+		line_end(d);
+		if (be32(p + 28) != crc32c(seed, p, 28))
+			damage(d, pos, IDX_ENTRY, "wrong CRC");
+	}
+	return E_OK;
+}
+
+static void
+put_producer(struct dump *d, struct rd *r)
+{
+	int n;
+
+	line(d, "producer");
+	put_int(d, "id", rd_i64(r));
+	put_int(d, "epoch", rd_i16(r));
+	put_int(d, "timestamp", rd_i64(r));
+	n = rd_i8(r);
+	put_int(d, "batches", n);
+	line_end(d);
+	if (n > PRODUCER_BATCHES)
+		r->bad = true;
+	while (n-- > 0 && !r->bad) {
+		line(d, "appended");
+		put_int(d, "sequence", rd_i32(r));
+		put_int(d, "last_sequence", rd_i32(r));
+		put_int(d, "offset", rd_i64(r));
+		put_int(d, "last_offset", rd_i64(r));
+		put_int(d, "timestamp", rd_i64(r));
+		line_end(d);
+	}
+}
+
+static enum err
+dump_prod(struct dump *d)
+{
+	const uint8_t *p;
+	struct rd r;
+	int32_t n;
+	size_t size = (size_t)d->size;
+	enum err err;
+	bool ok;
+
+	if (d->size < PROD_HEADER + 4 || d->size > BATCH_MAX) {
+		damage(d, 0, d->size, "not the size of a snapshot");
+		return E_OK;
+	}
+	if ((err = view(d, 0, size, &p)) != E_OK)
+		return err;
+	ok = be32(p + size - 4) == crc32c(0, p, size - 4);
+	r = rd_of(p + 40, size - 44);
+	n = rd_i32(&r);
+	put_identity(d, "producers", p);
+	put_int(d, "count", n);
+	put_bool(d, "crc_ok", ok);
+	line_end(d);
+	if (!ok || be16(p + 8) != PROD_VERSION || be16(p + 10) != 0)
+		damage(d, 0, d->size, ok ? "unknown version or flags" :
+		    "wrong CRC");
+	while (n-- > 0 && rd_left(&r) > 0 && !r.bad)
+		put_producer(d, &r);
+	if (n >= 0 || !rd_done(&r))
+		damage(d, 0, d->size,
+		    "the number of producers is not that of the header");
+	return E_OK;
+}
+
+static enum err
+dump_clean(struct dump *d)
+{
+	const uint8_t *p;
+	enum err err;
+	bool ok;
+
+	if (d->size != CLEAN_SIZE) {
+		damage(d, 0, d->size, "not the size of a clean marker");
+		return E_OK;
+	}
+	if ((err = view(d, 0, CLEAN_SIZE, &p)) != E_OK)
+		return err;
+	ok = be32(p + 12) == crc32c(0, p, 12);
+	line(d, "clean");
+	put_int(d, "version", be16(p + 8));
+	put_int(d, "flags", be16(p + 10));
+	put_bool(d, "crc_ok", ok);
+	line_end(d);
+	if (!ok || be16(p + 8) != CLEAN_VERSION || be16(p + 10) != 0)
+		damage(d, 0, CLEAN_SIZE, ok ? "unknown version or flags" :
+		    "wrong CRC");
+	return E_OK;
+}
+
+static bool
+ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static bool
+in_meta(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL && slash - path >= 4 &&
+	    strncmp(slash - 4, "meta", 4) == 0 &&
+	    (slash - path == 4 || slash[-5] == '/');
+}
+
+static enum err
+dump_any(struct dump *d, const char *path)
+{
+	size_t n = d->size < BATCH_HEADER ? (size_t)d->size : BATCH_HEADER;
+	const uint8_t *p = (const uint8_t *)"";
+	enum err err;
+
+	if (n > 0 && (err = view(d, 0, n, &p)) != E_OK)
+		return err;
+	if (ends_with(path, ".idx") ||
+	    (n >= 8 && memcmp(p, IDX_MAGIC, 8) == 0))
+		return dump_idx(d);
+	if (ends_with(path, ".prod") ||
+	    (n >= 8 && memcmp(p, PROD_MAGIC, 8) == 0))
+		return dump_prod(d);
+	if (n >= 8 && memcmp(p, CLEAN_MAGIC, 8) == 0)
+		return dump_clean(d);
+	/* What recovery cut off has no such name, and may begin anywhere. */
+	if (ends_with(path, ".log") || strstr(path, "lost+found") != NULL ||
+	    (n > 16 && p[16] == 2))
+		return dump_log(d);
+	return E_USAGE;
+}
+
+enum err
+dump_file(const char *path, bool json, FILE *out)
+{
+	struct dump d = { .out = out, .json = json, .meta = in_meta(path) };
+	struct disk_stat st = { 0 };
+	enum err err;
+
+	if ((err = disk->open(path, DISK_READ, &d.fd)) != E_OK)
+		return err;
+	err = disk->fstat(d.fd, &st);
+	if (err == E_OK && st.dir)
+		err = E_USAGE;
+	d.size = st.size;
+	if (err == E_OK)
+		err = dump_any(&d, path);
+	disk->close(d.fd);
+	free(d.buf);
+	if (fflush(out) != 0 && err == E_OK)
+		err = E_IO;
+	return err == E_OK && d.damaged ? E_CORRUPT : err;
+}
