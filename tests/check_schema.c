@@ -244,6 +244,13 @@ START_TEST(test_fetch)
 	    "01 00 10 'directory of it.' 00"
 	    "02 '0123456789ABCDEF' 03 00000005 00000006 00  02 'r'"
 	    "02 00 06 06 'kraft' 01 0d 00000003 ffffffffffffffff 00");
+	memset(&p.replica_directory_id, 0, sizeof p.replica_directory_id);
+	golden(MSG(fetch_req), 17, &q, "000001f4 00000001 00100000 01"
+	    "00000000 ffffffff  02 '0123456789abcdef' 02 00000002 00000004"
+	    "0000000000000007 ffffffff ffffffffffffffff 00010000 00 00"
+	    "02 '0123456789ABCDEF' 03 00000005 00000006 00  02 'r'"
+	    "02 00 06 06 'kraft' 01 0d 00000003 ffffffffffffffff 00");
+	memcpy(p.replica_directory_id.b, "directory of it.", 16);
 	p.high_watermark = 9;
 	golden(MSG(fetch_req), 18, &q, "000001f4 00000001 00100000 01"
 	    "00000000 ffffffff  02 '0123456789abcdef' 02 00000002 00000004"
@@ -349,6 +356,24 @@ START_TEST(test_other_types)
 	/* A message that is never flexible but on the engine's socket. */
 	golden(MSG(sasl_handshake_req), 1, &sh, "0005 'PLAIN'");
 	golden(MSG(sasl_handshake_req), VER_ALL, &sh, "06 'PLAIN'");
+}
+END_TEST
+
+/* Any byte but 0 is true, and is 1 in memory and when written again. */
+START_TEST(test_bool)
+{
+	struct metadata_req q;
+	struct trial t;
+	uint8_t b[8];
+	struct wr w = wr_fixed(b, sizeof b);
+
+	ck_assert_int_eq(trial(&t, MSG(metadata_req), 4, "\0\0\0\0\2", 5,
+	    &out), E_OK);
+	memcpy(&q, &out, sizeof q);
+	ck_assert(q.allow_auto_topic_creation);
+	ck_assert_int_eq(msg_write(MSG(metadata_req), 4, &w, &q), E_OK);
+	ck_assert_mem_eq(b, "\0\0\0\0\1", 5);
+	trial_end(&t);
 }
 END_TEST
 
@@ -550,6 +575,8 @@ START_TEST(test_bad_values)
 		.group_instance_id = NULLSTR,
 	};
 	struct metadata_req q = { .topics = { -1, NULL } };
+	struct kstr null = NULLSTR;
+	struct describe_groups_req dg = { .groups = { 1, &null } };
 	struct odd o;
 	struct wr w;
 
@@ -586,6 +613,17 @@ START_TEST(test_bad_values)
 	ck_assert_int_eq(msg_write(MSG(metadata_req), 0, &w, &q), E_PROTO);
 	w = wr_fixed(buf, sizeof buf);
 	ck_assert_int_eq(msg_write(MSG(metadata_req), 1, &w, &q), E_OK);
+
+	for (int v = 0; v <= 6; v++) {	/* null in an array of strings */
+		w = wr_fixed(buf, sizeof buf);
+		ck_assert_int_eq(msg_write(MSG(describe_groups_req), v, &w,
+		    &dg), E_PROTO);
+	}
+	w = wr_fixed(buf, sizeof buf);
+	ck_assert_int_eq(msg_write(MSG(describe_groups_req), VER_ALL, &w,
+	    &dg), E_OK);
+	ck_assert_int_eq(trial_result(MSG(describe_groups_req), VER_ALL, buf,
+	    w.len), E_OK);
 
 	msg_init(&odd_msg, &o);		/* subp may be null from 1 on */
 	w = wr_fixed(buf, sizeof buf);
@@ -728,6 +766,7 @@ main(void)
 	tcase_add_test(tc, test_fetch_res);
 	tcase_add_test(tc, test_groups);
 	tcase_add_test(tc, test_other_types);
+	tcase_add_test(tc, test_bool);
 	tcase_add_test(tc, test_defaults);
 	tcase_add_test(tc, test_tagged);
 	tcase_add_test(tc, test_tagged_long);
