@@ -289,14 +289,16 @@ consume_start(rd_kafka_t *rk, rd_kafka_topic_t *rkt, const struct opts *o,
 	return q;
 }
 
-/* Takes what is there into the tally; returns how many. */
+/* Takes up to most records, but waits for that many no longer than wait_ms,
+ * into the tally; returns how many. */
 static int64_t
 consume_some(rd_kafka_queue_t *q, const struct opts *o, struct tally *t,
-    int wait_ms)
+    int64_t most, int wait_ms)
 {
 	static rd_kafka_message_t *m[FETCH];
 	int64_t before = t->n;
-	ssize_t n = rd_kafka_consume_batch_queue(q, wait_ms, m, FETCH);
+	ssize_t n = rd_kafka_consume_batch_queue(q, wait_ms, m,
+	    (size_t)(most < FETCH ? most : FETCH));
 
 	for (ssize_t i = 0; i < n; i++) {
 		if (m[i]->err == 0)
@@ -331,7 +333,7 @@ consume(const struct opts *o)
 
 	q = consume_start(rk, rkt, o, RD_KAFKA_OFFSET_BEGINNING);
 	while (t.n < o->count) {
-		if (consume_some(q, o, &t, 100) > 0)
+		if (consume_some(q, o, &t, o->count - t.n, 100) > 0)
 			last = now_ns();
 		else if (now_ns() - last > STALL_S * INT64_C(1000000000))
 			die("no records: %" PRId64 " of %" PRId64, t.n,
@@ -383,7 +385,7 @@ round_trip(rd_kafka_t *rk, rd_kafka_topic_t *rkt, rd_kafka_queue_t *q,
 		rd_kafka_poll(rk, 1000);
 	*ack = now_ns() - start;
 	while (seen.n == 0 && left-- > 0)
-		consume_some(q, o, &seen, 1000);
+		consume_some(q, o, &seen, 1, 1000);
 	*got = now_ns() - start;
 	if (sent->failed > 0 || seen.n != 1 ||
 	    seen.sum != mix((uint64_t)i))
