@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "lib/child.h"
 #include "lib/log.h"
 #include "net.h"
 
@@ -79,7 +80,9 @@ on_link(struct gw *g)
 		log_fatal("cannot listen", LS("address", shown),
 		    LERRNO(errno));
 	uv_poll_start(&listener, UV_READABLE, listener_cb);
-	printf("ready kafka=%s\n", shown);
+	/* What clients are told, and what is bound. */
+	printf(strchr(gw.host, ':') != NULL ? "ready kafka=[%s]:%d bind=%s\n" :
+	    "ready kafka=%s:%d bind=%s\n", gw.host, gw.port, shown);
 	fflush(stdout);
 }
 
@@ -152,9 +155,10 @@ main(int argc, char **argv)
 {
 	enum err e;
 
+	child_setup();
 	if (conf_load(&gw.conf, CONF_G,
-	    "usage: chronik-gateway --engine PATH [--option value ...]\n",
-	    argc, argv) != argc) {
+	    "chronik-gateway --engine PATH [option ...]", argc, argv) !=
+	    argc) {
 		fprintf(stderr, "chronik-gateway: takes no operands\n");
 		return 2;
 	}

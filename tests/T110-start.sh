@@ -7,6 +7,12 @@
 . "$(dirname "$0")/lib.sh"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
 
+children=	# of a supervisor that was killed
+suite_cleanup()
+{
+	[ -z "$children" ] || kill -9 $children 2>/dev/null
+}
+
 topics()
 {
 	chronik topic ls --format tsv | cut -f 1,2,6 | tr '\t' ' '
@@ -38,8 +44,7 @@ kafka_answers || fail "the first one suffers from the second"
 check_rc 1 chronik start --data-dir "$tmp/other" --bind-addr "$BOOTSTRAP" \
     --gateways 1
 check_grep "${BOOTSTRAP##*:}" "$tmp/err" "a port in use is named"
-[ ! -e "$tmp/other/engine.sock" ] ||
-    chronik cluster status --data-dir "$tmp/other" >/dev/null 2>&1 &&
+! chronik cluster status --data-dir "$tmp/other" >/dev/null 2>&1 ||
     fail "its engine runs on"
 
 broker_stop
@@ -75,6 +80,7 @@ kill -9 "$BROKER_PID"
 wait "$BROKER_PID" 2>/dev/null
 BROKER_PID=
 lib_await_gone $children
+children=
 broker_start
 check_eq "$(topics)" "$before" "topics after the supervisor was killed"
 
@@ -86,6 +92,7 @@ wait "$BROKER_PID" || rc=$?
 BROKER_PID=
 check_eq $rc 0 "the status after SIGINT"
 lib_gone $children || fail "SIGINT leaves children"
+children=
 
 # A hang-up of the terminal is nothing.
 broker_start
@@ -96,10 +103,11 @@ broker_stop
 # A stop that comes before anything is ready is a clean one too.
 mkfifo "$tmp/early"
 "$CHRONIK_BUILD/chronik" start --data-dir "$DATA" --bind-addr 127.0.0.1:0 \
-    >"$tmp/early" 2>>"$BROKER_LOG" &
+    >"$tmp/early" 2>"$tmp/early.log" &
 BROKER_PID=$!
 exec 4<"$tmp/early"
-wait_until grep -q "started.*child=chronik-engine" "$BROKER_LOG"
+wait_until grep -q "started.*child=chronik-engine" "$tmp/early.log" ||
+    fail "no engine is started"
 kill "$BROKER_PID"
 rc=0
 wait "$BROKER_PID" || rc=$?

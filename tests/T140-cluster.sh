@@ -17,7 +17,6 @@ check_eq "$(member node_id)" 7 node_id
 check_eq "$(member sync)" interval sync
 check_eq "$(member topics)" 0 topics
 check_eq "$(member partitions_offline)" 0 partitions_offline
-check_eq "$(member clean_start)" true "clean_start of new data"
 id=$(member cluster_id)
 [ ${#id} = 22 ] || fail "a cluster id has 22 characters: \"$id\""
 epoch=$(member leader_epoch)

@@ -62,7 +62,8 @@ END_TEST
 START_TEST(text_escapes)
 {
 	start(LOG_INFO, LOG_TEXT);
-	log_info("x", LS("a", "1\n2026 warn forged=yes\"\\\x1b[31m\xff\xc3\xa9"));
+	log_info("x", LS("a",
+	    "1\n2026 warn forged=yes\"\\\x1b[31m\xff\xc3\xa9"));
 	ck_assert_str_eq(event(), "x a=\"1\\x0a2026 warn forged=yes\\\"\\\\"
 	    "\\x1b[31m\\xff\xc3\xa9\"\n");
 }

@@ -47,7 +47,7 @@ struct args {
 #define CMD(noun, verb, handler, ...)	int handler(struct args *);
 #include "cmds.def"
 
-/* ---- args.c ------------------------------------------------------------- */
+/* ---- args.c ------------------------------------------------------------ */
 
 /* "chronik topic create": what messages start with. */
 const char	*args_command(const struct args *);
@@ -65,7 +65,7 @@ struct eng	*args_connect(const struct args *);
 void		 args_call(const struct args *, struct eng *, int type,
 		    int version, const void *req, void *res, struct arena *);
 
-/* ---- out.c -------------------------------------------------------------- */
+/* ---- out.c ------------------------------------------------------------- */
 
 /* A column of a table: the key in an item, the title, numbers to the right. */
 struct column {

@@ -85,7 +85,7 @@ static void child_ready(struct child *, const char *);
 static void stop_next(struct super *);
 static void stop_all(struct super *);
 
-/* ---- one child ------------------------------------------------------------ */
+/* ---- one child --------------------------------------------------------- */
 
 static bool
 child_alive(const struct child *c)
@@ -142,15 +142,17 @@ child_ended(struct child *c, int64_t status, int sig)
 {
 	struct super *s = c->super;
 
-	if (!s->stopping || status != 0 || sig != 0)
+	if (!s->stopping || status != 0 || (sig != 0 && sig != SIGTERM))
 		log_warn("ended", LS("child", c->name), LI("status", status),
 		    LI("signal", sig));
 	c->state = ENDING;
 	c->closing = 2;
 	uv_close((uv_handle_t *)&c->proc, on_closed);
 	uv_close((uv_handle_t *)&c->out, on_closed);
+	/* One that is stopped very early dies of the signal. */
 	if (s->stopping)
-		s->failed |= c == &s->engine && (status != 0 || sig != 0);
+		s->failed |= c == &s->engine && (status != 0 ||
+		    (sig != 0 && sig != SIGTERM));
 	else if (!c->was_ready && sig == 0) {
 		s->failed = true;
 		stop_all(s);
@@ -232,7 +234,7 @@ child_start(struct child *c)
 	uv_read_start((uv_stream_t *)&c->out, on_alloc, on_read);
 }
 
-/* ---- all of them ------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------- */
 
 /* All gateways accept: says so, once. */
 static void
@@ -464,7 +466,7 @@ on_signal(uv_signal_t *h, int sig)
 	stop_all(s);
 }
 
-/* ---- the command ------------------------------------------------------------ */
+/* ---- the command ------------------------------------------------------- */
 
 /* Finds a sibling: beside this program, or where it was installed. */
 static void

@@ -16,7 +16,7 @@ enum { ANSWER_MAX = 1024 * MIB };
 
 static const struct kstr no_words = { -1, NULL };
 
-/* ---- ls, show ------------------------------------------------------------ */
+/* ---- ls, show ---------------------------------------------------------- */
 
 /* Fetches the statistics of one topic, or of all (name NULL). */
 static void
@@ -235,7 +235,7 @@ topic_show(struct args *a)
 	return rc;
 }
 
-/* ---- create, delete ------------------------------------------------------ */
+/* ---- create, delete ---------------------------------------------------- */
 
 /* What became of each topic: the same columns for create and delete. */
 static const struct column done_cols[] = {

@@ -747,7 +747,7 @@ conf_hostport(const char *s, char *host, size_t size, int *port)
 	return E_OK;
 }
 
-/* ---- topic configs ------------------------------------------------------ */
+/* ---- topic configs ----------------------------------------------------- */
 
 void
 topic_conf_init(struct topic_conf *t)

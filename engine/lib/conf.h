@@ -37,8 +37,9 @@ enum { VALIDATE_DEEP, VALIDATE_HEADER };	/* conf.produce_validation */
  * wins.  An option of another program (where) is refused on the command line
  * and passed over in file and environment; an unknown one is refused in both
  * file and command line.  --help prints the options and exits 0; a wrong one
- * prints a sentence to standard error and exits 2.  Operands that are left
- * start at argv[returned index].  Strings live as long as the process.
+ * prints a sentence to standard error and exits 2.  usage: the synopsis,
+ * "chronik-engine [option ...]".  Operands that are left start at
+ * argv[returned index].  Strings live as long as the process.
  */
 int	 conf_load(struct conf *, enum conf_where, const char *usage,
 	    int argc, char **argv);
