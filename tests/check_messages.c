@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every message of Kafka and of the engine's socket: there and back in every
- * version, truncated, attacked as published, and large but honest.
+ * Every message of Kafka, of the engine's socket and of the catalogue: there
+ * and back in every version, truncated, attacked as published, and large but
+ * honest.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "schema_test.def"
 #include "lib/rows_table.h"
 #include "schema_test.def"
+#include "meta.h"
 #include "trial.h"
 
 #define NELEM(a)	(sizeof(a) / sizeof *(a))
@@ -30,15 +32,21 @@ static const struct msg odd_msg = {
 	"odd", odd_rows, sizeof(struct odd), -1, 0, 3, 2
 };
 
-/* All there are, one after the other. */
-enum { EACH_MAX = KM_MAX + IM_MAX + 1 };
+/* All there are, one after the other; odd_msg where a table has a gap. */
+enum { EACH_MAX = KM_MAX + IM_MAX + MT_MAX };
 
 static const struct msg *
 each(int i)
 {
+	const struct msg *m;
+
 	if (i < KM_MAX)
-		return &kafka_msgs[i];
-	return i < KM_MAX + IM_MAX ? &ipc_msgs[i - KM_MAX] : &odd_msg;
+		m = &kafka_msgs[i];
+	else if (i < KM_MAX + IM_MAX)
+		m = &ipc_msgs[i - KM_MAX];
+	else
+		m = &meta_msgs[i - KM_MAX - IM_MAX];
+	return m->name == NULL ? &odd_msg : m;
 }
 
 enum { ROUNDS = 8, CUTS = 48 };
