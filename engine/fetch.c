@@ -254,7 +254,6 @@ window_load(struct cold_item *it)
 {
 	char path[PATH_SIZE];
 	struct window *w = calloc(1, sizeof *w);
-	size_t n = strlen(it->seg->path);
 	struct walk_window x = { w, it->offset };
 	int64_t at;
 	enum err e;
@@ -263,8 +262,7 @@ window_load(struct cold_item *it)
 		return;
 	w->handle = it->seg->handle;
 	w->nfile = it->nfile;
-	memcpy(path, it->seg->path, n + 1);
-	memcpy(path + n - 4, ".idx", 5);
+	idx_path(it->seg, path);
 	e = idx_load(path, &it->seg->id, it->seg->base, it->nfile, 0,
 	    it->offset, w->e, WINDOW_ENTRIES, &w->n);
 	if (e != E_OK) {

@@ -120,16 +120,6 @@ max_each(const struct batch *b, int64_t pos, void *arg)
 	return 0;
 }
 
-static void
-idx_name(const struct seg *s, char *path)
-{
-	size_t n = strlen(s->path);
-
-	ASSERT(n + 1 < PATH_SIZE && n > 4);
-	memcpy(path, s->path, n + 1);
-	memcpy(path + n - 4, ".idx", 5);
-}
-
 /* Where to begin: the last entry with only older records before it (by 2) or
  * at or before a position (by 1).  The entry in memory was picked by the
  * query's own measure; the search for the greatest time uses both. */
@@ -145,7 +135,7 @@ span_entry(const struct span *sp, int by, int64_t value)
 		return sp->pending;
 	if (sp->nfile == 0)
 		return (struct idx_entry){ 0, 0, -1 };
-	idx_name(sp->seg, path);
+	idx_path(sp->seg, path);
 	if (idx_load(path, &sp->seg->id, sp->seg->base, sp->nfile, by, value,
 	    &e, 1, &n) != E_OK || n == 0)
 		return (struct idx_entry){ 0, 0, -1 };

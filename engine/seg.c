@@ -135,3 +135,13 @@ seg_walk(int fd, int64_t pos, int64_t end,
 	free(buf);
 	return err;
 }
+
+void
+idx_path(const struct seg *s, char *buf)
+{
+	size_t n = strlen(s->path);
+
+	ASSERT(n > 4 && n < PATH_SIZE);
+	memcpy(buf, s->path, n + 1);
+	memcpy(buf + n - 4, ".idx", 5);
+}

@@ -34,6 +34,8 @@ struct seg {
 
 /* Paths into buf (PATH_SIZE): DIR/<20 digits><ext>. */
 void	 seg_path(char *buf, const char *dir, int64_t base, const char *ext);
+/* The path of a segment's index. */
+void	 idx_path(const struct seg *, char *buf);
 /* The base offset in a file name with that extension; false if it is none. */
 bool	 seg_name(const char *name, const char *ext, int64_t *base);
 /* Opens or creates (new: E_BUSY when the file exists) the segment's file; one

@@ -365,6 +365,7 @@ static const struct {
 	{ IPC_APPEND,		handle_append },
 	{ API_FETCH,		handle_fetch },
 	{ API_LIST_OFFSETS,	handle_list_offsets },
+	{ API_OFFSET_FOR_LEADER_EPOCH, handle_offset_for_leader_epoch },
 	{ API_METADATA,		handle_metadata },
 	{ API_CREATE_TOPICS,	handle_create_topics },
 	{ API_DELETE_TOPICS,	handle_delete_topics },

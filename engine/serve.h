@@ -96,6 +96,7 @@ void	 handle_append(struct call *);		/* produce.c */
 void	 handle_init_producer_id(struct call *);
 void	 handle_fetch(struct call *);		/* read.c */
 void	 handle_list_offsets(struct call *);	/* offsets.c */
+void	 handle_offset_for_leader_epoch(struct call *);	/* epochs.c */
 void	 handle_metadata(struct call *);	/* admin.c */
 void	 handle_create_topics(struct call *);
 void	 handle_delete_topics(struct call *);

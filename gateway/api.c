@@ -35,6 +35,8 @@ static const struct api apis[API_KEY_MAX] = {
 	GENERIC(API_DELETE_TOPICS, 0, 6, delete_topics, 0, delete_topics_lost)
 	GENERIC(API_INIT_PRODUCER_ID, 0, 5, init_producer_id, 0,
 	    init_producer_id_lost)
+	GENERIC(API_OFFSET_FOR_LEADER_EPOCH, 0, 4, offset_for_leader_epoch,
+	    F_AGAIN, NULL)
 };
 
 const struct api *
