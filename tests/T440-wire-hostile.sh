@@ -4,6 +4,7 @@
 # N5); and what names and client ids held must not reach the log as it came.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/wire/run.sh"
+wire_options="--log-level debug"
 wire_run hostile "$@"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
 ! LC_ALL=C grep -nP '[\x00-\x08\x0b-\x1f\x7f]' "$BROKER_LOG" | cat -v |

@@ -2,7 +2,8 @@
 # Sourced by the wire tests after lib.sh.
 #
 # wire_run FILE [ARGUMENT...]: runs one of the Python files against a broker of
-# our own, or against CHRONIK_BOOTSTRAP when that names one.
+# our own, or against CHRONIK_BOOTSTRAP when that names one.  $wire_options, if
+# set, go to the broker.
 
 wire_run()
 {
@@ -12,7 +13,7 @@ wire_run()
 	command -v python3 >/dev/null || skip "python3 is not installed"
 	[ -d "${CHRONIK_SHARED:-$wire_dir/../../../shared}/kafka/messages" ] ||
 	    skip "the shared message schemas are absent"
-	broker_start
+	broker_start ${wire_options:-}
 	# A process that is not the same one afterwards has crashed.
 	wire_pids=
 	[ -n "${CHRONIK_BOOTSTRAP:-}" ] ||
