@@ -144,10 +144,15 @@ req_free(struct req *r)
 void
 req_fail(struct req *r, const char *why)
 {
-	if (r->conn != NULL)
-		conn_close(r->conn, why);
-	else
+	if (r->conn == NULL) {
 		req_free(r);
+		return;
+	}
+	wr_free(&r->out);
+	req_release(r);
+	r->ends = true;
+	r->state = REQ_READY;
+	conn_end(r->conn, why);
 }
 
 void
@@ -241,6 +246,22 @@ conn_close(struct conn *c, const char *why)
 	close(c->fd);
 }
 
+void
+conn_end(struct conn *c, const char *why)
+{
+	if (c->closing || c->ending)
+		return;
+	if (TAILQ_EMPTY(&c->reqs)) {
+		conn_close(c, why);
+		return;
+	}
+	if (gw_may_log(c->gw))
+		log_debug("connection ends", LS("why", why),
+		    LI("session", (int64_t)c->session));
+	c->ending = true;
+	conn_touch(c);
+}
+
 /*
  * Requests.
  */
@@ -260,7 +281,7 @@ dispatch(struct conn *c, struct req *r)
 	if (key == API_VERSIONS && (v < r->api->min || v > r->api->max)) {
 		e = versions_too_new(r);
 	} else if (v < r->api->min || v > r->api->max) {
-		conn_close(c, "unsupported version");
+		req_fail(r, "unsupported version");
 		return;
 	} else {
 		rd = rd_of(r->frame, r->frame_len);
@@ -277,7 +298,7 @@ dispatch(struct conn *c, struct req *r)
 			e = r->api->send(r);
 	}
 	if (e != E_OK)
-		conn_close(c, "request cannot be read");
+		req_fail(r, "request cannot be read");
 }
 
 /* A frame is whole.  It is at p in the scratch (copy), or becomes the
@@ -295,7 +316,7 @@ request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 	if (r == NULL) {
 		if (!copy)
 			frame_drop(c);
-		conn_close(c, api == NULL ? "unknown api" :
+		conn_end(c, api == NULL ? "unknown api" :
 		    "no memory for a request");
 		return;
 	}
@@ -328,7 +349,7 @@ request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 static bool
 may_read(const struct conn *c)
 {
-	return !c->closing && !c->gw->stopping && !c->is_hungry &&
+	return !c->closing && !c->ending && !c->gw->stopping && !c->is_hungry &&
 	    c->waiting == 0 && c->inflight < CONN_INFLIGHT_MAX &&
 	    c->owed < CONN_OWED_MAX && c->generic < CONN_GENERIC_MAX &&
 	    c->alone == 0;
@@ -453,14 +474,14 @@ frame_checked(struct conn *c)
 	uint32_t n = be32(c->pre);
 
 	if (n < FRAME_MIN || n > c->frame_max) {
-		conn_close(c, "frame length out of range");
+		conn_end(c, "frame length out of range");
 		return false;
 	}
 	if (c->npre == 6 && be16(c->pre + 4) == API_PRODUCE &&
 	    n > c->gw->region.size) {
 		log_warn("produce request larger than region-bytes",
 		    LI("bytes", n));
-		conn_close(c, "frame larger than the region");
+		conn_end(c, "frame larger than the region");
 		return false;
 	}
 	c->in_need = n;
@@ -640,7 +661,7 @@ conn_turn(struct conn *c)
 			size_t owed = c->owed;
 
 			if (!output_send(c)) {
-				conn_close(c, "write failed");
+				conn_close(c, "end of output");
 				return;
 			}
 			if (c->owed != owed)
@@ -649,8 +670,8 @@ conn_turn(struct conn *c)
 	} while (feed_held(c));
 	if (c->closing)
 		return;
-	if (c->gw->stopping && TAILQ_EMPTY(&c->reqs))
-		conn_close(c, "stopping");
+	if ((c->gw->stopping || c->ending) && TAILQ_EMPTY(&c->reqs))
+		conn_close(c, "nothing is owed");
 	else
 		watch(c);
 }

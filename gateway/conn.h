@@ -11,6 +11,8 @@
 void	 conn_open(struct gw *, int fd);
 /* Ends a connection now; why is a constant string for the log. */
 void	 conn_close(struct conn *, const char *why);
+/* No more input; ends it once what was asked before is answered. */
+void	 conn_end(struct conn *, const char *why);
 /* Puts it on the list of those that the end of the turn looks at. */
 void	 conn_touch(struct conn *);
 /* The end of a turn: moves what can move until nothing does. */
@@ -31,10 +33,12 @@ void	 req_reply(struct req *);
 /* Gives back the frame and pieces, while the engine does not read them. */
 void	 req_release(struct req *);
 void	 req_free(struct req *);
-/* Ends the request's connection, or frees the request that has none. */
+/* Instead of an answer: its connection ends when those before are answered.
+ * Frees the request that has none. */
 void	 req_fail(struct req *, const char *why);
 
-/* output.c: sends what is ready.  Returns false when the socket failed. */
+/* output.c: sends what is ready.  False: the connection is over, because the
+ * socket failed or a request ends it. */
 bool	 output_send(struct conn *) MUST;
 
 #endif

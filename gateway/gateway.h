@@ -67,6 +67,7 @@ struct req {
 	const struct api *api;
 	enum req_state	 state;
 	bool		 silent;	/* acks=0: no response */
+	bool		 ends;		/* instead: the connection's end */
 	bool		 committed;	/* a fetch of isolation level 1 */
 	bool		 big;		/* counts as conn.generic */
 	bool		 alone;		/* counts as conn.alone */
@@ -112,6 +113,7 @@ struct conn {
 	int		 fd, events;
 	bool		 closing, is_touched, is_hungry;
 	bool		 stuck;		/* its socket takes no more */
+	bool		 ending;	/* no input; closes once nothing is owed */
 	uint8_t		 npre, pre[6];
 	uint32_t	 frame_max;	/* bytes */
 	uint8_t		*in;

@@ -45,7 +45,7 @@ gather(struct conn *c, struct iovec *v, bool *more)
 
 	*more = false;
 	TAILQ_FOREACH(r, &c->reqs, in_conn) {
-		if (r->state != REQ_READY || n == IOV_MAX_OUT)
+		if (r->state != REQ_READY || r->ends || n == IOV_MAX_OUT)
 			break;
 		if (plain(r) > 0)
 			v[n++] = (struct iovec){ r->out.p + r->out_pos,
@@ -136,7 +136,9 @@ output_send(struct conn *c)
 
 	while (e == E_OK && (r = TAILQ_FIRST(&c->reqs)) != NULL &&
 	    r->state == REQ_READY) {
-		if (done(r))
+		if (r->ends)
+			e = E_CLOSED;
+		else if (done(r))
 			req_free(r);
 		else if (at_extent(r))
 			e = send_extent(c, r);

@@ -13,6 +13,7 @@
  *	stat-byes	its end offset is the number of sessions that ended
  *	stat-parked	... of fetches that are parked
  *	stat-links	... of links that were made
+ *	stat-held	... of appends that are held
  *
  * usage: fake_engine SOCKET [CREDIT]
  */
@@ -445,6 +446,8 @@ end_offset(struct kstr name, int32_t part)
 		return nparked;
 	if (starts(name, "stat-links"))
 		return links;
+	if (starts(name, "stat-held"))
+		return nheld;
 	return part < 0 || part >= PARTS ? -1 : topic(name)->part[part].end;
 }
 

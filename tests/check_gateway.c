@@ -1,0 +1,996 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway between a client of raw frames and the fake engine: order,
+ * back-pressure, memory that runs out, and an engine that goes away.
+ */
+#include <arpa/inet.h>
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/batch.h"
+#include "lib/kafka.h"
+#include "lib/limits.h"
+
+#define WAIT_MS	60000		/* a test that waits longer has failed */
+
+static char dir[64], sock[96], build[4096];
+static pid_t engine, gateway;
+static int port;
+static struct arena mem;
+
+static pid_t
+spawn(const char *prog, const char *const *args, int out)
+{
+	char path[sizeof build + 64];
+	const char *argv[16] = { path };
+	int n = 1;
+	pid_t pid;
+
+	snprintf(path, sizeof path, "%s/%s", build, prog);
+	while (*args != NULL)
+		argv[n++] = *args++;
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (out >= 0)
+			dup2(out, STDOUT_FILENO);
+		execv(path, (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+static void
+engine_start(const char *credit)
+{
+	engine = spawn("tests/fake_engine", (const char *const[]){ sock,
+	    credit, NULL }, -1);
+}
+
+static void
+engine_kill(void)
+{
+	kill(engine, SIGKILL);
+	waitpid(engine, NULL, 0);
+}
+
+/* Starts a gateway and learns its port; extra: one more option or NULL. */
+static void
+gateway_start(const char *extra, const char *extra2)
+{
+	char line[300] = "";
+	size_t n = 0;
+	int p[2];
+
+	ck_assert_int_eq(pipe(p), 0);
+	gateway = spawn("chronik-gateway", (const char *const[]){ "--engine",
+	    sock, "--bind-addr", "127.0.0.1:0", "--region-bytes", "8MiB",
+	    extra, extra2, NULL }, p[1]);
+	close(p[1]);
+	while (n < sizeof line - 1 && strchr(line, '\n') == NULL) {
+		ssize_t k = read(p[0], line + n, sizeof line - 1 - n);
+
+		ck_assert_int_gt(k, 0);
+		n += (size_t)k;
+	}
+	close(p[0]);
+	ck_assert_int_eq(sscanf(line, "ready kafka=%*s bind=127.0.0.1:%d\n",
+	    &port), 1);
+}
+
+static void
+setup_with(const char *credit, const char *extra, const char *extra2)
+{
+	const char *b = getenv("CHRONIK_BUILD");
+
+	ck_assert_ptr_nonnull(b);
+	snprintf(build, sizeof build, "%s", b);
+	strcpy(dir, "/tmp/check_gateway.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(sock, sizeof sock, "%s/engine.sock", dir);
+	arena_init(&mem, 1024 * MIB);
+	engine_start(credit);
+	gateway_start(extra, extra2);
+}
+
+static void
+setup(void)
+{
+	setup_with("64", NULL, NULL);
+}
+
+/* The gateway ends by itself, with nothing leaked and no assertion. */
+static void
+teardown(void)
+{
+	int st;
+
+	ck_assert_int_eq(kill(gateway, SIGTERM), 0);
+	ck_assert_int_eq(waitpid(gateway, &st, 0), gateway);
+	ck_assert_int_eq(st, 0);
+	engine_kill();
+	unlink(sock);
+	rmdir(dir);
+	arena_reset(&mem);
+}
+
+/*
+ * A client.
+ */
+static int
+dial(void)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval t = { WAIT_MS / 1000, 0 };
+
+	ck_assert_int_ge(s, 0);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+	ck_assert_int_eq(connect(s, (struct sockaddr *)&sa, sizeof sa), 0);
+	return s;
+}
+
+static void
+put(int s, const void *v, size_t n)
+{
+	const uint8_t *p = v;
+
+	while (n > 0) {
+		ssize_t k = send(s, p, n, MSG_NOSIGNAL);
+
+		ck_assert_int_gt(k, 0);
+		p += k;
+		n -= (size_t)k;
+	}
+}
+
+static size_t
+frame(struct wr *w, int key, int v, int32_t corr, const void *q)
+{
+	struct request_header h = { (int16_t)key, (int16_t)v, corr,
+	    kstr_of("check") };
+	const struct msg *m = kafka_req(key);
+	size_t at = w->len;
+
+	ck_assert_ptr_nonnull(wr_room(w, 4));
+	ck_assert_int_eq(msg_write(&kafka_msgs[KM_request_header],
+	    kafka_req_header(m, v), w, &h), E_OK);
+	ck_assert_int_eq(msg_write(m, v, w, q), E_OK);
+	be32_put(w->p + at, (uint32_t)(w->len - at - 4));
+	return w->len - at;
+}
+
+static void
+ask(int s, int key, int v, int32_t corr, const void *q)
+{
+	struct wr w = wr_grow(256 * MIB);
+
+	frame(&w, key, v, corr, q);
+	put(s, w.p, w.len);
+	wr_free(&w);
+}
+
+static bool
+get(int s, void *p, size_t n)
+{
+	ssize_t k = recv(s, p, n, MSG_WAITALL);
+
+	if (k < 0)
+		ck_assert_int_eq(errno, ECONNRESET);
+	return k == (ssize_t)n;
+}
+
+/* The next response must be to corr; decodes it. */
+static void
+answer(int s, int key, int v, int32_t corr, void *out)
+{
+	const struct msg *m = kafka_res(key);
+	struct response_header h;
+	uint8_t len[4], *p;
+	struct rd r;
+
+	ck_assert(get(s, len, 4));
+	p = arena_alloc(&mem, be32(len));
+	ck_assert_ptr_nonnull(p);
+	ck_assert(get(s, p, be32(len)));
+	r = rd_of(p, be32(len));
+	ck_assert_int_eq(msg_read(&kafka_msgs[KM_response_header],
+	    kafka_res_header(m, v), &r, &mem, &h), E_OK);
+	ck_assert_int_eq(h.correlation_id, corr);
+	ck_assert_int_eq(msg_read(m, v, &r, &mem, out), E_OK);
+	ck_assert(rd_done(&r));
+}
+
+static void
+closed(int s)
+{
+	uint8_t b;
+
+	ck_assert(!get(s, &b, 1));
+	close(s);
+}
+
+/* A batch of one record of n bytes. */
+static struct kbytes
+batch_of(size_t n, int fill)
+{
+	struct batch_maker m;
+	struct wr w = wr_grow(64 * MIB);
+	uint8_t *v = malloc(n + 1), *p;
+
+	ck_assert_ptr_nonnull(v);
+	memset(v, fill, n);
+	batch_make(&m, 64 * MIB);
+	m.b.pid = -1;
+	m.b.epoch = -1;
+	m.b.base_seq = -1;
+	batch_add(&m, 1000, NULL, -1, v, (int32_t)n, NULL, 0);
+	ck_assert_int_eq(batch_finish(&m, CODEC_NONE, INT32_MIN, &w), E_OK);
+	p = arena_alloc(&mem, w.len);
+	ck_assert_ptr_nonnull(p);
+	memcpy(p, w.p, w.len);
+	n = w.len;
+	wr_free(&w);
+	free(v);
+	return (struct kbytes){ (int32_t)n, p };
+}
+
+static void
+produce_frame(struct wr *w, int v, int32_t corr, const char *name, int acks,
+    struct kbytes b)
+{
+	struct produce_req_topic_part p = { 0, b };
+	struct produce_req_topic t = { .name = kstr_of(name),
+	    .partition_data = { 1, &p } };
+	struct produce_req q = { .transactional_id = { -1, NULL },
+	    .acks = (int16_t)acks, .timeout_ms = 1000,
+	    .topic_data = { 1, &t } };
+
+	frame(w, API_PRODUCE, v, corr, &q);
+}
+
+static void
+produce(int s, int v, int32_t corr, const char *name, int acks,
+    struct kbytes b)
+{
+	struct wr w = wr_grow(256 * MIB);
+
+	produce_frame(&w, v, corr, name, acks, b);
+	put(s, w.p, w.len);
+	wr_free(&w);
+}
+
+/* Returns the offset. */
+static int64_t
+produced(int s, int v, int32_t corr, int error)
+{
+	struct produce_res r;
+
+	answer(s, API_PRODUCE, v, corr, &r);
+	ck_assert_int_eq(r.responses.n, 1);
+	ck_assert_int_eq(r.responses.v[0].partition_responses.n, 1);
+	ck_assert_int_eq(r.responses.v[0].partition_responses.v[0].error_code,
+	    error);
+	return r.responses.v[0].partition_responses.v[0].base_offset;
+}
+
+static void
+fetch(int s, int v, int32_t corr, const char *name, int64_t from, int wait)
+{
+	struct fetch_req_topic_part p = { .fetch_offset = from,
+	    .current_leader_epoch = -1, .last_fetched_epoch = -1,
+	    .log_start_offset = -1, .partition_max_bytes = 64 * MIB,
+	    .high_watermark = INT64_MAX };
+	struct fetch_req_topic t = { .topic = kstr_of(name),
+	    .partitions = { 1, &p } };
+	struct fetch_req q = { .cluster_id = { -1, NULL }, .replica_id = -1,
+	    .replica_state = { -1, -1 }, .max_wait_ms = wait, .min_bytes = 1,
+	    .max_bytes = 64 * MIB, .session_epoch = -1, .topics = { 1, &t } };
+
+	ask(s, API_FETCH, v, corr, &q);
+}
+
+static struct kbytes
+fetched(int s, int v, int32_t corr)
+{
+	struct fetch_res r;
+
+	answer(s, API_FETCH, v, corr, &r);
+	ck_assert_int_eq(r.responses.n, 1);
+	ck_assert_int_eq(r.responses.v[0].partitions.n, 1);
+	ck_assert_int_eq(r.responses.v[0].partitions.v[0].error_code, 0);
+	return r.responses.v[0].partitions.v[0].records;
+}
+
+static int64_t
+end_offset(int s, const char *name)
+{
+	struct list_offsets_req_topic_part p = { .timestamp = -1,
+	    .current_leader_epoch = -1 };
+	struct list_offsets_req_topic t = { kstr_of(name), { 1, &p } };
+	struct list_offsets_req q = { -1, 0, { 1, &t }, 0 };
+	struct list_offsets_res r;
+
+	ask(s, API_LIST_OFFSETS, 1, 999, &q);
+	answer(s, API_LIST_OFFSETS, 1, 999, &r);
+	return r.topics.v[0].partitions.v[0].offset;
+}
+
+/* Asks until the fake engine has come to it. */
+static void
+until(int s, const char *stat, int64_t want)
+{
+	for (int i = 0; i < WAIT_MS / 10; i++) {
+		if (end_offset(s, stat) == want)
+			return;
+		poll(NULL, 0, 10);
+	}
+	ck_abort_msg("%s never was %ld", stat, (long)want);
+}
+
+/*
+ * Tests.
+ */
+START_TEST(versions)
+{
+	struct api_versions_req q = { kstr_of("check"), kstr_of("1.0") };
+	struct api_versions_res r;
+	uint8_t odd[] = { 0, 0, 0, 12, 0, 18, 0x7f, 0xff, 0, 0, 0, 5,
+	    0xff, 0xff, 0xff, 0xff };
+	int s = dial();
+
+	for (int v = 0; v <= 4; v++) {
+		ask(s, API_VERSIONS, v, v, &q);
+		answer(s, API_VERSIONS, v, v, &r);
+		ck_assert_int_eq(r.error_code, 0);
+		ck_assert_int_ge(r.api_keys.n, 8);
+		ck_assert_int_eq(r.api_keys.v[0].api_key, API_PRODUCE);
+		ck_assert_int_eq(r.api_keys.v[0].max_version, 13);
+	}
+	put(s, odd, sizeof odd);
+	answer(s, API_VERSIONS, 0, 5, &r);
+	ck_assert_int_eq(r.error_code, 35);
+	ck_assert_int_eq(r.api_keys.n, 1);
+	ck_assert_int_eq(r.api_keys.v[0].api_key, API_VERSIONS);
+	ck_assert_int_eq(r.api_keys.v[0].max_version, 4);
+	q.client_software_name = kstr_of("-no");
+	ask(s, API_VERSIONS, 3, 6, &q);
+	answer(s, API_VERSIONS, 3, 6, &r);
+	ck_assert_int_eq(r.error_code, 42);
+	close(s);
+}
+END_TEST
+
+START_TEST(metadata)
+{
+	struct metadata_req_topic t = { .name = kstr_of("some") };
+	struct metadata_req q = { .topics = { 1, &t } };
+	struct metadata_res r;
+	int s = dial();
+
+	for (int v = 0; v <= 13; v++) {
+		ask(s, API_METADATA, v, v, &q);
+		answer(s, API_METADATA, v, v, &r);
+		ck_assert_int_eq(r.brokers.n, 1);
+		ck_assert_int_eq(r.brokers.v[0].node_id, 7);
+		ck_assert_int_eq(r.brokers.v[0].port, port);
+		ck_assert(kstr_eq(r.brokers.v[0].host, kstr_of("127.0.0.1")));
+		if (v >= 1)
+			ck_assert_int_eq(r.controller_id, 7);
+		if (v >= 2)
+			ck_assert(kstr_eq(r.cluster_id,
+			    kstr_of("fake-cluster")));
+		ck_assert_int_eq(r.topics.n, 1);
+	}
+	close(s);
+}
+END_TEST
+
+/* Appends answered last one first leave in the order of the requests. */
+START_TEST(order)
+{
+	struct api_versions_req q = { kstr_of("check"), kstr_of("1") };
+	struct api_versions_res r;
+	int s = dial();
+
+	for (int i = 0; i < 20; i++)
+		produce(s, 9, i, "hold", -1, batch_of(i % 2 ? 50000 : 50, i));
+	ask(s, API_VERSIONS, 3, 20, &q);
+	fetch(s, 12, 21, "order", 0, 0);
+	produce(s, 3, 22, "release", 1, batch_of(10, 'r'));
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(produced(s, 9, i, 0), 19 - i);
+	answer(s, API_VERSIONS, 3, 20, &r);
+	ck_assert_int_eq(fetched(s, 12, 21).len, 0);
+	ck_assert_int_eq(produced(s, 3, 22, 0), 0);
+	close(s);
+}
+END_TEST
+
+static void
+credit_setup(void)
+{
+	setup_with("2", NULL, NULL);
+}
+
+/* Far more requests than credit, in flight at once, on several connections;
+ * offsets follow the order on each. */
+START_TEST(credit)
+{
+	enum { N = 3000, C = 3 };
+	int s[C], sent[C] = { 0 }, got[C] = { 0 };
+	int64_t last[C] = { -1, -1, -1 }, o;
+	char name[16];
+
+	for (int i = 0; i < C; i++)
+		s[i] = dial();
+	for (int k = 0; k < N; k++)
+		for (int i = 0; i < C; i++) {
+			struct wr w = wr_grow(MIB);
+
+			snprintf(name, sizeof name, "c%d", i);
+			produce_frame(&w, 9, sent[i]++, name, 1,
+			    batch_of(20, k));
+			put(s[i], w.p, w.len);
+			wr_free(&w);
+			/* The sockets must not fill up for good. */
+			while (sent[i] - got[i] > 1500) {
+				o = produced(s[i], 9, got[i]++, 0);
+				ck_assert_int_eq(o, ++last[i]);
+			}
+		}
+	for (int i = 0; i < C; i++) {
+		while (got[i] < sent[i]) {
+			o = produced(s[i], 9, got[i]++, 0);
+			ck_assert_int_eq(o, ++last[i]);
+		}
+		close(s[i]);
+	}
+}
+END_TEST
+
+static int
+gateway_fds(void)
+{
+	char path[64];
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)gateway);
+	ck_assert_ptr_nonnull(d = opendir(path));
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* Bytes come back as they were stored: by copy, by sendfile, and from many
+ * segments; retired ones are closed. */
+START_TEST(extents)
+{
+	static const size_t size[] = { 10, 16000, 16500, 3000000, 5, 200000 };
+	struct kbytes b[6], got;
+	int s = dial(), fds;
+	size_t at = 0;
+
+	for (int i = 0; i < 6; i++) {
+		b[i] = batch_of(size[i], 'a' + i);
+		produce(s, 9, i, "rotate", 1, b[i]);
+		produced(s, 9, i, 0);
+	}
+	fetch(s, 12, 7, "rotate", 0, 0);
+	got = fetched(s, 12, 7);
+	for (int i = 0; i < 6; at += (size_t)b[i].len, i++) {
+		ck_assert_int_le(at + (size_t)b[i].len, got.len);
+		ck_assert_mem_eq(got.p + at + 16, b[i].p + 16,
+		    (size_t)b[i].len - 16);
+		ck_assert_uint_eq(be64(got.p + at), i);
+	}
+	ck_assert_int_eq(at, got.len);
+	fetch(s, 4, 8, "rotate", 4, 0);
+	got = fetched(s, 4, 8);
+	ck_assert_int_eq(got.len, b[4].len + b[5].len);
+	/* Each of these appends retires one handle and a fetch makes one. */
+	fds = gateway_fds();
+	for (int i = 0; i < 30; i++) {
+		produce(s, 9, i, "rotate", 1, b[1]);
+		produced(s, 9, i, 0);
+		fetch(s, 4, 100 + i, "rotate", 6 + i, 0);
+		ck_assert_int_eq(fetched(s, 4, 100 + i).len, b[1].len);
+	}
+	ck_assert_int_le(gateway_fds(), fds + 8);
+	close(s);
+}
+END_TEST
+
+/* A consumer that does not read costs others nothing, and gets all of it in
+ * the end. */
+START_TEST(slow_reader)
+{
+	struct kbytes b = batch_of(2000000, 'x'), got;
+	int s = dial(), other = dial();
+
+	produce(s, 9, 1, "slow", 1, b);
+	produced(s, 9, 1, 0);
+	for (int i = 0; i < 200; i++)
+		fetch(s, 12, i, "slow", 0, 0);
+	for (int i = 0; i < 50; i++) {
+		produce(other, 9, i, "quick", 1, batch_of(30000, 'q'));
+		ck_assert_int_eq(produced(other, 9, i, 0), i);
+	}
+	for (int i = 0; i < 200; i++) {
+		got = fetched(s, 12, i);
+		ck_assert_int_eq(got.len, b.len);
+		ck_assert_mem_eq(got.p + 16, b.p + 16, (size_t)b.len - 16);
+		arena_reset(&mem);
+		b = batch_of(2000000, 'x');
+	}
+	close(s);
+	close(other);
+}
+END_TEST
+
+/* acks=0 is answered by nothing, and a failure by the end. */
+START_TEST(no_acks)
+{
+	int s = dial();
+
+	for (int i = 0; i < 10; i++)
+		produce(s, 9, i, "quiet", 0, batch_of(20000, i));
+	produce(s, 9, 77, "quiet", 1, batch_of(20, 1));
+	ck_assert_int_eq(produced(s, 9, 77, 0), 10);
+	produce(s, 9, 78, "fail", 0, batch_of(20, 1));
+	closed(s);
+}
+END_TEST
+
+START_TEST(old_error_codes)
+{
+	int s = dial();
+
+	produce(s, 3, 1, "fail", 1, batch_of(9, 1));
+	produced(s, 3, 1, 6);
+	produce(s, 4, 2, "fail", 1, batch_of(9, 1));
+	produced(s, 4, 2, 56);
+	produce(s, 9, 3, "x", 7, batch_of(9, 1));
+	produced(s, 9, 3, 21);
+	produce(s, 9, 4, "x", 1, (struct kbytes){ -1, NULL });
+	produced(s, 9, 4, 87);
+	close(s);
+}
+END_TEST
+
+/* The link goes while appends are on it: their outcome is unknown. */
+START_TEST(lost_append)
+{
+	int s = dial();
+
+	produce(s, 9, 1, "hold", 1, batch_of(100, 1));
+	produce(s, 3, 2, "hold", 1, batch_of(100000, 1));
+	produce(s, 9, 3, "hold", 0, batch_of(10, 1));
+	produce(s, 9, 4, "drop", 1, batch_of(10, 1));
+	produced(s, 9, 1, 7);
+	produced(s, 3, 2, 7);
+	/* acks=0 hears of it by the end. */
+	closed(s);
+	s = dial();
+	produce(s, 9, 5, "fine", 1, batch_of(10, 1));
+	ck_assert_int_eq(produced(s, 9, 5, 0), 0);
+	ck_assert_int_eq(end_offset(s, "stat-links"), 2);
+	close(s);
+}
+END_TEST
+
+/* Reads are asked again, in order, and answered by the next engine. */
+START_TEST(lost_reads)
+{
+	int s = dial(), other = dial();
+
+	fetch(s, 12, 1, "wake", 0, 1000000);
+	fetch(s, 12, 2, "empty", 0, 0);
+	until(other, "stat-parked", 1);
+	produce(other, 9, 1, "drop", 1, batch_of(10, 1));
+	produced(other, 9, 1, 7);
+	until(other, "stat-parked", 1);
+	ck_assert_int_eq(end_offset(other, "stat-links"), 2);
+	produce(other, 9, 2, "wake", 1, batch_of(10, 1));
+	produced(other, 9, 2, 0);
+	ck_assert_int_gt(fetched(s, 12, 1).len, 0);
+	ck_assert_int_eq(fetched(s, 12, 2).len, 0);
+	close(s);
+	close(other);
+}
+END_TEST
+
+/* Changes under way when the engine goes: nobody knows. */
+START_TEST(lost_changes)
+{
+	struct create_topics_req_topic ct = { .name = kstr_of("drop") };
+	struct create_topics_req c = { .topics = { 1, &ct } };
+	struct create_topics_res cr;
+	struct delete_topics_req_topic dt = { .name = kstr_of("drop") };
+	struct kstr name = kstr_of("drop");
+	struct delete_topics_req d = { .topics = { 1, &dt },
+	    .topic_names = { 1, &name } };
+	struct delete_topics_res dr;
+	struct init_producer_id_req q = { .transactional_id = kstr_of("drop") };
+	struct init_producer_id_res r;
+	int s = dial();
+
+	for (int v = 0; v <= 7; v++) {
+		ask(s, API_CREATE_TOPICS, v, v, &c);
+		answer(s, API_CREATE_TOPICS, v, v, &cr);
+		ck_assert_int_eq(cr.topics.n, 1);
+		ck_assert_int_eq(cr.topics.v[0].error_code, 7);
+		ck_assert(kstr_eq(cr.topics.v[0].name, name));
+	}
+	for (int v = 0; v <= 6; v++) {
+		ask(s, API_DELETE_TOPICS, v, v, &d);
+		answer(s, API_DELETE_TOPICS, v, v, &dr);
+		ck_assert_int_eq(dr.responses.n, 1);
+		ck_assert_int_eq(dr.responses.v[0].error_code, 7);
+	}
+	for (int v = 0; v <= 5; v++) {
+		ask(s, API_INIT_PRODUCER_ID, v, v, &q);
+		answer(s, API_INIT_PRODUCER_ID, v, v, &r);
+		ck_assert_int_eq(r.error_code, 7);
+		ck_assert_int_eq(r.producer_id, -1);
+	}
+	close(s);
+}
+END_TEST
+
+/* No engine: requests wait for it, in order; kill -9 between. */
+START_TEST(engine_restarts)
+{
+	int s = dial(), busy = dial();
+
+	produce(s, 9, 1, "t", 1, batch_of(10, 1));
+	produced(s, 9, 1, 0);
+	for (int i = 0; i < 3; i++) {
+		produce(busy, 9, i, "hold", 1, batch_of(60000, 1));
+		until(s, "t", 1);
+		engine_kill();
+		produced(busy, 9, i, 7);
+		produce(s, 9, 2, "t", 1, batch_of(10, 1));
+		produce(s, 9, 3, "t", 1, batch_of(70000, 1));
+		fetch(s, 12, 4, "t", 0, 0);
+		engine_start("64");
+		ck_assert_int_eq(produced(s, 9, 2, 0), 0);
+		ck_assert_int_eq(produced(s, 9, 3, 0), 1);
+		ck_assert_int_gt(fetched(s, 12, 4).len, 70000);
+		/* It forgot all, and we have two in it; start over. */
+		engine_kill();
+		engine_start("64");
+		produce(s, 9, 1, "t", 1, batch_of(10, 1));
+		produced(s, 9, 1, 0);
+	}
+	close(s);
+	close(busy);
+}
+END_TEST
+
+/* The engine is told of connections that end while it works for them. */
+START_TEST(bye)
+{
+	int s[5], other = dial();
+
+	for (int i = 0; i < 5; i++) {
+		s[i] = dial();
+		fetch(s[i], 12, i, "empty", 0, 1000000);
+	}
+	until(other, "stat-parked", 5);
+	ck_assert_int_eq(end_offset(other, "stat-byes"), 0);
+	for (int i = 0; i < 5; i++)
+		close(s[i]);
+	until(other, "stat-parked", 0);
+	ck_assert_int_eq(end_offset(other, "stat-byes"), 5);
+	/* One that owes nothing says nothing. */
+	s[0] = dial();
+	end_offset(s[0], "empty");
+	close(s[0]);
+	until(other, "stat-byes", 5);
+	close(other);
+}
+END_TEST
+
+/* Appends of a connection that has ended keep their pieces until the engine
+ * is done with them, and then give them back. */
+START_TEST(orphans)
+{
+	int other = dial();
+
+	for (int round = 0; round < 4; round++) {
+		int s = dial();
+
+		for (int i = 0; i < 6; i++)
+			produce(s, 9, i, "hold", 1, batch_of(MIB, i));
+		until(other, "stat-held", 6);
+		close(s);
+		produce(other, 9, round, "release", 1, batch_of(10, 1));
+		produced(other, 9, round, 0);
+	}
+	until(other, "hold", 24);
+	close(other);
+}
+END_TEST
+
+/* The region is full of appends that the engine holds: others wait for it. */
+START_TEST(region_full)
+{
+	int s = dial(), w[3], other = dial();
+
+	for (int i = 0; i < 7; i++)
+		produce(s, 9, i, "hold", 1, batch_of(MIB - 5000, i));
+	until(other, "stat-held", 7);
+	for (int i = 0; i < 3; i++) {
+		w[i] = dial();
+		produce(w[i], 9, i, "w", 1, batch_of(3 * MIB, i));
+	}
+	/* A small one needs no region. */
+	produce(other, 9, 1, "release", 1, batch_of(10, 1));
+	produced(other, 9, 1, 0);
+	for (int i = 0; i < 7; i++)
+		produced(s, 9, i, 0);
+	for (int i = 0; i < 3; i++) {
+		produced(w[i], 9, i, 0);
+		close(w[i]);
+	}
+	close(s);
+	close(other);
+}
+END_TEST
+
+/* Unfinished frames hold all of it and wait for each other: one gives way,
+ * and the rest get through. */
+START_TEST(region_deadlock)
+{
+	enum { N = 4 };
+	struct wr w[N];
+	size_t at[N] = { 0 };
+	int s[N], lost = 0, alive = N;
+
+	for (int i = 0; i < N; i++) {
+		w[i] = wr_grow(64 * MIB);
+		produce_frame(&w[i], 9, i, "d", 1, batch_of(5 * MIB, i));
+		s[i] = dial();
+	}
+	/* All at once, as far as each goes. */
+	while (alive > 0)
+		for (int i = 0; i < N; i++) {
+			size_t n = w[i].len - at[i];
+			ssize_t k;
+
+			if (s[i] < 0 || n == 0)
+				continue;
+			k = send(s[i], w[i].p + at[i], n < 65536 ? n : 65536,
+			    MSG_NOSIGNAL | MSG_DONTWAIT);
+			if (k < 0 && errno != EAGAIN) {
+				close(s[i]);
+				s[i] = -1;
+				lost++;
+				alive--;
+				continue;
+			}
+			at[i] += k < 0 ? 0 : (size_t)k;
+			alive -= at[i] == w[i].len;
+		}
+	for (int i = 0; i < N; i++) {
+		uint8_t len[4];
+
+		if (s[i] >= 0) {
+			if (get(s[i], len, 4))
+				ck_assert_uint_gt(be32(len), 20);
+			else
+				lost++;
+			close(s[i]);
+		}
+		wr_free(&w[i]);
+	}
+	ck_assert_int_lt(lost, N);
+}
+END_TEST
+
+/* A frame that could never fit is refused. */
+START_TEST(region_too_small)
+{
+	uint8_t f[12] = { 0, 0x90, 0, 0, 0, 0, 0, 9 };
+	int s = dial();
+
+	put(s, f, sizeof f);
+	closed(s);
+}
+END_TEST
+
+static const uint8_t bad_frames[][12] = {
+	{ 0, 0, 0, 0, 0, 18, 0, 0, 0, 0, 0, 1 },
+	{ 0, 0, 0, 7, 0, 18, 0, 0, 0, 0, 0, 1 },
+	{ 0xff, 0xff, 0xff, 0xff, 0, 18, 0, 0, 0, 0, 0, 1 },
+	{ 0x80, 0, 0, 0, 0, 18, 0, 0, 0, 0, 0, 1 },
+	{ 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1 },
+	{ 0, 0, 0, 8, 0, 99, 0, 0, 0, 0, 0, 1 },
+	{ 0, 0, 0, 8, 0xff, 0xff, 0, 0, 0, 0, 0, 1 },
+	{ 0, 0, 0, 8, 0, 0, 0, 14, 0, 0, 0, 1 },
+	{ 0, 0, 0, 8, 0, 3, 0xff, 0xff, 0, 0, 0, 1 },
+	{ 0, 0, 0, 8, 0, 3, 0, 1, 0, 0, 0, 1 },	/* no client id */
+	{ 0, 0, 0, 8, 0, 1, 0, 12, 0, 0, 0, 1 },
+};
+
+START_TEST(bad_frame)
+{
+	int s = dial(), other = dial();
+
+	put(s, bad_frames[_i], sizeof bad_frames[_i]);
+	closed(s);
+	/* What was asked before it is answered first. */
+	s = dial();
+	produce(s, 9, 1, "hold", 1, batch_of(100, 1));
+	put(s, bad_frames[_i], sizeof bad_frames[_i]);
+	until(other, "stat-held", 1);
+	produce(other, 9, 1, "release", 1, batch_of(1, 1));
+	produced(other, 9, 1, 0);
+	produced(s, 9, 1, 0);
+	closed(s);
+	close(other);
+}
+END_TEST
+
+/* The end: what is owed is sent, a long poll is not waited for. */
+START_TEST(stop)
+{
+	int s = dial(), parked = dial(), idle = dial();
+
+	fetch(parked, 12, 1, "empty", 0, 1000000);
+	until(s, "stat-parked", 1);
+	produce(s, 9, 1, "hold", 1, batch_of(10, 1));
+	produce(s, 9, 2, "hold", 1, batch_of(100000, 1));
+	until(idle, "stat-parked", 1);
+	produce(s, 9, 3, "release", 1, batch_of(10, 1));
+	produced(s, 9, 1, 0);
+	ck_assert_int_eq(kill(gateway, SIGTERM), 0);
+	produced(s, 9, 2, 0);
+	produced(s, 9, 3, 0);
+	closed(s);
+	closed(parked);
+	closed(idle);
+}
+END_TEST
+
+static void
+stop_teardown(void)
+{
+	int st;
+
+	ck_assert_int_eq(waitpid(gateway, &st, 0), gateway);
+	ck_assert_int_eq(st, 0);
+	engine_kill();
+	unlink(sock);
+	rmdir(dir);
+	arena_reset(&mem);
+}
+
+static void
+idle_setup(void)
+{
+	setup_with("64", "--connections-max-idle-ms=1000",
+	    "--max-connections=3");
+}
+
+START_TEST(idle_and_too_many)
+{
+	int a = dial(), b = dial(), c = dial(), d;
+
+	end_offset(a, "x");
+	end_offset(b, "x");
+	end_offset(c, "x");
+	d = dial();
+	closed(d);
+	closed(a);
+	closed(b);
+	closed(c);
+	a = dial();
+	end_offset(a, "x");
+	close(a);
+}
+END_TEST
+
+static int
+run_gateway(const char *bind, const char *adv)
+{
+	int st;
+	pid_t p = spawn("chronik-gateway", (const char *const[]){ "--engine",
+	    sock, "--bind-addr", bind, adv, NULL }, -1);
+
+	ck_assert_int_eq(waitpid(p, &st, 0), p);
+	ck_assert(WIFEXITED(st));
+	return WEXITSTATUS(st);
+}
+
+START_TEST(addresses)
+{
+	struct metadata_req q = { .topics = { 0, NULL } };
+	struct metadata_res r;
+	int s, st;
+
+	ck_assert_int_eq(run_gateway("0.0.0.0:0",
+	    "--advertised-addr=0.0.0.0:9092"), 1);
+	ck_assert_int_eq(run_gateway("127.0.0.1:0", "--advertised-addr=[::]:1"),
+	    1);
+	ck_assert_int_eq(run_gateway("127.0.0.1:0", "--advertised-addr=0:1"),
+	    1);
+	ck_assert_int_ne(run_gateway("192.0.2.1:0", NULL), 0);
+	kill(gateway, SIGTERM);
+	ck_assert_int_eq(waitpid(gateway, &st, 0), gateway);
+	ck_assert_int_eq(st, 0);
+	gateway_start("--advertised-addr", "broker.example:0");
+	s = dial();
+	ask(s, API_METADATA, 9, 1, &q);
+	answer(s, API_METADATA, 9, 1, &r);
+	ck_assert(kstr_eq(r.brokers.v[0].host, kstr_of("broker.example")));
+	ck_assert_int_eq(r.brokers.v[0].port, port);
+	close(s);
+}
+END_TEST
+
+static void
+add(Suite *s, const char *name, void (*up)(void), void (*down)(void),
+    const TTest *t, int n)
+{
+	TCase *c = tcase_create(name);
+
+	tcase_add_checked_fixture(c, up, down);
+	tcase_set_timeout(c, 120);
+	tcase_add_loop_test(c, t, 0, n);
+	suite_add_tcase(s, c);
+}
+
+int
+main(void)
+{
+	Suite *s = suite_create("gateway");
+	SRunner *r;
+	int failed;
+
+	add(s, "versions", setup, teardown, versions, 1);
+	add(s, "metadata", setup, teardown, metadata, 1);
+	add(s, "order", setup, teardown, order, 1);
+	add(s, "credit", credit_setup, teardown, credit, 1);
+	add(s, "extents", setup, teardown, extents, 1);
+	add(s, "slow_reader", setup, teardown, slow_reader, 1);
+	add(s, "no_acks", setup, teardown, no_acks, 1);
+	add(s, "old_error_codes", setup, teardown, old_error_codes, 1);
+	add(s, "lost_append", setup, teardown, lost_append, 1);
+	add(s, "lost_reads", setup, teardown, lost_reads, 1);
+	add(s, "lost_changes", setup, teardown, lost_changes, 1);
+	add(s, "engine_restarts", setup, teardown, engine_restarts, 1);
+	add(s, "bye", setup, teardown, bye, 1);
+	add(s, "orphans", setup, teardown, orphans, 1);
+	add(s, "region_full", setup, teardown, region_full, 1);
+	add(s, "region_deadlock", setup, teardown, region_deadlock, 1);
+	add(s, "region_too_small", setup, teardown, region_too_small, 1);
+	add(s, "bad_frame", setup, teardown, bad_frame,
+	    sizeof bad_frames / sizeof bad_frames[0]);
+	add(s, "stop", setup, stop_teardown, stop, 1);
+	add(s, "idle", idle_setup, teardown, idle_and_too_many, 1);
+	add(s, "addresses", setup, teardown, addresses, 1);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
