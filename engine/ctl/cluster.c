@@ -57,7 +57,7 @@ print_lines(json_t *item)
 }
 
 int
-cluster_status(struct args *a)
+cmd_cluster_status(struct args *a)
 {
 	static const struct column cols[] = {
 		{ "cluster_id", "CLUSTER", false },

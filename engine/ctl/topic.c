@@ -64,7 +64,7 @@ by_name(const void *x, const void *y)
 }
 
 int
-topic_ls(struct args *a)
+cmd_topic_ls(struct args *a)
 {
 	static const struct column cols[] = {
 		{ "name", "NAME", false },
@@ -198,7 +198,7 @@ print_parts(const struct args *a, const struct topic_stats_res_topic *t)
 }
 
 int
-topic_show(struct args *a)
+cmd_topic_show(struct args *a)
 {
 	struct topic_stats_res res;
 	json_t *items = json_array();
@@ -290,7 +290,7 @@ get_configs(const struct args *a, struct arena *arena)
 }
 
 int
-topic_create(struct args *a)
+cmd_topic_create(struct args *a)
 {
 	const struct create_topics_res_topic *r;
 	struct create_topics_req_topic *t;
@@ -428,7 +428,7 @@ delete_wet(const struct args *a, struct eng *g, struct arena *arena,
 }
 
 int
-topic_delete(struct args *a)
+cmd_topic_delete(struct args *a)
 {
 	json_t *items;
 	struct arena arena;
