@@ -358,8 +358,7 @@ lib_exit()
 		lib_kill9 "$BROKER_PID"
 		wait "$BROKER_PID" 2>/dev/null
 	fi
-	[ "$(type suite_cleanup 2>/dev/null | head -n 1)" = "" ] ||
-	    suite_cleanup
+	! command -v suite_cleanup >/dev/null || suite_cleanup
 	if [ $lib_status = 0 ] || [ $lib_status = 77 ]; then
 		rm -rf "$tmp"
 	else
