@@ -111,6 +111,7 @@ check_recovery_faults(struct run *x, const struct sim *state, int64_t least,
 		enum err err;
 
 		sim_use(d);
+		sim_seed(d, mini_rnd(&seed));
 		sim_count_reset(d);
 		sim_fail_at(d, n, n % 3 == 0 ? E_NOSPC : E_IO, dies);
 		err = recover_log(&how, &r);
@@ -324,6 +325,7 @@ START_TEST(test_faults)
 			mini_init(&m, "log", &id, x.seed);
 			m.relaxed = w % 2;
 			x.m = &m;
+			sim_seed(d, (uint64_t)(w * 1000 + n));
 			sim_count_reset(d);
 			sim_fail_at(d, n, errs[n % 2], n % 4 == 3);
 			err = workload(&m, 30);

@@ -387,6 +387,12 @@ sim_use(struct sim *d)
 	return old;
 }
 
+void
+sim_seed(struct sim *d, uint64_t seed)
+{
+	d->rng = seed;
+}
+
 int64_t
 sim_calls(const struct sim *d)
 {

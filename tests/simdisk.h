@@ -42,6 +42,9 @@ void	 sim_free(struct sim *);
 /* The disk that simdisk works on from now on; returns the one before. */
 struct sim *sim_use(struct sim *);
 
+/* Seeds what failing calls still do (a crash has a seed of its own). */
+void	 sim_seed(struct sim *, uint64_t);
+
 /* Faults.  Calls are counted from 1 from the last sim_count_reset. */
 int64_t	 sim_calls(const struct sim *);
 void	 sim_count_reset(struct sim *);
