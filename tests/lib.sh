@@ -58,7 +58,7 @@ check_eq()
 # check_grep PATTERN FILE WHAT
 check_grep()
 {
-	grep -qe "$1" "$2" || fail "$3: no \"$1\" in: $(cat "$2")"
+	grep -qe "$1" "$2" || fail "$3: no \"$1\" in: $(head -c 2000 "$2")"
 }
 
 # check_rc STATUS COMMAND...: runs it, output in $tmp/out and $tmp/err.
@@ -69,7 +69,7 @@ check_rc()
 	lib_rc=0
 	"$@" >"$tmp/out" 2>"$tmp/err" || lib_rc=$?
 	[ "$lib_rc" = "$lib_want" ] || fail "$*: exit $lib_rc, wanted" \
-	    "$lib_want: $(cat "$tmp/out" "$tmp/err")"
+	    "$lib_want: $(cat "$tmp/err" "$tmp/out" | head -c 2000)"
 }
 
 # wait_until COMMAND...: until it succeeds; false when it does not in time.
@@ -114,6 +114,8 @@ broker_try()
 {
 	[ -z "${CHRONIK_BOOTSTRAP:-}" ] || return 0
 	[ -z "$BROKER_PID" ] || fail "broker_start: there is one already"
+	[ -x "$CHRONIK_BUILD/chronik" ] ||
+	    fail "CHRONIK_BUILD=$CHRONIK_BUILD has no chronik"
 	lib_gateways=2
 	lib_bind=127.0.0.1:0
 	lib_quiet=

@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# chronik dump: every file of a data directory prints, in words and as JSON,
+# and damage is named.
+. "$(dirname "$0")/lib.sh"
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
+command -v kcat >/dev/null || skip "kcat is not installed"
+
+broker_start
+chronik topic create t --config segment.bytes=1048576 >/dev/null ||
+    fail "topic create"
+printf 'k1:hello\nk2:world\n' | kcat -P -b "$BOOTSTRAP" -t t -p 0 -K: \
+    -H h=1 || fail "kcat -P"
+seq -f 'the record %g of many that are much alike' 1000 | kcat -P -b "$BOOTSTRAP" -t t -p 0 -z zstd \
+    -X enable.idempotence=true || fail "kcat -P, idempotent"
+
+# A file that grows, while it grows.
+log=$(echo "$DATA"/topics/*/0/*.log)
+check_rc 0 chronik dump "$log"
+check_grep '^record offset=0 .*key="k1" value="hello" headers=\["h":"1"\]$' \
+    "$tmp/out" "a record"
+check_eq "$(grep -c '^record ' "$tmp/out")" 1002 "records"
+check_grep '^batch .*codec="zstd"' "$tmp/out" "the codec"
+broker_stop
+
+find "$DATA" -type f ! -name LOCK | sort >"$tmp/files"
+for kind in '\.log' '\.idx' '\.prod' '/clean' '/meta/.*\.log'; do
+	grep -q "$kind\$" "$tmp/files" || fail "there is no $kind"
+done
+while read -r f; do
+	check_rc 0 chronik dump "$f"
+	[ -s "$tmp/out" ] || fail "$f prints nothing"
+	n=$(wc -l <"$tmp/out")
+	check_rc 0 chronik dump --json "$f"
+	check_eq "$(wc -l <"$tmp/out")" "$n" "lines of JSON of $f"
+	command -v python3 >/dev/null || continue
+	python3 -c '
+import json, sys
+for line in open(sys.argv[1]): json.loads(line)["type"]' "$tmp/out" ||
+	    fail "the JSON of $f"
+done <"$tmp/files"
+
+check_rc 0 chronik dump "$DATA"/meta/*.log
+check_grep 'meta_topic{name="t" parts=1 .*segment.bytes' "$tmp/out" \
+    "the catalogue"
+check_rc 0 chronik dump "$DATA"/topics/*/0/*.prod
+check_grep '^producer id=' "$tmp/out" "a producer"
+
+# Several files at once, in their order.
+check_rc 0 chronik dump "$DATA/clean" "$log"
+check_eq "$(sed -n '1s/ .*//p; 2s/ .*//p' "$tmp/out" | tr '\n' ' ')" \
+    "clean batch " "two files"
+
+# ---- damage --------------------------------------------------------------------
+
+cp "$log" "$tmp/bad.log"
+printf x | dd of="$tmp/bad.log" bs=1 seek=70 conv=notrunc 2>/dev/null
+check_rc 1 chronik dump "$tmp/bad.log"
+check_grep 'position=0 .*crc_ok=false' "$tmp/out" "a wrong byte"
+check_grep '^damage position=0 ' "$tmp/out" "where the damage is"
+check_grep '^record offset=1001 ' "$tmp/out" "the rest prints"
+check_grep "^chronik dump: $tmp/bad.log: CORRUPT: " "$tmp/err" "the error"
+
+size=$(stat -c %s "$log")
+for cut in 1 30 $((size / 2)); do
+	head -c $((size - cut)) "$log" >"$tmp/bad.log"
+	check_rc 1 chronik dump "$tmp/bad.log"
+	check_grep '^damage ' "$tmp/out" "cut by $cut bytes"
+done
+for f in "$DATA"/topics/*/0/*.idx "$DATA"/topics/*/0/*.prod "$DATA/clean"; do
+	cp "$f" "$tmp/bad.${f##*.}"
+	printf '\377' | dd of="$tmp/bad.${f##*.}" bs=1 seek=12 conv=notrunc \
+	    2>/dev/null
+	check_rc 1 chronik dump "$tmp/bad.${f##*.}"
+done
+
+# ---- no files of ours ------------------------------------------------------------
+
+echo hello >"$tmp/other"
+check_rc 1 chronik dump "$tmp/other" "$tmp/absent" "$tmp" "$DATA/clean"
+check_grep "^chronik dump: $tmp/other: USAGE: " "$tmp/err" "a foreign file"
+check_grep "^chronik dump: $tmp/absent: NOTFOUND: " "$tmp/err" "no file"
+check_grep "^chronik dump: $tmp: " "$tmp/err" "a directory"
+check_grep '^clean ' "$tmp/out" "the others are printed"
