@@ -28,6 +28,15 @@ check_grep '^  topic create ' "$tmp/out" "help topic"
 check_rc 0 chronik --version
 check_grep '^chronik [0-9]' "$tmp/out" --version
 
+# Each option of a command stands in a man page.
+sed -nE 's/^OPTION\([a-z_]+, "([a-z-]+)".*/\1/p' "$src/ctl/cmds.def" \
+    >"$tmp/options"
+[ "$(wc -l <"$tmp/options")" -ge 10 ] || fail "cannot read cmds.def"
+while read -r o; do
+	grep -q "^\.It Fl -$o\b" "$CHRONIK_SRC"/man/chronik*.1 ||
+	    fail "no page explains --$o"
+done <"$tmp/options"
+
 check_rc 0 chronik start --help
 cp "$tmp/out" "$tmp/help"
 options=$(sed -nE 's/^OPT\(([a-z_]+),.*/\1/p' "$src/lib/conf.def" | tr _ -)

@@ -120,3 +120,31 @@ check_eq $rc 0 "the status after an early SIGTERM"
 broker_start --advertised-addr localhost:1234
 check_eq "$BOOTSTRAP" localhost:1234 "the advertised address is the one shown"
 broker_stop
+
+# All addresses: clients are told one that they can reach, or it is said that
+# there is none.
+if broker_try --bind-addr 0.0.0.0:0; then
+	case $BOOTSTRAP in
+	0.0.0.0:*) fail "clients are told 0.0.0.0" ;;
+	esac
+	kafka_answers || fail "$BOOTSTRAP does not answer"
+	broker_stop
+else
+	check_eq "$BROKER_RC" 1 "the status without an address to tell"
+	check_grep 'set --advertised-addr' "$BROKER_LOG" "what to set"
+fi
+check_rc 1 chronik start --data-dir "$DATA" --bind-addr 127.0.0.1:0 \
+    --advertised-addr 0.0.0.0:9092
+check_grep '^chronik-gateway: --advertised-addr 0.0.0.0:9092: ' "$tmp/err" \
+    "an address that no client can reach"
+
+if grep -qE ' lo$' /proc/net/if_inet6 2>/dev/null; then
+	broker_start --bind-addr '[::1]:0'
+	case $BOOTSTRAP in
+	'[::1]:'[1-9]*) ;;
+	*) fail "IPv6: $BOOTSTRAP" ;;
+	esac
+	kafka_answers || fail "$BOOTSTRAP does not answer"
+	gateway_kill9
+	wait_ready || fail "not ready after gateway_kill9 with IPv6"
+fi

@@ -101,7 +101,8 @@ lib_word()
 
 # broker_start [option of chronik start...]: on a free port, with 2 gateways
 # and the data in $DATA, unless options say otherwise.  Fails the test when it
-# is not ready in time; broker_try says so by its status instead.
+# is not ready in time; broker_try says so by its status instead, and leaves
+# the one of chronik start in BROKER_RC.
 broker_start()
 {
 	broker_try "$@" || {
@@ -143,8 +144,10 @@ broker_try()
 	case $lib_line in
 	"ready kafka="*) ;;
 	*)
+		# Without a line it ends by itself, or hangs.
 		[ -z "$lib_line" ] || echo "no ready line: $lib_line" >&2
-		lib_kill9 "$BROKER_PID"
+		timeout 10 tail -s 0.05 --pid="$BROKER_PID" -f /dev/null ||
+		    lib_kill9 "$BROKER_PID"
 		BROKER_RC=0
 		wait "$BROKER_PID" 2>/dev/null || BROKER_RC=$?
 		BROKER_PID=
