@@ -242,6 +242,7 @@ write_done(struct committer *c, struct write_op *w)
 {
 	struct part *p = w->part;
 	bool created = w->seg != NULL && w->seg != part_active(p);
+	enum err e = w->err;	/* the worker may still read it: it syncs */
 
 	p->writing = false;
 	if (p->gen != w->gen) {
@@ -249,12 +250,12 @@ write_done(struct committer *c, struct write_op *w)
 		    E_UNKNOWN_TOPIC : E_STORAGE);
 		return;
 	}
-	if (w->err == E_OK && created)
-		w->err = part_adopt(p, w->seg);
-	if (w->err == E_OK)
-		w->err = write_account(w);
-	if (w->err != E_OK) {
-		part_fence(p, w->err, &w->appends);
+	if (e == E_OK && created)
+		e = part_adopt(p, w->seg);
+	if (e == E_OK)
+		e = write_account(w);
+	if (e != E_OK) {
+		part_fence(p, e, &w->appends);
 		return;
 	}
 	if (!p->relaxed || c->stopping || p->flush_ms != INT64_MAX ||
