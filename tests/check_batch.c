@@ -437,6 +437,11 @@ START_TEST(header_only)
 	ck_assert_int_eq(batch_check(p, n, false, true, &f, &why), E_OK);
 	ck_assert_int_eq(f.min_ts, 1000);
 	ck_assert_int_eq(f.max_ts, 1005);
+	be32_put(p + 57, 0);
+	be32_put(p + 23, UINT32_MAX);
+	renew_crc(p, n);
+	ck_assert_int_eq(batch_check(p, n, false, true, &f, &why),
+	    E_INVALID_RECORD);
 	be32_put(p + 57, 20);		/* more than could fit */
 	be32_put(p + 23, 19);
 	renew_crc(p, n);
@@ -524,7 +529,11 @@ static const struct {
 	    E_INVALID_RECORD, 1),
 	RECS("offset gap", "\x0c\0\0\0\1\1\0\x0c\0\0\4\1\1\0", 2,
 	    E_INVALID_RECORD, 1),
-	RECS("time overflows", "\x20\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"
+	RECS("length's high bits", "\x8c\x80\x80\x80\x10\0\0\0\1\1\0", 1,
+	    E_INVALID_RECORD, 0),
+	RECS("time of 64 bits", "\x1e\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+	    "\0\1\1\0", 1, E_OK, -1),
+	RECS("time overflows", "\x1e\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"
 	    "\0\1\1\0", 1, E_INVALID_RECORD, 0),
 	RECS("key length -2", "\x0c\0\0\0\3\1\0", 1, E_INVALID_RECORD, 0),
 	RECS("value length -2", "\x0c\0\0\0\1\3\0", 1, E_INVALID_RECORD, 0),
@@ -543,6 +552,8 @@ static const struct {
 	RECS("headers greatest", "\x14\0\0\0\1\1\xfe\xff\xff\xff\x0f", 1,
 	    E_INVALID_RECORD, 0),
 	RECS("header key null", "\x10\0\0\0\1\1\2\1\1", 1,
+	    E_INVALID_RECORD, 0),
+	RECS("header key null, no value", "\x0e\0\0\0\1\1\2\1", 1,
 	    E_INVALID_RECORD, 0),
 	RECS("header key too long", "\x12\0\0\0\1\1\2\6h\1", 1,
 	    E_INVALID_RECORD, 0),

@@ -353,6 +353,17 @@ START_TEST(log_append_time)
 	/* No producer may say so. */
 	ck_assert_int_eq(up(set.p, set.len, &out, &f), E_INVALID_TIMESTAMP);
 	ck_assert_int_eq(f.bad_index, 0);
+	/* The wrapper's word counts, not that of a message inside. */
+	if (codec != CODEC_NONE) {
+		set.len = out.len = 0;
+		put_message(&set, 1, BATCH_LOG_TIME, 0, 5, NULL, -1, "v", 1);
+		put_wrapper(&out, 1, codec, 0, 0, 5, &set);
+		ck_assert_int_eq(up_err(&out), E_OK);
+		set.len = out.len = 0;
+		put_message(&set, 1, 0, 0, 5, NULL, -1, "v", 1);
+		put_wrapper(&out, 1, codec, BATCH_LOG_TIME, 0, 5, &set);
+		ck_assert_int_eq(up_err(&out), E_INVALID_TIMESTAMP);
+	}
 	wr_free(&log);
 	wr_free(&set);
 	wr_free(&out);
@@ -544,6 +555,11 @@ START_TEST(bad_sets)
 	put_message(&set, magic, 0, 0, 5, NULL, -2, "v", 1);
 	ck_assert_int_eq(up_and_free(&set), E_INVALID_RECORD);
 	put_message(&set, magic, 0, 0, 5, "k", 1, NULL, -2);
+	ck_assert_int_eq(up_and_free(&set), E_INVALID_RECORD);
+	/* A byte after the value, within the message. */
+	put_message(&set, magic, 0, 0, 5, "k", 1, "vx", 2);
+	be32_put(set.p + set.len - 6, 1);
+	be32_put(set.p + 12, (uint32_t)crc32_z(0, set.p + 16, set.len - 16));
 	ck_assert_int_eq(up_and_free(&set), E_INVALID_RECORD);
 	wr_free(&in);
 	wr_free(&in2);
