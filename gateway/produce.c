@@ -63,15 +63,16 @@ check_new(const struct req *r, const struct produce_req_topic_part *q,
     struct append_req_part *p, struct tally *t, const char **why)
 {
 	bool deep = r->gw->conf.produce_validation == VALIDATE_DEEP;
-	/* The frame is ours to correct; its records are only borrowed. */
-	uint8_t *b = r->frame + (q->records.p - r->frame);
 	struct batch_facts f = { -1, -1, -1, -1, false };
+	uint8_t *b;
 	enum err e;
 
 	if (q->records.len <= 0) {
 		*why = "a partition has no batch";
 		return E_INVALID_RECORD;
 	}
+	/* The frame is ours to correct; its records are only borrowed. */
+	b = r->frame + (q->records.p - r->frame);
 	tally_batch(t, b, (size_t)q->records.len);
 	e = batch_check(b, (size_t)q->records.len, deep, r->version >= 7, &f,
 	    why);

@@ -202,7 +202,7 @@ ipc_next(struct ipc *c, struct ipc_head *h, struct rd *body,
     int fds[IPC_FDS_MAX])
 {
 	size_t left = c->in_len - c->in_pos;
-	const uint8_t *p = c->in + c->in_pos;
+	const uint8_t *p;
 
 	/* Fds that came belong to the frame that is in hand, or to later ones
 	 * whose first byte came too. */
@@ -210,6 +210,7 @@ ipc_next(struct ipc *c, struct ipc_head *h, struct rd *body,
 		return c->in_nfds > 0 ? E_PROTO : E_BUSY;
 	if (left < IPC_HEADER)
 		return c->in_nfds > IPC_FDS_MAX ? E_PROTO : E_BUSY;
+	p = c->in + c->in_pos;
 	head_read(p, h);
 	if (h->length > IPC_FRAME_MAX || h->nfds > IPC_FDS_MAX ||
 	    h->nfds > c->in_nfds || (h->flags & ~IPC_RESPONSE) != 0)
