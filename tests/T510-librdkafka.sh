@@ -6,11 +6,5 @@
 
 . "$(dirname "$0")/clients/suite.sh"
 . "$clients/librdkafka.sh"
-
-driver()
-{
-	exec "$rdkafka_driver" "$@"
-}
-
-broker_start || fail "the broker does not start"
-client_suite none,gzip,snappy,lz4,zstd
+broker_start
+client_suite librdkafka none,gzip,snappy,lz4,zstd

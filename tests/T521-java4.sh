@@ -4,9 +4,11 @@
 # The official Java client, newest 4.x, and its command-line tools: records
 # of all kinds with every codec, and both through restarts and kills.
 
-client_version=4.4.0
-producer_class=org.apache.kafka.tools.ConsoleProducer
-tools_version=4.3.1
-reader_property=--reader-property
-printer_property=--formatter-property
-. "$(dirname "$0")/clients/java.sh"
+. "$(dirname "$0")/clients/suite.sh"
+java_major=4
+. "$clients/java.sh"
+. "$clients/console.sh"
+
+broker_start
+client_suite java none,gzip,snappy,lz4,zstd
+console_tools

@@ -6,11 +6,5 @@
 
 . "$(dirname "$0")/clients/suite.sh"
 . "$clients/python.sh"
-
-driver()
-{
-	exec "$home/venv/bin/python" "$home/python/confluent.py" "$@"
-}
-
-broker_start || fail "the broker does not start"
-client_suite none,gzip,snappy,lz4,zstd
+broker_start
+client_suite confluent none,gzip,snappy,lz4,zstd

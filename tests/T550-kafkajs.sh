@@ -6,27 +6,11 @@
 # It consumes in groups alone: librdkafka reads what it writes under faults.
 
 . "$(dirname "$0")/clients/suite.sh"
-
-need node npm
 . "$clients/librdkafka.sh"
-
-build()
-{
-	cd kafkajs && npm ci --ignore-scripts --no-audit --no-fund
-}
-
-prepare kafkajs kafkajs
-
-driver()
-{
-	case $1 in
-	follow) exec "$rdkafka_driver" "$@" ;;
-	*) exec node "$home/kafkajs/driver.js" "$@" ;;
-	esac
-}
-
+. "$clients/kafkajs.sh"
 # Its producer cannot encode headers without a value.
 driver_args=lacks=nullhdr
-broker_start || fail "the broker does not start"
-client_suite none,gzip,snappy,lz4,zstd
-[ -z "${CHRONIK_FAULTS:-}" ] || under_faults snappy least
+follower=librdkafka
+broker_start
+client_suite kafkajs none,gzip,snappy,lz4,zstd
+[ -z "${CHRONIK_FAULTS:-}" ] || under_faults kafkajs librdkafka snappy least

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The C driver, built in the cache; T550 and T560 read with it too.
+# The driver on librdkafka, built in the cache.
 
 need "${CC:-cc}" pkg-config
 pkg-config --exists rdkafka || skip "librdkafka's headers are not installed"
@@ -14,4 +14,9 @@ build()
 }
 
 prepare librdkafka librdkafka
-rdkafka_driver=$home/driver
+librdkafka_home=$home
+
+driver_librdkafka()
+{
+	exec "$librdkafka_home/driver" "$@"
+}

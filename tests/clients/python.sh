@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The virtual environment that T530 and T531 share, made in the cache.
+# The virtual environment of the Python drivers, made in the cache.
 
 need python3
 python3 -c 'import ensurepip, venv' 2>/dev/null ||
@@ -15,3 +15,16 @@ build()
 }
 
 prepare python python
+python_home=$home
+
+driver_kafka_python()
+{
+	exec "$python_home/venv/bin/python" \
+	    "$python_home/python/kafka_python.py" "$@"
+}
+
+driver_confluent()
+{
+	exec "$python_home/venv/bin/python" \
+	    "$python_home/python/confluent.py" "$@"
+}

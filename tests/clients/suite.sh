@@ -2,11 +2,11 @@
 #
 # What the suites of real clients (T5*.sh) share: finding toolchains, the
 # cache of downloads and builds, the broker, and the course that every client
-# runs.  Sourced by a script that has defined driver().  It must never write
-# into the source tree, and never name a registry: the ordinary clients of
-# each registry know where theirs is.
+# runs.  It must never write into the source tree, and never name a registry:
+# the ordinary clients of each registry know where theirs is.
 #
-# A driver is a program of one client library with the commands
+# A driver is a program of one client library, run by the function driver_NAME
+# that NAME.sh beside this file defines, with the commands
 #
 #	create	 make the topic NAME-CODEC for each codec
 #	produce	 send `count` records to each and wait until all are acked
@@ -96,22 +96,22 @@ prefix=$(basename "$0" .sh)-$$
 # Timestamps of one hour ago: no retention reaches them.
 t0=$(($(date +%s) * 1000 - 3600000))
 
-# drive COMMAND [name=value...]
+# drive DRIVER COMMAND [name=value...]
 drive()
 {
 	# shellcheck disable=SC2086
-	(driver "$@" bootstrap="$BOOTSTRAP" t0="$t0" ${driver_args:-}) ||
+	("driver_$@" bootstrap="$BOOTSTRAP" t0="$t0" ${driver_args:-}) ||
 	    fail "$* (see above)"
 }
 
-# drive_bg LOG COMMAND [name=value...]: the same in the background; $job is
-# the process.
+# drive_bg LOG DRIVER COMMAND [name=value...]: the same in the background;
+# $job is the process.
 drive_bg()
 {
 	log=$1
 	shift
 	# shellcheck disable=SC2086
-	(driver "$@" bootstrap="$BOOTSTRAP" t0="$t0" ${driver_args:-}) \
+	("driver_$@" bootstrap="$BOOTSTRAP" t0="$t0" ${driver_args:-}) \
 	    >"$log" 2>&1 &
 	job=$!
 	jobs_started="$jobs_started $job"
@@ -165,52 +165,53 @@ all_faults()
 	await_acks
 }
 
-# under_faults CODEC MODE: one producer and one consumer at work through all
-# faults.
+# under_faults DRIVER FOLLOWER CODEC MODE: the driver produces and the
+# follower, a driver too, consumes through all faults.
 under_faults()
 {
-	topic="topic=$prefix-f codecs=$1 seed=99 count=2000000 mode=$2"
+	topic="topic=$prefix-f codecs=$3 seed=99 mode=$4"
 	files="until=$work/until total=$work/total progress=$work/progress"
-	rm -f "$work/until" "$work/total" "$work/progress"
-	# shellcheck disable=SC2086
-	drive create $topic
+	rm -f "$work/until" "$work/total"
 	echo 0 >"$work/progress"
 	# shellcheck disable=SC2086
-	drive_bg "$work/load.log" load $topic $files
-	load=$job
-	# shellcheck disable=SC2086
-	drive_bg "$work/follow.log" follow $topic $files
-	follow=$job
+	{
+		drive "$1" create $topic
+		drive_bg "$work/load.log" "$1" load $topic $files \
+		    count=2000000
+		load=$job
+		drive_bg "$work/follow.log" "$2" follow $topic $files \
+		    count=2000000
+		follow=$job
+	}
 	all_faults
 	: >"$work/until"
 	join "$load" "$work/load.log" "the producer under faults"
 	join "$follow" "$work/follow.log" "the consumer under faults"
 	n=$(cat "$work/total")
-	say "under load: $n records acked"
-	drive verify "topic=$prefix-f" "codecs=$1" seed=99 "mode=$2" \
-	    "count=$n" from=$((n / 2))
-	drive delete "topic=$prefix-f" "codecs=$1"
+	say "under load: $1 had $n records acked"
+	# shellcheck disable=SC2086
+	{
+		drive "$1" verify $topic "count=$n" "from=$((n / 2))"
+		drive "$1" delete $topic
+	}
 }
 
-# client_suite CODECS [MODE]: the whole course for a driver, MODE being what
-# it promises under faults.
+# client_suite DRIVER CODECS: the whole course.  Under faults another driver
+# reads when $follower names one.
 client_suite()
 {
-	codecs=$1
-	args="topic=$prefix codecs=$codecs seed=7 count=10000"
+	args="topic=$prefix codecs=$2 seed=7 count=10000"
 	# shellcheck disable=SC2086
-	drive create $args
-	# shellcheck disable=SC2086
-	drive produce $args
-	# shellcheck disable=SC2086
-	drive verify $args from=6000
-	say "produced and verified: $codecs"
-	if [ -n "${CHRONIK_FAULTS:-}" ]; then
-		under_faults "${codecs##*,}" "${2:-exact}"
-		# shellcheck disable=SC2086
-		drive verify $args from=2000
-		say "verified after the faults: $codecs"
-	fi
-	# shellcheck disable=SC2086
-	drive delete $args
+	{
+		drive "$1" create $args
+		drive "$1" produce $args
+		drive "$1" verify $args from=6000
+		say "produced and verified: $2"
+		if [ -n "${CHRONIK_FAULTS:-}" ]; then
+			under_faults "$1" "${follower:-$1}" "${2##*,}" exact
+			drive "$1" verify $args from=2000
+			say "verified after the faults: $2"
+		fi
+		drive "$1" delete $args
+	}
 }

@@ -63,12 +63,13 @@ function codecOf(compress, decompress) {
 async function installCodecs() {
 	const zstd = await new Promise(resolve => ZstdCodec.run(resolve))
 	const simple = new zstd.Simple()
+	const streaming = new zstd.Streaming()	// frames may lack a size
 
 	CompressionCodecs[CompressionTypes.Snappy] = SnappyCodec
 	CompressionCodecs[CompressionTypes.LZ4] =
 		codecOf(lz4.compressFrameSync, lz4.decompressFrameSync)
 	CompressionCodecs[CompressionTypes.ZSTD] =
-		codecOf(b => simple.compress(b), b => simple.decompress(b))
+		codecOf(b => simple.compress(b), b => streaming.decompress(b))
 }
 
 const compression = {
