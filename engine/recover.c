@@ -65,6 +65,9 @@ struct work {
 	int		  last_suspect;	/* last with a suspect index, -1 */
 	int		  epoch_of;	/* last segment whose epochs are in
 					 * r->epoch, -1 */
+	int32_t		  tail_epoch;	/* of the last batch scanned, -1; what
+					 * lies before the checkpoint does not
+					 * judge a batch: no CRC covers it */
 	bool		  nomem;	/* while listing */
 	bool		  touched;	/* the directory was changed */
 	uint8_t		 *buf;		/* window on a file */
@@ -317,7 +320,7 @@ batch_at(struct work *w, struct seg *s, int64_t pos, int64_t expect,
 	    b->base_offset > INT64_MAX - 1 - b->last_delta)
 		return E_OK;
 	*bad = "leader epochs go back";
-	if (b->leader_epoch < w->r->epoch)
+	if (b->leader_epoch < w->tail_epoch)
 		return E_OK;
 	err = crc_at(w, s, pos + BATCH_CRC_FROM, pos + batch_size(b), &crc);
 	*bad = crc == b->crc ? NULL : "wrong CRC";
@@ -345,11 +348,13 @@ scan(struct work *w, struct seg *s, int64_t pos, int64_t next,
 			break;
 		}
 		s->end_offset = batch_last_offset(&b) + 1;
-		w->r->epoch = b.leader_epoch;
+		w->tail_epoch = b.leader_epoch;
 		if (b.max_ts > s->max_ts)
 			s->max_ts = b.max_ts;
 	}
 	s->synced = pos;
+	if (w->tail_epoch > w->r->epoch)
+		w->r->epoch = w->tail_epoch;
 	return err;
 }
 
@@ -358,18 +363,15 @@ scan(struct work *w, struct seg *s, int64_t pos, int64_t next,
 static enum err
 nothing_behind(struct work *w, struct seg *s)
 {
-	int64_t pos = s->synced;
+	int64_t pos = s->synced, end;
 	const char *bad;
 	struct batch b;
 	enum err err;
 
 	err = batch_at(w, s, pos, s->end_offset, &b, &bad);
-	if (err != E_OK)
-		return err;
-	/* What a batch with a sane header holds is its own affair. */
-	pos += b.length > 0 && batch_size(&b) <= s->size - pos ?
-	    batch_size(&b) : 1;
-	for (; err == E_OK && s->size - pos >= BATCH_HEADER; pos++) {
+	end = b.length > 0 && batch_size(&b) <= s->size - pos ?
+	    pos + batch_size(&b) : pos;
+	while (err == E_OK && s->size - ++pos >= BATCH_HEADER) {
 		if ((err = window(w, s, pos, BATCH_HEADER)) != E_OK)
 			break;
 		/* Magic 2, and an offset that can be: rarely more. */
@@ -378,7 +380,12 @@ nothing_behind(struct work *w, struct seg *s)
 		    (uint64_t)s->end_offset + UINT32_MAX)
 			continue;
 		err = batch_at(w, s, pos, s->end_offset, &b, &bad);
-		if (err == E_OK && bad == NULL)
+		if (err != E_OK || bad != NULL)
+			continue;
+		/* Within a batch whose header makes sense, what looks like a
+		 * batch is a record's value, unless it reaches further. */
+		if (pos + batch_size(&b) > end ||
+		    pos + batch_size(&b) == s->size)
 			err = fail(w, E_CORRUPT, s->path, s->synced,
 			    "a damaged batch; whole ones follow at %lld",
 			    (long long)pos);
@@ -736,12 +743,8 @@ read_tail(struct work *w, int i, int64_t next, const char **bad)
 	struct seg *s = w->r->segs[i];
 	enum err err;
 
-	/* Batches must not have older epochs than those before them. */
-	if (w->found[i].ckpt > 0)
-		err = epoch_before(w, i, w->found[i].ckpt);
-	else
-		err = i == 0 ? E_OK : epoch_before(w, i - 1,
-		    w->r->segs[i - 1]->size);
+	/* That the last stretch before the checkpoint is sane. */
+	err = epoch_before(w, i, w->found[i].ckpt);
 	if (err != E_OK)
 		return err;
 	err = disk->datasync(s->fd);
@@ -952,7 +955,7 @@ enum err
 recover_log(const struct recover_how *how, struct recovered *r)
 {
 	struct work w = { how, r, .last_ckpt = -1, .last_suspect = -1,
-	    .epoch_of = -1 };
+	    .epoch_of = -1, .tail_epoch = -1 };
 	enum err err;
 
 	*r = (struct recovered){ .epoch = -1, .snapped = -1 };
