@@ -7,6 +7,11 @@
 wire_options="--log-level debug"
 wire_run hostile "$@"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
+# Everything that is right byte by byte too (N1).
+CHRONIK_WIRE_CHUNK=1
+export CHRONIK_WIRE_CHUNK
+wire_run versions -k '^(answer|unknown-tags|client-id|answers-in-order)'
+unset CHRONIK_WIRE_CHUNK
 ! LC_ALL=C grep -nP '[\x00-\x08\x0b-\x1f\x7f]' "$BROKER_LOG" | cat -v |
     grep . || fail "control characters in the log"
 ! grep -n '^level=error msg="FAKE-LOG-LINE"' "$BROKER_LOG" ||

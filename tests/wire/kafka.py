@@ -26,6 +26,8 @@ import schema
 
 WAIT = float(os.environ.get("CHRONIK_WIRE_WAIT", "60"))
 KAFKA = os.environ.get("CHRONIK_WIRE_KAFKA", "")
+# Pieces that everything is sent in, to prove that no piece matters.
+CHUNK = int(os.environ.get("CHRONIK_WIRE_CHUNK", "0"))
 # The time of the first record of most batches: an hour ago, for what is older
 # than a week may be deleted under a test's eyes.
 TS = int(time.time() * 1000) - 3600000
@@ -115,7 +117,8 @@ class Conn:
 
     def send_raw(self, data):
         try:
-            self.sock.sendall(data)
+            for i in range(0, len(data), CHUNK or max(1, len(data))):
+                self.sock.sendall(data[i:i + CHUNK] if CHUNK else data)
         except (BrokenPipeError, ConnectionResetError):
             raise Closed("while writing")
         except socket.timeout:

@@ -203,6 +203,22 @@ def unknown_id(kind):
            UNKNOWN_ID, "error")
 
 
+@row("unknown/id/beside-known")
+def unknown_beside():
+    need("Produce", 13)
+    a, b = new_topic(2), new_topic(1)
+    u = Topic("", b"\xa5" * 16, 1)
+    with Conn() as c:
+        r = c.call("Produce", 13, produce_body(
+            [(x, i, R.batch(ONE)) for x, i in
+             ((a, 0), (u, 0), (b, 0), (a, 1))]))
+        eq(sorted((t["topic_id"], p["index"], p["error_code"],
+                   p["base_offset"]) for t in r["responses"]
+                  for p in t["partition_responses"]),
+           sorted([(a.id, 0, 0, 0), (a.id, 1, 0, 0), (b.id, 0, 0, 0),
+                   (u.id, 0, UNKNOWN_ID, -1)]), "rows")
+
+
 @rows("unknown/partition/%d", [1, 2, 100000, 0x7fffffff, -1, -0x80000000])
 def unknown_part(n):
     t = new_topic()

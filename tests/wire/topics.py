@@ -3,6 +3,8 @@
 Topics as clients see them: Metadata, CreateTopics, DeleteTopics and the
 producer ids of InitProducerId (protocol.md 3.3 and 3.6).
 """
+import os
+
 import kafka
 import records as R
 from kafka import (BAD_ASSIGNMENT, BAD_CONFIG, BAD_PARTITIONS, BAD_RF, E,
@@ -17,6 +19,8 @@ from samples import check_brokers, check_topic, wait_topic
 KAFKA_DIFFERS = {
     "create/usable-at-once": ("all?", "a KRaft broker answers before it "
                               "leads"),
+    "producer-id/never-again": ("all?", "14 while a KRaft broker gets its "
+                                "next block of ids"),
     "producer-id/2500-pipelined": ("all?", "14 while a KRaft broker gets its "
                                    "next block of ids"),
 }
@@ -722,6 +726,29 @@ def pid_many():
             ok(not seen & set(mine), "ids given to both")
             seen |= set(mine)
     eq(len(seen), 2500, "distinct ids")
+
+
+@row("producer-id/never-again")
+def pid_never():
+    """Of the ids noted in a file by earlier runs, between which the broker
+    was restarted, none comes back."""
+    path = os.environ.get("CHRONIK_WIRE_SEEN")
+    if not path:
+        raise Skip("CHRONIK_WIRE_SEEN names no file")
+    seen = set()
+    if os.path.exists(path):
+        with open(path) as f:
+            seen = {int(x) for x in f}
+    with Conn() as c, open(path, "a") as f:
+        for _ in range(1500):
+            c.send("InitProducerId", 4, {"transactional_id": None})
+        for _ in range(1500):
+            r = c.recv()
+            eq(r["error_code"], 0, "error")
+            ok(r["producer_id"] not in seen, "id %d again" %
+               r["producer_id"])
+            seen.add(r["producer_id"])
+            f.write("%d\n" % r["producer_id"])
 
 
 @rows("producer-id/empty-transactional-id/v%d", list(range(6)))
