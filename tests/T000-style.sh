@@ -8,6 +8,7 @@ shopt -s lastpipe	# report runs in this shell and can set bad
 export LC_ALL=C
 cd "${CHRONIK_SRC:-$(dirname "$0")/..}" || exit 1
 bad=0
+kinds='\.(c|h|def|cc|sh|py|java|go|js|am|ac|[1-9])$|^(\.ci|tests/bench)/run$'
 
 # Reads findings and prints them under a title.
 report()
@@ -20,7 +21,8 @@ report()
 	bad=1
 }
 
-# Every file of the project; in a released tree there is no .git to ask.
+# Every file of the project.  Where there is no .git to ask, these are the
+# files that nobody would take for something made by the build.
 all_files()
 {
 	if [ -e .git ] && command -v git >/dev/null; then
@@ -29,16 +31,14 @@ all_files()
 	else
 		find . \( -name autom4te.cache -o -name build-aux -o \
 		    -name _build -o -name _inst \) -prune -o -type f -print |
-		    sed 's|^\./||' |
-		    grep -vxE 'aclocal\.m4|configure~?|Makefile(\.in)?|config\.(log|status)'
+		    sed 's|^\./||' | grep -E "$kinds|^(LICENSE|README\.md)\$"
 	fi | sort -u
 }
 
 files=$(all_files)
 text=$(grep -vE '^(LICENSE|tests/(golden|corpus)/.*|.*\.(json|sum|lock))$' \
     <<<"$files")
-sources=$(grep -E '\.(c|h|def|cc|sh|py|java|go|js|am|ac|[1-9])$|^\.ci/run$' \
-    <<<"$text")
+sources=$(grep -E "$kinds" <<<"$text")
 code=$(grep -E '\.(c|h|cc)$' <<<"$text")
 [ "$(wc -l <<<"$code")" -gt 10 ] || { echo "found no sources"; exit 1; }
 
