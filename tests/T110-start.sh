@@ -18,6 +18,20 @@ topics()
 	chronik topic ls --format tsv | cut -f 1,2,6 | tr '\t' ' '
 }
 
+# ---- finds its siblings --------------------------------------------------------
+
+# Through a link, as beside itself; without them it says which is missing.
+mkdir "$tmp/link" "$tmp/alone"
+ln -s "$CHRONIK_BUILD/chronik" "$tmp/link/chronik"
+check_rc 1 timeout 30 "$tmp/link/chronik" start --data-dir "$DATA" \
+    --bind-addr 203.0.113.1:1
+check_grep '203.0.113.1:1: ' "$tmp/err" "an address of another machine"
+cp "$CHRONIK_BUILD/chronik" "$tmp/alone"
+check_rc 1 timeout 30 "$tmp/alone/chronik" start --data-dir "$tmp/none" \
+    --bind-addr 127.0.0.1:0
+check_grep 'chronik-engine is not installed' "$tmp/err" "no sibling"
+[ ! -e "$tmp/none" ] || fail "data is made without an engine"
+
 # ---- starts, refuses a second, stops ---------------------------------------------
 
 broker_start --gateways 2

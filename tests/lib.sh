@@ -82,12 +82,16 @@ wait_until()
 	done
 }
 
-# The command under test; it finds the broker of the test by itself.
+# The command under test, in bounded time; it finds the broker of the test by
+# itself.
 chronik()
 {
 	case ${1:-} in
-	start|-*) "$CHRONIK_BUILD/chronik" "$@" ;;
-	*) CHRONIK_ENGINE=$ENGINE "$CHRONIK_BUILD/chronik" "$@" ;;
+	start|-*) timeout "$lib_wait_s" "$CHRONIK_BUILD/chronik" "$@" ;;
+	*)
+		CHRONIK_ENGINE=$ENGINE timeout "$lib_wait_s" \
+		    "$CHRONIK_BUILD/chronik" "$@"
+		;;
 	esac
 }
 
