@@ -43,7 +43,7 @@ enum {
 
 	/* Gateway */
 	CONN_INFLIGHT_MAX	= 1024,		/* requests owed to one peer */
-	CONN_OWED_MAX		= 64 * MIB,	/* bytes owed to one peer */
+	CONN_OWED_MAX		= 16 * MIB,	/* bytes owed to one peer */
 	GATEWAYS_MAX		= 64,		/* processes on one port */
 	CONN_GENERIC_MAX	= 16,		/* of them, answers in memory */
 	GW_HEAP_MAX		= 512 * MIB,	/* frames and answers held */
