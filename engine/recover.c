@@ -54,6 +54,7 @@ enum idx_state {
 struct found {
 	enum idx_state	state;
 	int64_t		ckpt;	/* synced up to here, 0 when unknown */
+	const char	*bad;	/* why the batches end before the file */
 };
 
 struct work {
@@ -220,7 +221,7 @@ open_seg(struct work *w, int i)
 /* An index without a log: harmless before the first segment (retention was
  * interrupted) or when empty; otherwise a log that was synced is missing. */
 static enum err
-orphan_indexes(struct work *w)
+orphan_check(struct work *w)
 {
 	for (int i = 0; i < w->idxs.n; i++) {
 		char path[PATH_SIZE];
@@ -229,20 +230,33 @@ orphan_indexes(struct work *w)
 		int64_t n;
 		bool sealed;
 
-		if (bases_have(&w->logs, w->idxs.v[i]))
+		if (bases_have(&w->logs, w->idxs.v[i]) ||
+		    (w->logs.n > 0 && w->idxs.v[i] < w->logs.v[0]))
 			continue;
 		seg_path(path, w->how->dir, w->idxs.v[i], ".idx");
-		if (w->logs.n == 0 || w->idxs.v[i] > w->logs.v[0]) {
-			err = idx_open(path, &w->how->id, w->idxs.v[i], &n,
-			    &last, &sealed);
-			if (err != E_OK && err != E_NOTFOUND &&
-			    err != E_CORRUPT)
-				return io(w, err, path);
-			if (n > 0)
-				return fail(w, E_CORRUPT, path, -1,
-				    "the log of this index is missing");
-		}
+		err = idx_open(path, &w->how->id, w->idxs.v[i], &n, &last,
+		    &sealed);
+		if (err != E_OK && err != E_NOTFOUND && err != E_CORRUPT)
+			return io(w, err, path);
+		if (n > 0)
+			return fail(w, E_CORRUPT, path, -1,
+			    "the log of this index is missing");
+	}
+	return E_OK;
+}
+
+static enum err
+orphan_remove(struct work *w)
+{
+	enum err err;
+
+	for (int i = 0; i < w->idxs.n; i++) {
+		char path[PATH_SIZE];
+
+		if (bases_have(&w->logs, w->idxs.v[i]))
+			continue;
 		w->touched = true;
+		seg_path(path, w->how->dir, w->idxs.v[i], ".idx");
 		if ((err = idx_cut(path, 0)) != E_OK)
 			return io(w, err, path);
 	}
@@ -736,94 +750,110 @@ first_batch(struct work *w, struct seg *s)
 	return E_OK;
 }
 
-/* Reads segment i from its checkpoint on and cuts what is torn. */
+/* Reads segment i from its checkpoint to the end of what is whole. */
 static enum err
-read_tail(struct work *w, int i, int64_t next, const char **bad)
+read_tail(struct work *w, int i, int64_t next)
 {
+	struct found *f = &w->found[i];
 	struct seg *s = w->r->segs[i];
 	enum err err;
 
 	/* That the last stretch before the checkpoint is sane. */
-	err = epoch_before(w, i, w->found[i].ckpt);
-	if (err != E_OK)
+	if ((err = epoch_before(w, i, f->ckpt)) != E_OK)
 		return err;
 	err = disk->datasync(s->fd);
 	if (err == E_OK)
 		err = disk->drop_cache(s->fd);
 	if (err != E_OK)
 		return io(w, err, s->path);
-	if ((err = scan(w, s, w->found[i].ckpt, next, bad)) != E_OK)
+	if ((err = scan(w, s, f->ckpt, next, &f->bad)) != E_OK)
 		return err;
 	if (s->synced > 0)
 		w->epoch_of = i;
-	if (*bad == NULL)
+	if (f->bad == NULL)
 		return E_OK;
 	/* Enough was read to reach the next segment: junk follows.  If not,
 	 * something is lost, and that must not have been synced. */
 	if (s->end_offset != next && (i < w->last_ckpt || i <= w->last_suspect))
-		return fail(w, E_CORRUPT, s->path, s->synced, "%s%s", *bad,
-		    i <= w->last_suspect && i >= w->last_ckpt ?
-		    ", and the index is not this segment's" :
-		    ", in the synced part of the log");
-	if (w->how->serial && (err = nothing_behind(w, s)) != E_OK)
-		return err;
-	return cut(w, s, *bad);
+		return fail(w, E_CORRUPT, s->path, s->synced, "%s%s", f->bad,
+		    i < w->last_ckpt ? ", in the synced part of the log" :
+		    ", and an index is not of its segment");
+	return w->how->serial ? nothing_behind(w, s) : E_OK;
 }
 
-/* Brings segment i in order; *ends: the log ends with it. */
+/* Finds the end of segment i, and whether the log ends with it. */
 static enum err
-settle(struct work *w, int i, bool *ends)
+judge(struct work *w, int i, bool *ends)
 {
 	struct seg *s = w->r->segs[i];
 	bool last = i == w->r->nsegs - 1;
 	int64_t next = last ? INT64_MAX : w->logs.v[i + 1];
-	const char *bad = NULL;
 	enum err err;
 
+	s->synced = s->size;
 	if (!w->how->clean && w->found[i].ckpt > 0 &&
 	    (err = first_batch(w, s)) != E_OK)
 		return err;
 	if (s->size > w->found[i].ckpt &&
-	    (err = read_tail(w, i, next, &bad)) != E_OK)
+	    (err = read_tail(w, i, next)) != E_OK)
 		return err;
 	*ends = last || s->end_offset != next;
 	if (!last && *ends && i < w->last_ckpt)
-		return fail(w, E_CORRUPT, s->path, s->size,
+		return fail(w, E_CORRUPT, s->path, s->synced,
 		    "the segment ends before offset %lld, the next one begins "
 		    "at %lld", (long long)s->end_offset, (long long)next);
 	if (!last && *ends && (s->end_offset > next || i <= w->last_suspect))
-		return fail(w, E_CORRUPT, s->path, s->size,
+		return fail(w, E_CORRUPT, s->path, s->synced,
 		    "the segment does not end at offset %lld, where the next "
 		    "one begins", (long long)next);
-	s->synced = s->size;
-	s->synced_offset = s->end_offset;
-	return reindex(w, i, !*ends);
+	return E_OK;
 }
 
+/* Judges all segments, and only then changes something: what is refused stays
+ * as it was, with all that speaks against it. */
 static enum err
-settle_all(struct work *w)
+judge_all(struct work *w, int *n)
+{
+	enum err err;
+	bool ends = false;
+	int last;
+
+	for (*n = 0; *n < w->r->nsegs && !ends; ++*n)
+		if ((err = judge(w, *n, &ends)) != E_OK)
+			return err;
+	/* An empty segment has no epoch: then the one before it tells. */
+	for (last = *n - 1; last > 0 && w->r->segs[last]->synced == 0; last--)
+		continue;
+	return last < 0 ? E_OK : epoch_before(w, last, w->found[last].ckpt);
+}
+
+/* The log is its first n segments: makes it so on the disk. */
+static enum err
+settle(struct work *w, int n)
 {
 	struct recovered *r = w->r;
 	enum err err;
-	bool ends = false;
-	int n = 0;
 
-	while (n < r->nsegs && !ends)
-		if ((err = settle(w, n++, &ends)) != E_OK)
+	for (int i = 0; i < n; i++) {
+		struct seg *s = r->segs[i];
+
+		if (w->found[i].bad != NULL &&
+		    (err = cut(w, s, w->found[i].bad)) != E_OK)
 			return err;
+		s->synced_offset = s->end_offset;
+		if ((err = reindex(w, i, i < n - 1)) != E_OK)
+			return err;
+	}
 	for (int i = r->nsegs - 1; i >= n; i--)
 		if ((err = move_away(w, i)) != E_OK)
 			return err;
 	while (r->nsegs > n)
 		seg_unref(r->segs[--r->nsegs]);
-	if (n == 0)
-		return E_OK;
-	r->start = r->segs[0]->base;
-	r->end = r->segs[n - 1]->end_offset;
-	/* An empty segment has no epoch: then the one before it tells. */
-	while (n > 1 && r->segs[n - 1]->size == 0)
-		n--;
-	return epoch_before(w, n - 1, r->segs[n - 1]->size);
+	if (n > 0) {
+		r->start = r->segs[0]->base;
+		r->end = r->segs[n - 1]->end_offset;
+	}
+	return orphan_remove(w);
 }
 
 struct replay {
@@ -930,22 +960,24 @@ static enum err
 run(struct work *w)
 {
 	struct recovered *r = w->r;
-	size_t n;
+	size_t all;
 	enum err err;
+	int n;
 
 	if ((err = list_files(w)) != E_OK)
 		return err;
-	n = (size_t)w->logs.n;
-	r->segs = calloc(n + 1, sizeof *r->segs);
-	w->found = calloc(n + 1, sizeof *w->found);
+	all = (size_t)w->logs.n + 1;
+	r->segs = calloc(all, sizeof *r->segs);
+	w->found = calloc(all, sizeof *w->found);
 	r->prods = prod_new();
 	if (r->segs == NULL || w->found == NULL || r->prods == NULL)
 		return io(w, E_NOMEM, w->how->dir);
 	for (int i = 0; i < w->logs.n; i++)
 		if ((err = open_seg(w, i)) != E_OK)
 			return err;
-	if ((err = orphan_indexes(w)) != E_OK ||
-	    (err = settle_all(w)) != E_OK || (err = producers(w)) != E_OK)
+	if ((err = orphan_check(w)) != E_OK ||
+	    (err = judge_all(w, &n)) != E_OK ||
+	    (err = settle(w, n)) != E_OK || (err = producers(w)) != E_OK)
 		return err;
 	return w->how->clean && !w->touched ? E_OK :
 	    io(w, disk->sync_dir(w->how->dir), w->how->dir);
