@@ -62,6 +62,7 @@ refused ': .: INVALID_TOPIC: ' .
 refused ': a/b: INVALID_TOPIC: ' a/b
 refused 'INVALID_TOPIC' "$(printf '%0250d' 0)"
 refused 'INVALID_TOPIC' ''
+refused '^chronik topic create: a?b.*: INVALID_TOPIC' "$(printf 'a\nb\377\033')"
 refused 'INVALID_PARTITIONS' x --partitions 2147483647
 refused 'INVALID_CONFIG: .*nonsense' x --config nonsense=1
 refused 'INVALID_CONFIG: .*segment.bytes' x --config segment.bytes=1

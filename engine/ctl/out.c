@@ -217,9 +217,6 @@ hint_of(enum err e)
 		return "--if-not-exists accepts a topic that is there already";
 	case E_UNKNOWN_TOPIC:
 		return "chronik topic ls shows the topics";
-	case E_INVALID_TOPIC:
-		return "a name is 1 to 249 of the characters a-z, A-Z, 0-9, "
-		    "\".\", \"_\" and \"-\", and not \".\" or \"..\"";
 	case E_INVALID_CONFIG:
 		return "chronik.conf(5) lists the topic configs";
 	case E_INVALID_PARTITIONS:
@@ -243,14 +240,14 @@ out_error(const struct args *a, const char *item, enum err e,
     struct kstr message)
 {
 	const char *hint = hint_of(e);
-	json_t *words = message.len > 0 ? out_str(message) :
-	    json_string(err_text(e));
 	json_t *row = json_object();
-	char buf[CELL_SIZE];
+	char name[CELL_SIZE], words[CELL_SIZE];
 
-	json_object_set_new(row, "m", words);
-	fprintf(stderr, "%s: %s: %s: %s\n", args_command(a), item,
-	    err_name(e), cell(row, "m", buf));
+	json_object_set_new(row, "item", out_str(kstr_of(item)));
+	json_object_set_new(row, "words", message.len > 0 ? out_str(message) :
+	    json_string(err_text(e)));
+	fprintf(stderr, "%s: %s: %s: %s\n", args_command(a),
+	    cell(row, "item", name), err_name(e), cell(row, "words", words));
 	if (hint != NULL)
 		fprintf(stderr, "hint: %s\n", hint);
 	json_decref(row);
