@@ -30,6 +30,7 @@ struct write_op {
 	int		 niov;
 	int64_t		 new_base, pos, end_pos, end_offset;
 	enum err	 err;
+	bool		 undone;	/* failed, and nothing of it stays */
 	uint32_t	 gen;
 };
 
@@ -145,6 +146,7 @@ write_run(struct write_op *w)
 	struct part *p = w->part;	/* read only: id, eng->data, topic */
 	enum err e;
 
+	w->undone = true;
 	if (w->seg == NULL) {
 		part_dir(p, dir);
 		e = seg_open(dir, &p->id, w->new_base, true, &w->seg);
@@ -153,7 +155,10 @@ write_run(struct write_op *w)
 		if (e != E_OK)
 			return e;
 	}
-	return disk->pwritev(w->seg->fd, w->iov, w->niov, w->pos);
+	e = disk->pwritev(w->seg->fd, w->iov, w->niov, w->pos);
+	if (e != E_OK)
+		w->undone = disk->truncate(w->seg->fd, w->pos) == E_OK;
+	return e;
 }
 
 static void
@@ -247,7 +252,7 @@ write_done(struct committer *c, struct write_op *w)
 	p->writing = false;
 	if (p->gen != w->gen) {
 		append_list_fail(&w->appends, p->state == PART_GONE ?
-		    E_UNKNOWN_TOPIC : E_STORAGE);
+		    E_UNKNOWN_TOPIC : E_NOT_DURABLE);
 		return;
 	}
 	if (e == E_OK && created)
@@ -255,7 +260,7 @@ write_done(struct committer *c, struct write_op *w)
 	if (e == E_OK)
 		e = write_account(w);
 	if (e != E_OK) {
-		part_fence(p, e, &w->appends);
+		part_fence(p, e, &w->appends, w->err != E_OK && w->undone);
 		return;
 	}
 	if (!p->relaxed || c->stopping || p->flush_ms != INT64_MAX ||
@@ -307,7 +312,7 @@ sync_done(struct committer *c, struct round *r, struct sync_op *s)
 	if (p->gen != s->gen)
 		return;
 	if (s->err != E_OK) {
-		part_fence(p, s->err, NULL);
+		part_fence(p, s->err, NULL, false);
 		return;
 	}
 	if (s->to > seg->synced) {
@@ -686,7 +691,7 @@ idx_done(struct job *j)
 
 	p->idx_busy = false;
 	if (x->gen == p->gen && x->sync_err != E_OK)
-		part_fence(p, x->sync_err, NULL);
+		part_fence(p, x->sync_err, NULL, false);
 	else if (x->gen == p->gen && x->err != E_OK)
 		/* The index can be rebuilt; the log is what counts. */
 		log_warn("index not written", LS("file", s->path),

@@ -127,7 +127,7 @@ opening_done(struct job *j)
 		p->state = PART_OFFLINE;
 	} else if (o->err != E_OK) {
 		p->state = PART_ONLINE;
-		part_fence(p, o->err, NULL);
+		part_fence(p, o->err, NULL, false);
 	}
 	recover_free(&o->got);
 	free(o);
@@ -144,7 +144,7 @@ open_part(struct engine *eng, struct part *p)
 
 	if (o == NULL) {
 		p->state = PART_ONLINE;
-		part_fence(p, E_NOMEM, NULL);
+		part_fence(p, E_NOMEM, NULL, false);
 		return;
 	}
 	o->part = p;

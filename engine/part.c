@@ -323,7 +323,7 @@ recovery_epoch(struct meta_put *put, enum err e)
 			e = part_install(p, &r->got, r->epoch);
 		if (e != E_OK) {
 			p->state = PART_ONLINE;
-			part_fence(p, e, NULL);
+			part_fence(p, e, NULL, false);
 		} else
 			log_info("partition recovered",
 			    LS("topic", p->topic->name),
@@ -349,7 +349,7 @@ recovery_done(struct job *j)
 		p->state = PART_OFFLINE;
 	} else if (r->err != E_OK && p->state == PART_RECOVERING) {
 		p->state = PART_ONLINE;
-		part_fence(p, r->err, NULL);
+		part_fence(p, r->err, NULL, false);
 	} else if (p->state == PART_RECOVERING) {
 		if (r->got.epoch > p->eng->epoch)
 			p->eng->epoch = r->got.epoch;
@@ -360,7 +360,7 @@ recovery_done(struct job *j)
 		    &r->put) == E_OK)
 			return;
 		p->state = PART_ONLINE;
-		part_fence(p, E_NOMEM, NULL);
+		part_fence(p, E_NOMEM, NULL, false);
 	}
 	recover_free(&r->got);
 	free(r);
@@ -407,12 +407,15 @@ retry_fire(struct timer *t)
 }
 
 void
-part_fence(struct part *p, enum err why, struct append_list *more)
+part_fence(struct part *p, enum err why, struct append_list *more,
+    bool undone)
 {
 	struct append_list lost;
 
+	/* What may be on the disk must not be called not written: an
+	 * idempotent producer would send it in other batches. */
 	if (more != NULL)
-		append_list_fail(more, why == E_NOSPC ? why : E_STORAGE);
+		append_list_fail(more, undone ? E_STORAGE : E_NOT_DURABLE);
 	if (p->state != PART_ONLINE)
 		return;
 	if (p->topic == NULL)
@@ -426,7 +429,7 @@ part_fence(struct part *p, enum err why, struct append_list *more)
 	if (lost.head == NULL)
 		append_list_init(&lost);
 	append_list_init(&p->unsynced);
-	append_list_fail(&lost, E_STORAGE);
+	append_list_fail(&lost, E_NOT_DURABLE);
 	append_list_fail(&p->queue, E_STORAGE);
 	p->queued_bytes = 0;
 	/* What was given out and not written never was. */

@@ -131,8 +131,10 @@ enum err part_append(struct part *, struct append *) MUST;
 /* Has a repeated batch answered when the first one is as durable as an answer
  * needs; only a->b's offsets and done are used. */
 void	 part_await(struct part *, struct append *);
-/* Fails everything that waits, and has the partition recovered. */
-void	 part_fence(struct part *, enum err, struct append_list *more);
+/* Fails everything that waits, and has the partition recovered.  more: of a
+ * write that failed; undone: and was taken back. */
+void	 part_fence(struct part *, enum err, struct append_list *more,
+	    bool undone);
 /* No longer reachable: fails what waits; gone() comes when jobs are back. */
 void	 part_drop(struct part *, void (*gone)(struct part *));
 /* A job that knew the partition came back. */

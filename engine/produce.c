@@ -208,7 +208,7 @@ check_header(const uint8_t *head, int32_t length, struct batch *b)
 	if (e != E_OK)
 		return e;
 	if (batch_size(b) != length || b->count <= 0 ||
-	    b->count != b->last_delta + 1 || b->base_offset != 0)
+	    b->last_delta != b->count - 1 || b->base_offset != 0)
 		return E_INVALID_RECORD;
 	if (b->attrs & BATCH_CONTROL)
 		return E_INVALID_RECORD;

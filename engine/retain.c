@@ -84,7 +84,7 @@ removal_done(struct job *j)
 	p->retaining = p->rolling = false;
 	if (r->gen == p->gen && r->fresh != NULL &&
 	    part_adopt(p, r->fresh) != E_OK)
-		part_fence(p, E_NOMEM, NULL);
+		part_fence(p, E_NOMEM, NULL, false);
 	if (r->gen == p->gen && r->removed > 0)
 		forget_oldest(p, r->removed);
 	if (r->err != E_OK)

@@ -31,6 +31,12 @@ wait_acked()
 	done
 }
 
+suite_cleanup()
+{
+	kill "$chaos_pid" 2>/dev/null
+}
+chaos_pid=
+
 broker_start
 "$CHRONIK_BUILD/chronik" topic create --engine "$ENGINE" chaos \
     --partitions 4 >/dev/null || fail "create"
@@ -56,7 +62,7 @@ while [ "$i" -lt "$cycles" ]; do
 	i=$((i + 1))
 done
 wait_acked $(($(acked) + pace))
-exec 7>&-
+echo stop >&7
 wait "$chaos_pid"
 rc=$?
 cat "$tmp/out"

@@ -146,9 +146,12 @@ send_one(rd_kafka_t *rk, rd_kafka_topic_t *t, uint32_t id, uint32_t n)
 	memcpy(buf, &s, sizeof s);
 	while (rd_kafka_produce(t, (int32_t)part, RD_KAFKA_MSG_F_COPY, buf,
 	    sizeof s + s.len, &id, sizeof id, NULL) != 0) {
-		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-			die("produce", rd_kafka_err2str(
-			    rd_kafka_last_error()));
+		char why[512] = "";
+
+		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+			rd_kafka_fatal_error(rk, why, sizeof why);
+			die("produce", why);
+		}
 		rd_kafka_poll(rk, 10);
 	}
 	sent[id][part]++;

@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Power cuts under load, on ext4 and XFS: what was acknowledged with acks=all
+# is there, no reader ever saw what is not, no offset has two values.
+. "$(dirname "$0")/lib.sh"
+
+chaos=$CHRONIK_BUILD/tests/chaos
+godown=$CHRONIK_BUILD/tests/godown
+[ -x "$chaos" ] || skip "librdkafka's headers were missing at build time"
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
+[ "$(id -u)" = 0 ] || skip "mounting needs root"
+[ -e /dev/loop-control ] || skip "there are no loop devices"
+command -v mkfs.ext4 >/dev/null || skip "mkfs.ext4 is not installed"
+command -v mkfs.xfs >/dev/null || skip "mkfs.xfs is not installed"
+cycles=${CHRONIK_CUTS:-10}
+pace=300
+mnt=$tmp/mnt
+
+acked()
+{
+	n=$(cat "$tmp/progress" 2>/dev/null)
+	echo "${n:-0}"
+}
+
+wait_acked()
+{
+	waited=0
+	while [ "$(acked)" -lt "$1" ]; do
+		kill -0 "$chaos_pid" 2>/dev/null || fail "the load ended early"
+		waited=$((waited + 1))
+		[ "$waited" -lt 1200 ] || fail "no progress: $(acked) of $1"
+		sleep 0.05
+	done
+}
+
+chaos_pid=
+suite_cleanup()
+{
+	kill "$chaos_pid" 2>/dev/null
+	mountpoint -q "$mnt" 2>/dev/null && umount -l "$mnt"
+	rm -f "$tmp"/*.img
+}
+
+# What holds files open there is gone, but the kernel may take a moment.
+unmount()
+{
+	for n in 1 2 3 4 5 6 7 8 9 10; do
+		umount "$mnt" 2>/dev/null && return
+		sleep 0.2
+	done
+	fail "umount"
+}
+
+one_fs()	# NAME MKFS...
+{
+	fs=$1
+	shift
+	truncate -s 1G "$tmp/$fs.img"
+	"$@" "$tmp/$fs.img" >/dev/null 2>&1 || fail "mkfs of $fs"
+	mkdir -p "$mnt"
+	mount -o loop "$tmp/$fs.img" "$mnt" || skip "$fs cannot be mounted"
+	broker_start --data-dir "$mnt/data"
+	port=${BOOTSTRAP##*:}
+	"$CHRONIK_BUILD/chronik" topic create --engine "$ENGINE" "cut-$fs" \
+	    --partitions 4 --config segment.bytes=1048576 >/dev/null ||
+	    fail "create"
+	rm -f "$tmp/stop" "$tmp/progress"
+	mkfifo "$tmp/stop"
+	"$chaos" "$BOOTSTRAP" "cut-$fs" 4 "$tmp/progress" <"$tmp/stop" \
+	    >"$tmp/out" 2>"$tmp/err" &
+	chaos_pid=$!
+	exec 7>"$tmp/stop"
+	i=0
+	while [ "$i" -lt "$cycles" ]; do
+		wait_acked $(($(acked) + pace))
+		"$godown" "$mnt" || fail "godown"
+		broker_kill9
+		unmount
+		mount -o loop "$tmp/$fs.img" "$mnt" || fail "mount"
+		broker_start --data-dir "$mnt/data" \
+		    --bind-addr "127.0.0.1:$port"
+		i=$((i + 1))
+	done
+	wait_acked $(($(acked) + pace))
+	echo stop >&7
+	wait "$chaos_pid"
+	rc=$?
+	sed "s/^/$fs: $cycles cuts: /" "$tmp/out"
+	cat "$tmp/err" >&2
+	[ "$rc" = 0 ] || fail "the load's checks on $fs"
+	broker_stop
+	unmount
+}
+
+one_fs ext4 mkfs.ext4 -q -F
+one_fs xfs mkfs.xfs -q -f
