@@ -226,6 +226,34 @@ fill(struct req *r, const struct extents_res *x, struct fetch_res *s,
 	return e;
 }
 
+/*
+ * Before version 3 a partition's limit is hard: a client of that time expects
+ * its last message cut off, and asks for more bytes when that is the only one.
+ */
+static enum err
+cut_old(const struct req *r, struct fetch_res *s, struct arena *a)
+{
+	struct fetch_req_topic_part *qp;
+	struct fetch_req q;
+	struct kbytes *b;
+	enum err e;
+
+	e = req_decode(r, a, &q);
+	if (e != E_OK)
+		return e;
+	/* The engine answers in the order of the request. */
+	for (int32_t i = 0; i < s->responses.n && i < q.topics.n; i++)
+		for (int32_t j = 0; j < s->responses.v[i].partitions.n &&
+		    j < q.topics.v[i].partitions.n; j++) {
+			qp = &q.topics.v[i].partitions.v[j];
+			b = &s->responses.v[i].partitions.v[j].records;
+			if (b->len > qp->partition_max_bytes)
+				b->len = qp->partition_max_bytes < 0 ? 0 :
+				    qp->partition_max_bytes;
+		}
+	return E_OK;
+}
+
 /* How many extents may have to be sent, each with a hole at most. */
 static size_t
 count(const struct extents_res *x)
@@ -283,6 +311,8 @@ fetch_answer(struct req *r, struct rd *body)
 	}
 	if (e == E_OK)
 		e = fill(r, &x, &s, &a);
+	if (e == E_OK && r->version < 3)
+		e = cut_old(r, &s, &a);
 	if (e == E_OK)
 		e = req_encode(r, r->api->res, r->version, &s);
 	if (e == E_OK)
