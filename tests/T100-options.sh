@@ -37,6 +37,21 @@ while read -r o; do
 	    fail "no page explains --$o"
 done <"$tmp/options"
 
+# A topic config that takes only its default is listed with it.
+tr '\n' ' ' <"$src/lib/conf.def" | sed 's/TOPIC(/\n/g' |
+    sed -nE 's/^[a-z0-9_]+,[ 	]+"([^"]+)", [A-Z]+,[ 	]+"([^"]*)",.*(true|false)\).*/\1 \3 \2/p' \
+    >"$tmp/configs"
+check_eq "$(wc -l <"$tmp/configs")" \
+    "$(grep -c '^TOPIC(' "$src/lib/conf.def")" "rows read of conf.def"
+while read -r name enforced value; do
+	shown=$(sed -n "/^\.It Cm $name\$/{n;p;}" \
+	    "$CHRONIK_SRC/man/chronik.conf.5")
+	case $enforced in
+	false) check_eq "$shown" "$value" "chronik.conf(5) on $name" ;;
+	true) [ "$shown" != "$value" ] || fail "chronik.conf(5): $name works" ;;
+	esac
+done <"$tmp/configs"
+
 check_rc 0 chronik start --help
 cp "$tmp/out" "$tmp/help"
 options=$(sed -nE 's/^OPT\(([a-z_]+),.*/\1/p' "$src/lib/conf.def" | tr _ -)

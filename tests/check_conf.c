@@ -396,7 +396,7 @@ START_TEST(topic_refused)
 		{ "preallocate", "1", "must be true or false" },
 		{ "preallocate", "true", "preallocate is not supported yet: "
 		    "it takes only its default, false" },
-		{ "retention.ms", "-1", "retention.ms is not supported yet" },
+		{ "index.interval.bytes", "1", "not supported yet" },
 		{ "retention.ms", "-2", "must be a number from -1" },
 		{ "min.cleanable.dirty.ratio", "0.4", "not supported yet" },
 		{ "min.cleanable.dirty.ratio", "nan", "fraction from 0 to 1" },
