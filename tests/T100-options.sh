@@ -38,7 +38,7 @@ while read -r o; do
 done <"$tmp/options"
 
 # A topic config that takes only its default is listed with it.
-tr '\n' ' ' <"$src/lib/conf.def" | sed 's/TOPIC(/\n/g' |
+{ tr '\n' ' ' <"$src/lib/conf.def"; echo; } | sed 's/TOPIC(/\n/g' |
     sed -nE 's/^[a-z0-9_]+,[ 	]+"([^"]+)", [A-Z]+,[ 	]+"([^"]*)",.*(true|false)\).*/\1 \3 \2/p' \
     >"$tmp/configs"
 check_eq "$(wc -l <"$tmp/configs")" \
