@@ -479,8 +479,9 @@ frame_checked(struct conn *c)
 	}
 	if (c->npre == 6 && be16(c->pre + 4) == API_PRODUCE &&
 	    n > c->gw->region.size) {
-		log_warn("produce request larger than region-bytes",
-		    LI("bytes", n));
+		if (gw_may_log(c->gw))
+			log_warn("produce request larger than region-bytes",
+			    LI("bytes", n));
 		conn_end(c, "frame larger than the region");
 		return false;
 	}
@@ -718,8 +719,9 @@ stall_check(struct gw *gw)
 			return;		/* the link's wait is bounded */
 	due = victim == NULL ? now : victim->active + STALL_MS;
 	if (victim != NULL && (all || due <= now)) {
-		log_warn("unfinished request gives way", LI("bytes",
-		    victim->in_len), LI("of", victim->in_need));
+		if (gw_may_log(gw))
+			log_warn("unfinished request gives way", LI("bytes",
+			    victim->in_len), LI("of", victim->in_need));
 		conn_close(victim, "its memory was needed");
 	} else if (due > now && !uv_is_active((uv_handle_t *)&gw->stall))
 		uv_timer_start(&gw->stall, conn_stall_cb, due - now, 0);

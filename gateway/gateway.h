@@ -162,7 +162,7 @@ void	 gw_turn(struct gw *);
 void	 gw_stop(struct gw *);
 void	 gw_close(struct gw *);
 void	 gw_free(struct gw *);
-/* True for the first few calls of a second: debug lines about peers. */
+/* True for the first few calls of a second: lines that a peer can cause. */
 bool	 gw_may_log(struct gw *);
 
 #endif

@@ -11,7 +11,7 @@
 #include "conn.h"
 #include "lib/ipc.h"
 
-#define QUIET_LINES	10	/* debug lines about peers per second */
+#define QUIET_LINES	10	/* that peers can cause, per second */
 
 bool
 gw_may_log(struct gw *gw)

@@ -117,23 +117,31 @@ signal_cb(uv_signal_t *s, int signo)
 	gw_stop(&gw);
 }
 
-/* As many fds as we may have. */
+/* As many fds as we may have.  Clients must leave some for the segments that
+ * the engine passes: without them the link could not live. */
 static void
 more_fds(void)
 {
+	int64_t keep = IPC_HANDLES_MAX + 64;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
 		return;
 	r.rlim_cur = r.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0 ||
+	    getrlimit(RLIMIT_NOFILE, &r) != 0)
 		log_warn("cannot raise the limit of open files",
 		    LERRNO(errno));
-	if (r.rlim_cur != RLIM_INFINITY && gw.conf.max_connections +
-	    2 * IPC_HANDLES_MAX + 64 > (int64_t)r.rlim_cur)
-		log_warn("open files may not suffice for max-connections",
-		    LI("open_files", (int64_t)r.rlim_cur),
-		    LI("max_connections", gw.conf.max_connections));
+	if (r.rlim_cur >= INT32_MAX)
+		return;
+	if (keep > (int64_t)r.rlim_cur / 2)
+		keep = (int64_t)r.rlim_cur / 2;
+	if (gw.conf.max_connections <= (int64_t)r.rlim_cur - keep)
+		return;
+	gw.conf.max_connections = (int64_t)r.rlim_cur - keep;
+	log_warn("open files are too few for max-connections",
+	    LI("open_files", (int64_t)r.rlim_cur),
+	    LI("max_connections", gw.conf.max_connections));
 }
 
 static void

@@ -147,11 +147,22 @@ options(int fd)
 			    LERRNO(errno));
 }
 
+/* A name may have several addresses; most clients come by IPv4. */
+static const struct addrinfo *
+best(const struct addrinfo *ai)
+{
+	for (const struct addrinfo *i = ai; i != NULL; i = i->ai_next)
+		if (i->ai_family == AF_INET)
+			return i;
+	return ai;
+}
+
 int
 net_bind(struct gw *gw, char *shown, size_t size)
 {
 	struct addrinfo hint = { .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *ai;
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *all;
+	const struct addrinfo *ai;
 	const char *conf = gw->conf.bind_addr;
 	char host[256], port[16];
 	socklen_t len = sizeof(union addr);
@@ -162,9 +173,10 @@ net_bind(struct gw *gw, char *shown, size_t size)
 		die("bind-addr", conf, "must be HOST:PORT");
 	snprintf(port, sizeof port, "%d", n);
 	rc = getaddrinfo(*host == '\0' || strcmp(host, "*") == 0 ? NULL : host,
-	    port, &hint, &ai);
+	    port, &hint, &all);
 	if (rc != 0)
 		die("bind-addr", conf, gai_strerror(rc));
+	ai = best(all);
 	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 	    0);
 	if (fd >= 0)
@@ -172,7 +184,7 @@ net_bind(struct gw *gw, char *shown, size_t size)
 	if (fd < 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 ||
 	    getsockname(fd, &a.sa, &len) != 0)
 		die("bind-addr", conf, strerror(errno));
-	freeaddrinfo(ai);
+	freeaddrinfo(all);
 	n = ntohs(a.sa.sa_family == AF_INET6 ? a.v6.sin6_port :
 	    a.v4.sin_port);
 	if (*host == '\0' || strcmp(host, "*") == 0)

@@ -104,6 +104,21 @@ find(const struct region *g, size_t at)
 	return lo;
 }
 
+/* Room for one more span. */
+static void
+spans_more(struct region *g)
+{
+	struct span *p;
+
+	if (g->nfree < g->cap)
+		return;
+	p = realloc(g->free, g->cap * 2 * sizeof *p);
+	/* Without it a piece would be lost for ever. */
+	ASSERT(p != NULL);
+	g->free = p;
+	g->cap *= 2;
+}
+
 /* Takes n bytes off the front of free span i. */
 static void
 take(struct region *g, size_t i, size_t n)
@@ -140,10 +155,12 @@ void
 region_free(struct region *g, int64_t place, size_t n)
 {
 	size_t at = (size_t)place, i = find(g, at);
-	struct span *s = g->free + i, *p;
 	bool left, right;
+	struct span *s;
 
 	n = pages(n);
+	spans_more(g);
+	s = g->free + i;
 	ASSERT(place >= 0 && n > 0 && n <= g->size && at <= g->size - n);
 	ASSERT(i == g->nfree || at + n <= s->at);
 	ASSERT(i == 0 || s[-1].at + s[-1].len <= at);
@@ -159,14 +176,6 @@ region_free(struct region *g, int64_t place, size_t n)
 		s->at = at;
 		s->len += n;
 	} else {
-		if (g->nfree == g->cap) {
-			p = realloc(g->free, g->cap * 2 * sizeof *p);
-			/* Without it the piece would be lost for ever. */
-			ASSERT(p != NULL);
-			g->free = p;
-			g->cap *= 2;
-			s = g->free + i;
-		}
 		memmove(s + 1, s, (g->nfree - i) * sizeof *s);
 		*s = (struct span){ at, n };
 		g->nfree++;
@@ -189,6 +198,29 @@ region_grow(struct region *g, int64_t place, size_t n, size_t more)
 	return E_OK;
 }
 
+/* Makes bytes of a free span a piece again. */
+static void
+take_back(struct region *g, size_t at, size_t n)
+{
+	size_t i = find(g, at + 1) - 1, end;
+	struct span *s;
+
+	spans_more(g);
+	s = &g->free[i];
+	end = s->at + s->len;
+	ASSERT(s->at <= at && at + n <= end);
+	if (s->at == at) {
+		take(g, i, n);
+		return;
+	}
+	s->len = at - s->at;
+	if (at + n == end)
+		return;
+	memmove(s + 2, s + 1, (g->nfree - i - 1) * sizeof *s);
+	s[1] = (struct span){ at + n, end - at - n };
+	g->nfree++;
+}
+
 enum err
 region_move(struct region *g, int64_t *place, size_t n, size_t more)
 {
@@ -197,10 +229,20 @@ region_move(struct region *g, int64_t *place, size_t n, size_t more)
 
 	if (e == E_OK)
 		return E_OK;
-	if ((to = region_alloc(g, more)) < 0)
-		return E_BUSY;
-	memcpy(g->base + to, g->base + *place, n);
+	if ((to = region_alloc(g, more)) >= 0) {
+		memcpy(g->base + to, g->base + *place, n);
+		region_free(g, *place, n);
+		*place = to;
+		return E_OK;
+	}
+	/* With the free ground before and behind it, it may do. */
 	region_free(g, *place, n);
-	*place = to;
-	return E_OK;
+	to = region_alloc(g, more);
+	if (to >= 0) {
+		memmove(g->base + to, g->base + *place, n);
+		*place = to;
+		return E_OK;
+	}
+	take_back(g, (size_t)*place, pages(n));
+	return E_BUSY;
 }

@@ -235,18 +235,24 @@ up_forget(struct up *up, struct req *r)
 		TAILQ_REMOVE(&up->lost, r, in_link);
 }
 
-/* One-way messages may go before what waits: they are about what was sent. */
+/* It must not be held up or lost: an answer to a request that is long gone
+ * could find another in its slot. */
 void
 up_bye(struct up *up, uint64_t session)
 {
 	struct ipc_head h = { .type = IPC_BYE, .session = session };
 	struct bye b = { 0 };
+	struct ipc *c;
+	enum err e;
 
-	/* When the queue is full the engine finds out by answering. */
-	if (up->state == UP_READY && ipc_send(&up->link->ipc, &h,
-	    &ipc_msgs[IM_bye], &b, NULL) != E_OK && gw_may_log(up->gw))
-		log_debug("end of a session not told", LI("session",
-		    (int64_t)session));
+	if (up->state != UP_READY)
+		return;
+	c = &up->link->ipc;
+	c->out_max = SIZE_MAX;
+	e = ipc_send(c, &h, &ipc_msgs[IM_bye], &b, NULL);
+	c->out_max = LINK_OUT_MAX;
+	if (e != E_OK)
+		log_fatal("no memory for the engine link", LE(e));
 }
 
 static void

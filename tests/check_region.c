@@ -99,6 +99,26 @@ START_TEST(moved)
 }
 END_TEST
 
+/* The ground before, its own and behind are enough together. */
+START_TEST(slid)
+{
+	int64_t a = region_alloc(&g, 20 * PG), b = region_alloc(&g, 30 * PG);
+
+	for (int i = 0; i < 30 * PG; i++)
+		g.base[b + i] = (uint8_t)(i / PG);
+	region_free(&g, a, 20 * PG);
+	ck_assert_int_eq(region_move(&g, &b, 30 * PG, 65 * PG), E_BUSY);
+	ck_assert_int_eq(b, 20 * PG);
+	ck_assert_uint_eq(g.nfree, 2);
+	ck_assert_int_eq(region_move(&g, &b, 30 * PG, 60 * PG), E_OK);
+	ck_assert_int_eq(b, 0);
+	for (int i = 0; i < 30 * PG; i++)
+		ck_assert_int_eq(g.base[b + i], i / PG);
+	region_free(&g, b, 60 * PG);
+	ck_assert_uint_eq(g.nfree, 1);
+}
+END_TEST
+
 /* Random work against a map of owners. */
 START_TEST(random_work)
 {
@@ -167,6 +187,7 @@ main(void)
 	tcase_add_test(t, exhausted);
 	tcase_add_test(t, growth);
 	tcase_add_test(t, moved);
+	tcase_add_test(t, slid);
 	tcase_add_test(t, random_work);
 	tcase_add_test(t, sealed_and_lazy);
 	suite_add_tcase(s, t);
