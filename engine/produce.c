@@ -366,7 +366,8 @@ start_part(struct produce *pr, struct entry *en,
 	if (ours && why != NULL)
 		blame_all(pr, q, e, &p->topic->conf, r, why);
 	else if (!ours && q->bad_index >= 0)
-		blame(pr->call, r, q->bad_index, why != NULL ? why : err_text(e));
+		blame(pr->call, r, q->bad_index,
+		    why != NULL ? why : err_text(e));
 }
 
 static struct produce *

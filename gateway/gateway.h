@@ -113,7 +113,7 @@ struct conn {
 	int		 fd, events;
 	bool		 closing, is_touched, is_hungry;
 	bool		 stuck;		/* its socket takes no more */
-	bool		 ending;	/* no input; closes once nothing is owed */
+	bool		 ending;	/* no input; closes with nothing owed */
 	uint8_t		 npre, pre[6];
 	uint32_t	 frame_max;	/* bytes */
 	uint8_t		*in;
