@@ -30,39 +30,84 @@ pages(size_t n)
 	return (n + REGION_PAGE - 1) & ~(size_t)(REGION_PAGE - 1);
 }
 
-enum err
-region_open(struct region *g, size_t bytes)
+/* Shared memory that cannot be made smaller, mapped somewhere. */
+static enum err
+map_new(size_t size, int *fd, uint8_t **base)
 {
 	int eno;
 
-	*g = (struct region){ .size = pages(bytes), .fd = -1 };
-	g->fd = memfd_create("chronik-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (g->fd < 0 || ftruncate(g->fd, (off_t)g->size) != 0 ||
-	    fcntl(g->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
-		goto fail;
-	g->base = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    g->fd, 0);
-	if (g->base == MAP_FAILED)
-		goto fail;
-	g->cap = 64;
+	*base = MAP_FAILED;
+	*fd = memfd_create("chronik-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd >= 0 && ftruncate(*fd, (off_t)size) == 0 &&
+	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+		*base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    *fd, 0);
+	if (*base != MAP_FAILED)
+		return E_OK;
+	eno = errno;
+	log_warn("no shared memory", LI("bytes", (int64_t)size), LERRNO(eno));
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	return eno == ENOMEM ? E_NOMEM : E_IO;
+}
+
+enum err
+region_open(struct region *g, size_t bytes)
+{
+	enum err e;
+
+	*g = (struct region){ .size = pages(bytes), .fd = -1, .cap = 64 };
+	e = map_new(g->size, &g->fd, &g->base);
+	if (e != E_OK) {
+		g->base = NULL;
+		return e;
+	}
 	g->free = malloc(g->cap * sizeof *g->free);
-	if (g->free == NULL)
-		goto fail;
+	if (g->free == NULL) {
+		region_close(g);
+		return E_NOMEM;
+	}
 	g->free[0] = (struct span){ 0, g->size };
 	g->nfree = 1;
 	return E_OK;
-fail:
-	eno = errno;
-	log_warn("no shared memory", LI("bytes", (int64_t)g->size),
-	    LERRNO(eno));
-	region_close(g);
-	return eno == ENOMEM ? E_NOMEM : E_IO;
+}
+
+enum err
+region_renew(struct region *g)
+{
+	size_t at = 0, end;
+	uint8_t *base;
+	enum err e;
+	int fd;
+
+	e = map_new(g->size, &fd, &base);
+	if (e != E_OK)
+		return e;
+	for (size_t i = 0; at < g->size; i++) {
+		end = i < g->nfree ? g->free[i].at : g->size;
+		memcpy(base + at, g->base + at, end - at);
+		at = i < g->nfree ? end + g->free[i].len : g->size;
+	}
+	/* In one step from the old to the new under the same addresses. */
+	if (mmap(g->base, g->size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_FIXED, fd, 0) != g->base) {
+		log_warn("no shared memory", LERRNO(errno));
+		munmap(base, g->size);
+		close(fd);
+		return E_NOMEM;
+	}
+	munmap(base, g->size);
+	close(g->fd);
+	g->fd = fd;
+	g->warm = 0;
+	return E_OK;
 }
 
 void
 region_close(struct region *g)
 {
-	if (g->base != NULL && g->base != MAP_FAILED)
+	if (g->base != NULL)
 		munmap(g->base, g->size);
 	if (g->fd >= 0)
 		close(g->fd);

@@ -33,6 +33,10 @@ enum { REGION_PAGE = 4096 };	/* pieces start and end on it */
 /* E_NOMEM, E_IO. */
 enum err region_open(struct region *, size_t bytes) MUST;
 void	 region_close(struct region *);
+/* Puts new memory under the pieces that are held, with what is in them, and
+ * leaves the old to whoever else maps it.  Their places and addresses stay.
+ * On failure nothing has changed. */
+enum err region_renew(struct region *) MUST;
 /* The lowest piece of n bytes; -1: there is none now. */
 int64_t	 region_alloc(struct region *, size_t n) MUST;
 /* Gives back a piece with the n it was allocated or grown to. */

@@ -474,7 +474,7 @@ got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
 	enum err e;
 
 	if (h->nfds > 0) {
-		if (h->type != API_FETCH) {
+		if (h->type != API_FETCH && h->type != IPC_EXTENTS) {
 			for (int i = 0; i < h->nfds; i++)
 				close(fds[i]);
 			return E_PROTO;
@@ -490,6 +490,8 @@ got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
 		return got_retire(up, body);
 	if (h->flags != IPC_RESPONSE)
 		return E_PROTO;
+	if (h->type == IPC_EXTENTS)
+		return E_OK;	/* only fds, ahead of an answer that has more */
 	if ((r = slot_find(up, h->id)) == NULL)
 		return E_OK;	/* its connection has ended */
 	if (r->api->type != h->type)
@@ -574,11 +576,17 @@ retry_later(struct up *up)
 	    ms / 2 + (unsigned)random() % (ms / 2 + 1), 0);
 }
 
-/* The engine is gone, and with it every reference into our region. */
+/*
+ * The link is gone, but perhaps not the engine: it may still be writing from
+ * pieces that were lent.  So they are never used again: the next link gets new
+ * memory.
+ */
 static void
 up_lost(struct up *up, const char *why)
 {
+	bool lent = up->gw->lent > 0;
 	struct req *r;
+	enum err e;
 
 	if (up->state == UP_READY)
 		log_warn("engine link lost", LS("why", why),
@@ -604,6 +612,8 @@ up_lost(struct up *up, const char *why)
 		else
 			req_fail(r, "engine lost");
 	}
+	if (lent && (e = region_renew(&up->gw->region)) != E_OK)
+		log_fatal("no memory to go on after the engine", LE(e));
 	retry_later(up);
 }
 

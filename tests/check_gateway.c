@@ -518,6 +518,53 @@ START_TEST(extents)
 }
 END_TEST
 
+/* More new segments than fds fit on a frame. */
+START_TEST(many_segments)
+{
+	struct kbytes b = batch_of(20000, 'm'), got;
+	int s = dial();
+
+	for (int i = 0; i < 60; i++) {
+		produce(s, 9, i, "rotate", 1, b);
+		produced(s, 9, i, 0);
+	}
+	fetch(s, 12, 7, "rotate", 0, 0);
+	got = fetched(s, 12, 7);
+	ck_assert_int_eq(got.len, 60 * b.len);
+	for (int i = 0; i < 60; i++)
+		ck_assert_uint_eq(be64(got.p + i * b.len), i);
+	close(s);
+}
+END_TEST
+
+/* A frame half read when the engine goes is whole when the next one gets it,
+ * whatever became of the memory that the old one was lent. */
+START_TEST(lost_under_a_frame)
+{
+	struct kbytes b = batch_of(3000000, 'f'), got;
+	struct wr w = wr_grow(64 * MIB);
+	int s = dial(), other = dial();
+
+	produce(other, 9, 1, "hold", 1, batch_of(MIB, 'h'));
+	produce_frame(&w, 9, 1, "t", 1, b);
+	put(s, w.p, w.len / 2);
+	produce(other, 9, 2, "drop", 1, batch_of(10, 'd'));
+	produced(other, 9, 1, 7);
+	produced(other, 9, 2, 7);
+	produce(other, 9, 3, "u", 1, batch_of(MIB, 'u'));
+	produced(other, 9, 3, 0);
+	put(s, w.p + w.len / 2, w.len - w.len / 2);
+	produced(s, 9, 1, 0);
+	fetch(s, 12, 2, "t", 0, 0);
+	got = fetched(s, 12, 2);
+	ck_assert_int_eq(got.len, b.len);
+	ck_assert_mem_eq(got.p + 16, b.p + 16, (size_t)b.len - 16);
+	wr_free(&w);
+	close(s);
+	close(other);
+}
+END_TEST
+
 /* A consumer that does not read costs others nothing, and gets all of it in
  * the end. */
 START_TEST(slow_reader)
@@ -971,6 +1018,8 @@ main(void)
 	add(s, "order", setup, teardown, order, 1);
 	add(s, "credit", credit_setup, teardown, credit, 1);
 	add(s, "extents", setup, teardown, extents, 1);
+	add(s, "many_segments", setup, teardown, many_segments, 1);
+	add(s, "lost_under_a_frame", setup, teardown, lost_under_a_frame, 1);
 	add(s, "slow_reader", setup, teardown, slow_reader, 1);
 	add(s, "no_acks", setup, teardown, no_acks, 1);
 	add(s, "old_error_codes", setup, teardown, old_error_codes, 1);

@@ -119,6 +119,38 @@ START_TEST(slid)
 }
 END_TEST
 
+/* What is held stays, address and all; who maps the old sees no change. */
+START_TEST(renewed)
+{
+	int64_t a = region_alloc(&g, 3 * PG), b, c;
+	uint8_t *base = g.base, *old;
+
+	b = region_alloc(&g, PG);
+	c = region_alloc(&g, 2 * PG);
+	for (int i = 0; i < 6 * PG; i++)
+		g.base[i] = (uint8_t)(i / PG + 1);
+	old = mmap(NULL, g.size, PROT_READ, MAP_SHARED, g.fd, 0);
+	ck_assert_ptr_ne(old, MAP_FAILED);
+	region_free(&g, b, PG);
+	ck_assert_int_eq(region_renew(&g), E_OK);
+	ck_assert_ptr_eq(g.base, base);
+	for (int i = 0; i < 6 * PG; i++) {
+		if (i / PG != 3)
+			ck_assert_int_eq(g.base[i], i / PG + 1);
+		ck_assert_int_eq(old[i], i / PG + 1);
+	}
+	memset(g.base, 'n', g.size);
+	for (int i = 0; i < 6 * PG; i++)
+		ck_assert_int_eq(old[i], i / PG + 1);
+	ck_assert_int_eq(region_alloc(&g, PG), b);
+	region_free(&g, a, 3 * PG);
+	region_free(&g, b, PG);
+	region_free(&g, c, 2 * PG);
+	ck_assert_uint_eq(g.nfree, 1);
+	munmap(old, g.size);
+}
+END_TEST
+
 /* Random work against a map of owners. */
 START_TEST(random_work)
 {
@@ -188,6 +220,7 @@ main(void)
 	tcase_add_test(t, growth);
 	tcase_add_test(t, moved);
 	tcase_add_test(t, slid);
+	tcase_add_test(t, renewed);
 	tcase_add_test(t, random_work);
 	tcase_add_test(t, sealed_and_lazy);
 	suite_add_tcase(s, t);

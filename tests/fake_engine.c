@@ -32,7 +32,8 @@
 #include "lib/ipc.h"
 #include "lib/kafka.h"
 
-enum { TOPICS = 64, PARTS = 4, SEGS = 64, PARKED = 4096, HELD = 8192 };
+enum { TOPICS = 64, PARTS = 4, SEGS = 64, PARKED = 4096, HELD = 8192,
+	NEW = 4 * SEGS };
 
 struct fseg { int64_t handle, size; int fd; bool passed; };
 
@@ -292,7 +293,7 @@ new_handles(const struct ftopic *t, const struct extents_res_part *s,
 				p->seg[k].passed = true;
 				ids[n] = p->seg[k].handle;
 				fds[n++] = p->seg[k].fd;
-				ASSERT(n < IPC_FDS_MAX);
+				ASSERT(n < SEGS);
 			}
 	return n;
 }
@@ -303,8 +304,8 @@ fetch_now(const struct ipc_head *h, const struct fetch_req *q,
     struct arena *a, bool anyway)
 {
 	struct extents_res s = { 0 };
-	int64_t ids[IPC_FDS_MAX], bytes = 0;
-	int fds[IPC_FDS_MAX], n = 0;
+	int64_t ids[NEW], bytes = 0;
+	int fds[NEW], n = 0, at = 0;
 
 	s.topics.n = q->topics.n;
 	s.topics.v = arena_array(a, (size_t)q->topics.n, sizeof *s.topics.v);
@@ -329,9 +330,16 @@ fetch_now(const struct ipc_head *h, const struct fetch_req *q,
 			n += new_handles(topic(q->topics.v[i].topic.len > 0 ?
 			    q->topics.v[i].topic : kstr_of("by-id")),
 			    &s.topics.v[i].parts.v[j], ids + n, fds + n);
-	s.handles.n = n;
-	s.handles.v = ids;
-	answer(h, ipc_res(API_FETCH), &s, fds, n);
+	for (; n - at > IPC_FDS_MAX; at += IPC_FDS_MAX) {
+		struct ipc_head ah = { .type = IPC_EXTENTS };
+		struct extents_res ahead = { .handles = { IPC_FDS_MAX,
+		    ids + at } };
+
+		answer(&ah, ipc_res(API_FETCH), &ahead, fds + at, IPC_FDS_MAX);
+	}
+	s.handles.n = n - at;
+	s.handles.v = ids + at;
+	answer(h, ipc_res(API_FETCH), &s, fds + at, n - at);
 	return true;
 }
 
