@@ -18,13 +18,20 @@ enum { RECOVER_AT_ONCE = 8 };
 /* ---- the catalogue's word ---------------------------------------------- */
 
 static enum err
-apply(struct engine *eng, enum meta_type t, const struct uuid *key,
+apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
     const void *value, char *why, size_t size)
 {
+	struct uuid id;
+
 	const struct meta_epoch *ep = value;
 	const struct meta_pids *pids = value;
 	const struct meta_deleted *del = value;
 
+	if (t == MT_meta_topic || t == MT_meta_deleted) {
+		if (key->len != 16)
+			return E_CORRUPT;
+		memcpy(id.b, key->p, 16);
+	}
 	switch (t) {
 	case MT_meta_epoch:
 		if (value != NULL && ep->epoch > eng->epoch)
@@ -36,15 +43,17 @@ apply(struct engine *eng, enum meta_type t, const struct uuid *key,
 			    eng->pid_durable = pids->limit;
 		return E_OK;
 	case MT_meta_topic:
-		if (key == NULL)
-			return E_CORRUPT;
 		if (value != NULL)
-			return topic_restore(eng, key, value, why, size);
-		topic_unrestore(eng, key);
+			return topic_restore(eng, &id, value, why, size);
+		topic_unrestore(eng, &id);
 		return E_OK;
 	case MT_meta_deleted:
-		return key == NULL ? E_CORRUPT : topic_restore_deleted(eng,
-		    key, value == NULL ? -1 : del->parts);
+		return topic_restore_deleted(eng, &id,
+		    value == NULL ? -1 : del->parts);
+	case MT_meta_group:
+		return group_restore(eng, key, value);
+	case MT_meta_offset:
+		return group_restore_offset(eng, key, value);
 	case MT_meta_begin:
 	case MT_meta_end:
 	case MT_MAX:
@@ -103,6 +112,7 @@ maybe_ready(struct engine *eng)
 		return;
 	eng->opened = true;
 	topics_resume(eng);
+	groups_resume(eng);
 	retain_start(eng);
 	if (eng->ready != NULL)
 		eng->ready(eng);
@@ -357,6 +367,7 @@ engine_stop(struct engine *eng)
 void
 engine_close(struct engine *eng)
 {
+	groups_free(eng);
 	topics_free(&eng->topics);
 	meta_close(&eng->meta);
 	commit_close(&eng->commit);

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "commit.h"
+#include "group.h"
 #include "lib/conf.h"
 #include "meta.h"
 #include "topic.h"
@@ -20,6 +21,7 @@ struct engine {
 	struct committer  commit;
 	struct meta	  meta;
 	struct topics	  topics;
+	struct groups	  groups;
 	char		  cluster_id[24];
 	int32_t		  epoch;	/* leader epoch given out next */
 	/* Producer ids: the next, the end of the block that was taken, and

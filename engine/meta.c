@@ -19,62 +19,52 @@ enum {
 	META_VALUE_MAX	= 1 * MIB,	/* one record */
 	META_BATCH_MAX	= 64 * MIB,
 	META_FILE_MAX	= 1024 * MIB,	/* far above 100,000 topics */
-	META_KEY_MAX	= 17,
 };
 
 typedef enum err (*apply_fn)(struct engine *, enum meta_type,
-    const struct uuid *, const void *, char *, size_t);
+    const struct meta_key *, const void *, char *, size_t);
 
 /* ---- records ----------------------------------------------------------- */
 
-static int32_t
-key_write(uint8_t *key, enum meta_type t, const struct uuid *id)
-{
-	key[0] = (uint8_t)t;
-	if (id == NULL)
-		return 1;
-	memcpy(key + 1, id->b, 16);
-	return META_KEY_MAX;
-}
-
 static enum err
-record_add(struct batch_maker *m, enum meta_type t, const struct uuid *id,
-    const void *value)
+record_add(struct batch_maker *m, enum meta_type t,
+    const struct meta_key *key, const void *value)
 {
-	struct wr w = wr_grow(META_VALUE_MAX);
-	uint8_t key[META_KEY_MAX];
+	struct wr w = wr_grow(META_VALUE_MAX), k = wr_grow(META_KEY_MAX);
 	enum err e = E_OK;
 
+	wr_i8(&k, (int8_t)t);
+	if (key != NULL)
+		wr_bytes(&k, key->p, key->len);
 	if (value != NULL) {
 		wr_i16(&w, (int16_t)meta_msgs[t].max);
 		e = msg_write(&meta_msgs[t], meta_msgs[t].max, &w, value);
 	}
+	if (e == E_OK && k.bad)
+		e = E_NOMEM;
 	if (e == E_OK)
-		batch_add(m, wall_ms(), key, key_write(key, t, id), w.p,
+		batch_add(m, wall_ms(), k.p, (int32_t)k.len, w.p,
 		    value != NULL ? (int32_t)w.len : -1, NULL, 0);
 	wr_free(&w);
+	wr_free(&k);
 	return e;
 }
 
 /* Decodes key and value; *value is in the arena, NULL for a tombstone. */
 static enum err
 record_read(const struct record *rec, struct arena *a, enum meta_type *t,
-    struct uuid *id, const struct uuid **key, void **value)
+    struct meta_key *key, void **value)
 {
 	struct rd r;
 	int v;
 
 	*value = NULL;
-	*key = NULL;
-	if (rec->key_len != 1 && rec->key_len != META_KEY_MAX)
+	if (rec->key_len < 1)
 		return E_CORRUPT;
 	*t = rec->key[0];
 	if (*t < 1 || *t >= MT_MAX || meta_msgs[*t].name == NULL)
 		return E_CORRUPT;
-	if (rec->key_len == META_KEY_MAX) {
-		memcpy(id->b, rec->key + 1, 16);
-		*key = id;
-	}
+	*key = (struct meta_key){ rec->key + 1, (size_t)rec->key_len - 1 };
 	if (rec->value_len < 0)
 		return E_OK;
 	r = rd_of(rec->value, (size_t)rec->value_len);
@@ -89,15 +79,14 @@ record_read(const struct record *rec, struct arena *a, enum meta_type *t,
 bool
 meta_print(const struct record *rec, struct wr *out)
 {
-	const struct uuid *key;
+	struct meta_key key;
 	enum meta_type t;
 	struct arena a;
-	struct uuid id;
 	void *value;
 	bool ok;
 
 	arena_init(&a, 16 * MIB);
-	ok = record_read(rec, &a, &t, &id, &key, &value) == E_OK;
+	ok = record_read(rec, &a, &t, &key, &value) == E_OK;
 	if (ok && value == NULL) {
 		wr_bytes(out, meta_msgs[t].name, strlen(meta_msgs[t].name));
 		wr_bytes(out, " removed", 8);
@@ -144,12 +133,12 @@ snap_flush(struct snap *s)
 }
 
 static void
-snap_put(struct snap *s, enum meta_type t, const struct uuid *id,
+snap_put(struct snap *s, enum meta_type t, const struct meta_key *key,
     const void *value)
 {
 	if (s->err != E_OK)
 		return;
-	s->err = record_add(&s->maker, t, id, value);
+	s->err = record_add(&s->maker, t, key, value);
 	s->records++;
 	if (s->maker.recs.len > SNAP_BATCH)
 		snap_flush(s);
@@ -160,22 +149,31 @@ snap_topics(struct snap *s)
 {
 	struct meta_topic rec;
 	struct meta_deleted del;
+	struct meta_key key;
 	struct arena a;
 
 	for (struct topic *t = s->m->eng->topics.first; t != NULL;
 	    t = t->next) {
 		if (t->state == TOPIC_CREATING)
 			continue;
+		key = meta_key_uuid(&t->id);
 		arena_init(&a, META_VALUE_MAX);
 		if (t->state == TOPIC_DELETING) {
 			del.parts = t->nparts;
-			snap_put(s, MT_meta_deleted, &t->id, &del);
+			snap_put(s, MT_meta_deleted, &key, &del);
 		} else if (topic_record(t, &rec, &a) == E_OK)
-			snap_put(s, MT_meta_topic, &t->id, &rec);
+			snap_put(s, MT_meta_topic, &key, &rec);
 		else
 			s->err = E_NOMEM;
 		arena_reset(&a);
 	}
+}
+
+static void
+snap_group(void *arg, enum meta_type t, const struct meta_key *key,
+    const void *value)
+{
+	snap_put(arg, t, key, value);
 }
 
 /* The whole catalogue as bytes of a segment that starts at offset base. */
@@ -194,6 +192,7 @@ snap_make(struct meta *m, int64_t base, struct wr *out, int64_t *next)
 	snap_put(&s, MT_meta_epoch, NULL, &epoch);
 	snap_put(&s, MT_meta_pids, NULL, &pids);
 	snap_topics(&s);
+	groups_snapshot(m->eng, snap_group, &s);
 	end.records = s.records - 1;
 	snap_put(&s, MT_meta_end, NULL, &end);
 	snap_flush(&s);
@@ -227,15 +226,14 @@ struct replay {
 static enum err
 replay_record(struct replay *r, const struct record *rec)
 {
-	const struct uuid *key;
+	struct meta_key key;
 	enum meta_type t;
 	struct arena a;
-	struct uuid id;
 	void *value;
 	enum err e;
 
 	arena_init(&a, 16 * MIB);
-	e = record_read(rec, &a, &t, &id, &key, &value);
+	e = record_read(rec, &a, &t, &key, &value);
 	if (e == E_OK && r->began != (t != MT_meta_begin))
 		e = E_CORRUPT;
 	if (e == E_OK && t == MT_meta_begin && value != NULL) {
@@ -252,7 +250,7 @@ replay_record(struct replay *r, const struct record *rec)
 		r->ended = true;
 	} else if (e == E_OK) {
 		r->records++;
-		e = r->apply(r->eng, t, key, value, r->why, r->size);
+		e = r->apply(r->eng, t, &key, value, r->why, r->size);
 	}
 	arena_reset(&a);
 	return e;
@@ -439,18 +437,23 @@ meta_close(struct meta *m)
 
 /* ---- changes ----------------------------------------------------------- */
 
+void
+meta_wait(struct meta *m, struct meta_put *p)
+{
+	p->next = NULL;
+	*m->waiting_tail = p;
+	m->waiting_tail = &p->next;
+}
+
 enum err
-meta_write(struct meta *m, enum meta_type t, const struct uuid *key,
+meta_write(struct meta *m, enum meta_type t, const struct meta_key *key,
     const void *value, struct meta_put *p)
 {
 	enum err e = record_add(&m->maker, t, key, value);
 
-	if (e != E_OK || p == NULL)
-		return e;
-	p->next = NULL;
-	*m->waiting_tail = p;
-	m->waiting_tail = &p->next;
-	return E_OK;
+	if (e == E_OK && p != NULL)
+		meta_wait(m, p);
+	return e;
 }
 
 bool

@@ -21,7 +21,20 @@
 #include "lib/rows_struct.h"
 #include "meta.def"
 
-enum meta_type {	/* first byte of a record's key; a uuid may follow */
+/* What follows the type in a record's key: a uuid, a group's name, or a group's
+ * name with a partition.  NULL or len 0: nothing. */
+enum { META_KEY_MAX = 32 * 1024 + 64 };
+struct meta_key {
+	const uint8_t	*p;
+	size_t		 len;
+};
+static inline struct meta_key
+meta_key_uuid(const struct uuid *id)
+{
+	return (struct meta_key){ id->b, 16 };
+}
+
+enum meta_type {	/* first byte of a record's key */
 #define MESSAGE(n, k, ...)	MT_##n = k,
 #include "meta.def"
 	MT_MAX
@@ -50,14 +63,16 @@ struct meta {
  * order (value NULL: tombstone).  why as in engine_open. */
 enum err meta_open(struct meta *, struct engine *, bool clean,
 	    enum err (*apply)(struct engine *, enum meta_type,
-	    const struct uuid *key, const void *value, char *why, size_t n),
-	    char *why, size_t size) MUST;
+	    const struct meta_key *key, const void *value, char *why,
+	    size_t n), char *why, size_t size) MUST;
 void	 meta_close(struct meta *);
 /* Adds a record (value: the struct of its type; NULL: tombstone).  p->done is
  * called when it is durable; p may be NULL to add a record whose fate is that
  * of the next one added with a p, in the same turn. */
-enum err meta_write(struct meta *, enum meta_type, const struct uuid *key,
+enum err meta_write(struct meta *, enum meta_type, const struct meta_key *,
 	    const void *value, struct meta_put *p) MUST;
+/* Has p called when everything written so far in this turn is durable. */
+void	 meta_wait(struct meta *, struct meta_put *p);
 /* Sends what was gathered; the loop calls it once per turn. */
 void	 meta_kick(struct meta *);
 bool	 meta_idle(const struct meta *);

@@ -100,6 +100,12 @@ void	 handle_offset_for_leader_epoch(struct call *);	/* epochs.c */
 void	 handle_metadata(struct call *);	/* admin.c */
 void	 handle_create_topics(struct call *);
 void	 handle_delete_topics(struct call *);
+void	 handle_join_group(struct call *);	/* group.c */
+void	 handle_sync_group(struct call *);
+void	 handle_heartbeat(struct call *);
+void	 handle_leave_group(struct call *);
+void	 handle_offset_commit(struct call *);	/* group_offset.c */
+void	 handle_offset_fetch(struct call *);
 void	 handle_stats(struct call *);		/* stats.c */
 void	 handle_topic_stats(struct call *);
 

@@ -434,6 +434,7 @@ create_done(struct job *j)
 	struct topic_op *op = (struct topic_op *)((char *)j -
 	    offsetof(struct topic_op, job));
 	struct topic *t = op->topic;
+	struct meta_key key = meta_key_uuid(&t->id);
 	struct meta_topic rec;
 	struct arena a;
 
@@ -442,7 +443,7 @@ create_done(struct job *j)
 		op->err = topic_record(t, &rec, &a);
 	op->put.done = create_recorded;
 	if (op->err == E_OK)
-		op->err = meta_write(&t->eng->meta, MT_meta_topic, &t->id,
+		op->err = meta_write(&t->eng->meta, MT_meta_topic, &key,
 		    &rec, &op->put);
 	arena_reset(&a);
 	if (op->err != E_OK)
@@ -542,11 +543,12 @@ removal_done(struct job *j)
 {
 	struct removal *r = (struct removal *)j;
 	struct topic *t = r->topic;
+	struct meta_key key = meta_key_uuid(&t->id);
 
 	/* On failure the record stays, and the next start tries again. */
 	if (r->err != E_OK)
 		log_warn("files of a deleted topic stay", LE(r->err));
-	else if (meta_write(&t->eng->meta, MT_meta_deleted, &t->id, NULL,
+	else if (meta_write(&t->eng->meta, MT_meta_deleted, &key, NULL,
 	    NULL) == E_OK) {
 		list_drop(&t->eng->topics, t);
 		topic_free(t);
@@ -589,6 +591,7 @@ delete_recorded(struct meta_put *put, enum err e)
 	if (e == E_OK) {
 		log_info("topic deleted", LS("topic", t->name));
 		table_drop(&t->eng->topics, t);
+		groups_topic_gone(t->eng, &t->id);
 		t->state = TOPIC_DELETING;
 		t->nbusy = t->nparts;
 		for (int32_t i = 0; i < t->nparts; i++)
@@ -601,6 +604,7 @@ delete_recorded(struct meta_put *put, enum err e)
 enum err
 topic_delete(struct topic *t, struct topic_op *op)
 {
+	struct meta_key key = meta_key_uuid(&t->id);
 	struct meta_deleted rec = { t->nparts };
 	enum err e;
 
@@ -608,9 +612,9 @@ topic_delete(struct topic *t, struct topic_op *op)
 		return E_UNKNOWN_TOPIC;
 	op->topic = t;
 	op->put.done = delete_recorded;
-	e = meta_write(&t->eng->meta, MT_meta_deleted, &t->id, &rec, NULL);
+	e = meta_write(&t->eng->meta, MT_meta_deleted, &key, &rec, NULL);
 	if (e == E_OK)
-		e = meta_write(&t->eng->meta, MT_meta_topic, &t->id, NULL,
+		e = meta_write(&t->eng->meta, MT_meta_topic, &key, NULL,
 		    &op->put);
 	if (e == E_OK)
 		t->leaving = true;

@@ -28,6 +28,16 @@ static const struct api apis[API_KEY_MAX] = {
 	[API_METADATA] = { "metadata", 0, 13, F_AGAIN, API_METADATA,
 	    &kafka_msgs[KM_metadata_req], &kafka_msgs[KM_metadata_res],
 	    generic_send, metadata_answer, NULL },
+	GENERIC(API_OFFSET_COMMIT, 0, 10, offset_commit, 0, NULL)
+	GENERIC(API_OFFSET_FETCH, 0, 10, offset_fetch, F_AGAIN, NULL)
+	[API_FIND_COORDINATOR] = { "find_coordinator", 0, 6, F_SMALL,
+	    API_FIND_COORDINATOR, &kafka_msgs[KM_find_coordinator_req],
+	    &kafka_msgs[KM_find_coordinator_res], coordinator_answer, NULL,
+	    NULL },
+	GENERIC(API_JOIN_GROUP, 0, 9, join_group, 0, NULL)
+	GENERIC(API_HEARTBEAT, 0, 4, heartbeat, 0, NULL)
+	GENERIC(API_LEAVE_GROUP, 0, 5, leave_group, 0, NULL)
+	GENERIC(API_SYNC_GROUP, 0, 5, sync_group, 0, NULL)
 	[API_VERSIONS] = { "api_versions", 0, 4, F_SMALL, API_VERSIONS,
 	    &kafka_msgs[KM_api_versions_req], &kafka_msgs[KM_api_versions_res],
 	    versions_answer, NULL, NULL },

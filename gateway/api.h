@@ -55,6 +55,7 @@ void	 create_topics_lost(struct req *);
 void	 delete_topics_lost(struct req *);
 void	 init_producer_id_lost(struct req *);
 enum err metadata_answer(struct req *, struct rd *) MUST;
+enum err coordinator_answer(struct req *) MUST;
 enum err versions_answer(struct req *) MUST;
 enum err versions_too_new(struct req *) MUST;
 enum err produce_send(struct req *) MUST;

@@ -51,6 +51,11 @@ enum {
 	FETCH_OLD_MAX		= 1 * MIB,	/* converted for old clients */
 	FETCH_COPY_MAX		= 16 * KIB,	/* less is read, not sent */
 
+	/* Groups */
+	GROUPS_MAX		= 100000,	/* whole engine: memory */
+	MEMBERS_MAX		= 10000,	/* of one group */
+	OFFSETS_MAX		= 1000000,	/* of one group */
+
 	/* Log */
 	IDX_INTERVAL		= 4 * KIB,	/* log bytes per index entry */
 	IDX_PENDING_MAX		= 170,		/* entries held in memory */

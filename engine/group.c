@@ -1,0 +1,995 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The group coordinator, classic protocol.
+ *
+ *            join              all joined, or time is up
+ *   EMPTY ─────────▶ PREPARING ─────────────────────────▶ COMPLETING
+ *     ▲                ▲    │ nobody joined                   │ the leader's
+ *     └────────────────┼────┘                                 │ assignment is
+ *                      │  join with news, leave, session      │ durable
+ *                      │  over, no sync in time               ▼
+ *                      └────────────────────────────────── STABLE
+ *
+ * PREPARING holds the answers to joins, COMPLETING those to syncs.  A pending
+ * member has been given an id and has not come back with it; it holds up the
+ * end of PREPARING until its session is over.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "group_call.h"
+#include "lib/log.h"
+
+static void prepare(struct group *);
+static void maybe_complete(struct group *);
+
+/* ---- groups by name ---------------------------------------------------- */
+
+static size_t
+hash_name(const char *p, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (uint8_t)p[i]) * 0x100000001b3;
+	return (size_t)(h ^ h >> 32);
+}
+
+static enum err
+groups_grow(struct groups *gs)
+{
+	struct group **old = gs->hash;
+	size_t size = gs->size == 0 ? 64 : gs->size * 4;
+
+	if (gs->n < gs->size)
+		return E_OK;
+	gs->hash = calloc(size, sizeof(struct group *));
+	if (gs->hash == NULL) {
+		gs->hash = old;
+		return E_NOMEM;
+	}
+	gs->size = size;
+	for (struct group *g = gs->first; g != NULL; g = g->next) {
+		struct group **slot = &gs->hash[hash_name(g->name,
+		    strlen(g->name)) & (size - 1)];
+
+		g->next_hash = *slot;
+		*slot = g;
+	}
+	free(old);
+	return E_OK;
+}
+
+static void rebalance_fire(struct timer *);
+
+static struct group *
+group_new(struct engine *eng, struct kstr name)
+{
+	struct groups *gs = &eng->groups;
+	struct group *g, **slot;
+
+	if (gs->n >= GROUPS_MAX || groups_grow(gs) != E_OK ||
+	    (g = calloc(1, sizeof *g)) == NULL)
+		return NULL;
+	g->name = kstr_dup(name);
+	if (g->name == NULL) {
+		free(g);
+		return NULL;
+	}
+	g->eng = eng;
+	g->empty_since = wall_ms();
+	g->rebalance.fire = rebalance_fire;
+	slot = &gs->hash[hash_name(name.p, (size_t)name.len) &
+	    (gs->size - 1)];
+	g->next_hash = *slot;
+	*slot = g;
+	g->next = gs->first;
+	if (g->next != NULL)
+		g->next->prev = g;
+	gs->first = g;
+	gs->n++;
+	return g;
+}
+
+struct group *
+group_find(struct engine *eng, struct kstr name, bool create)
+{
+	struct groups *gs = &eng->groups;
+	struct group *g = NULL;
+
+	if (name.len <= 0 || memchr(name.p, '\0', (size_t)name.len) != NULL)
+		return NULL;
+	if (gs->size > 0)
+		g = gs->hash[hash_name(name.p, (size_t)name.len) &
+		    (gs->size - 1)];
+	while (g != NULL && !kstr_eq(kstr_of(g->name), name))
+		g = g->next_hash;
+	return g != NULL || !create ? g : group_new(eng, name);
+}
+
+/* ---- members ----------------------------------------------------------- */
+
+static void
+protocols_free(struct member *m)
+{
+	for (int i = 0; i < m->nprotocols; i++) {
+		free(m->protocols[i].name);
+		free(m->protocols[i].metadata);
+	}
+	free(m->protocols);
+	m->protocols = NULL;
+	m->nprotocols = 0;
+}
+
+static enum err
+protocols_set(struct member *m, const struct join_group_req *q)
+{
+	struct protocol *v = calloc((size_t)q->protocols.n + 1, sizeof *v);
+
+	if (v == NULL)
+		return E_NOMEM;
+	protocols_free(m);
+	m->protocols = v;
+	for (int32_t i = 0; i < q->protocols.n; i++, m->nprotocols++) {
+		v[i].name = kstr_dup(q->protocols.v[i].name);
+		v[i].metadata = bytes_dup(q->protocols.v[i].metadata,
+		    &v[i].len);
+		if (v[i].name == NULL || v[i].metadata == NULL) {
+			m->nprotocols++;
+			return E_NOMEM;
+		}
+	}
+	return E_OK;
+}
+
+static bool
+protocols_same(const struct member *m, const struct join_group_req *q)
+{
+	if (m->nprotocols != q->protocols.n)
+		return false;
+	for (int i = 0; i < m->nprotocols; i++) {
+		struct join_group_req_protocol *p = &q->protocols.v[i];
+		int32_t len = p->metadata.len > 0 ? p->metadata.len : 0;
+
+		if (!kstr_eq(kstr_of(m->protocols[i].name), p->name) ||
+		    m->protocols[i].len != len ||
+		    memcmp(m->protocols[i].metadata, p->metadata.p,
+		    (size_t)len) != 0)
+			return false;
+	}
+	return true;
+}
+
+static const struct protocol *
+protocol_find(const struct member *m, const char *name)
+{
+	for (int i = 0; i < m->nprotocols; i++)
+		if (strcmp(m->protocols[i].name, name) == 0)
+			return &m->protocols[i];
+	return NULL;
+}
+
+static struct member *
+member_by_id(const struct group *g, struct kstr id)
+{
+	struct member *m = g->members;
+
+	while (m != NULL && !kstr_eq(kstr_of(m->id), id))
+		m = m->next;
+	return m;
+}
+
+static struct member *
+member_by_instance(const struct group *g, struct kstr instance)
+{
+	struct member *m = g->members;
+
+	while (m != NULL && (m->instance == NULL ||
+	    !kstr_eq(kstr_of(m->instance), instance)))
+		m = m->next;
+	return m;
+}
+
+static void session_fire(struct timer *);
+
+static char *
+member_id_new(struct kstr instance)
+{
+	uint8_t r[16];
+	char id[300];
+
+	if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r)
+		return NULL;
+	r[6] = (uint8_t)(0x40 | (r[6] & 0x0f));
+	r[8] = (uint8_t)(0x80 | (r[8] & 0x3f));
+	snprintf(id, sizeof id, "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-"
+	    "%02x%02x-%02x%02x%02x%02x%02x%02x", instance.len > 0 &&
+	    instance.len < 200 ? instance.len : 6, instance.len > 0 &&
+	    instance.len < 200 ? instance.p : "member", r[0], r[1], r[2],
+	    r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12],
+	    r[13], r[14], r[15]);
+	return strdup(id);
+}
+
+static struct member *
+member_new(struct group *g, struct kstr instance)
+{
+	struct member *m = calloc(1, sizeof *m), **end;
+
+	if (m == NULL)
+		return NULL;
+	m->group = g;
+	m->session.fire = session_fire;
+	m->id = member_id_new(instance);
+	m->instance = instance.len >= 0 ? kstr_dup(instance) : NULL;
+	if (m->id == NULL || (instance.len >= 0 && m->instance == NULL)) {
+		free(m->id);
+		free(m->instance);
+		free(m);
+		return NULL;
+	}
+	for (end = &g->members; *end != NULL; end = &(*end)->next)
+		;
+	*end = m;
+	return m;
+}
+
+static void
+session_start(struct member *m)
+{
+	if (timer_set(&m->group->eng->timers, &m->session,
+	    mono_ms() + m->session_ms) != E_OK)
+		log_warn("no memory for a session timer", LE(E_NOMEM));
+}
+
+static void
+member_free(struct group *g, struct member *m)
+{
+	struct member **mp = &g->members;
+
+	while (*mp != m)
+		mp = &(*mp)->next;
+	*mp = m->next;
+	if (!m->pending)
+		g->nmembers--;
+	if (g->leader == m)
+		for (g->leader = g->members; g->leader != NULL &&
+		    g->leader->pending; )
+			g->leader = g->leader->next;
+	timer_cancel(&g->eng->timers, &m->session);
+	if (m->join != NULL)
+		join_refuse(m->join, E_UNKNOWN_MEMBER, m->id);
+	if (m->sync != NULL)
+		sync_answer(m->sync, E_UNKNOWN_MEMBER, g, NULL);
+	protocols_free(m);
+	free(m->assignment);
+	free(m->instance);
+	free(m->id);
+	free(m);
+}
+
+/* A member leaves, by its own will or not: the others are told. */
+static void
+member_leave(struct group *g, struct member *m)
+{
+	bool pending = m->pending;
+
+	member_free(g, m);
+	if (g->state == GROUP_PREPARING)
+		maybe_complete(g);
+	else if (!pending && g->state != GROUP_EMPTY)
+		prepare(g);
+}
+
+static void
+session_fire(struct timer *t)
+{
+	struct member *m = (struct member *)((char *)t -
+	    offsetof(struct member, session));
+	struct group *g = m->group;
+
+	if (!m->pending)
+		log_info("member's session is over", LS("group", g->name),
+		    LS("member", m->id));
+	member_leave(g, m);
+}
+
+/* ---- rebalancing ------------------------------------------------------- */
+
+static int64_t
+rebalance_ms(const struct group *g)
+{
+	int64_t ms = 0;
+
+	for (const struct member *m = g->members; m != NULL; m = m->next)
+		if (!m->pending && m->rebalance_ms > ms)
+			ms = m->rebalance_ms;
+	return ms;
+}
+
+static void
+rebalance_timer(struct group *g, int64_t ms)
+{
+	if (timer_set(&g->eng->timers, &g->rebalance, mono_ms() + ms) != E_OK)
+		log_warn("no memory for a rebalance timer", LE(E_NOMEM));
+}
+
+static void
+prepare(struct group *g)
+{
+	int64_t ms = rebalance_ms(g);
+
+	for (struct member *m = g->members; m != NULL; m = m->next)
+		if (m->sync != NULL) {
+			sync_answer(m->sync, E_REBALANCE, g, NULL);
+			m->sync = NULL;
+			session_start(m);
+		}
+	g->delayed = g->state == GROUP_EMPTY;
+	if (g->delayed) {
+		int64_t delay = g->eng->conf->group_initial_rebalance_delay_ms;
+
+		g->newcomer = false;
+		g->delay_left = ms > delay ? ms - delay : 0;
+		ms = delay < ms ? delay : ms;
+		g->delayed = ms > 0;
+	}
+	g->state = GROUP_PREPARING;
+	g->empty_since = 0;
+	rebalance_timer(g, ms);
+	maybe_complete(g);
+}
+
+/* The protocol that most members prefer among those that all know. */
+static const char *
+vote(const struct group *g)
+{
+	const char *best = NULL;
+	int most = -1;
+	const struct member *first = g->members;
+
+	while (first != NULL && first->pending)
+		first = first->next;
+	for (int i = 0; first != NULL && i < first->nprotocols; i++) {
+		const char *name = first->protocols[i].name;
+		bool all = true;
+		int votes = 0;
+
+		for (const struct member *m = g->members; m != NULL;
+		    m = m->next) {
+			if (m->pending)
+				continue;
+			all &= protocol_find(m, name) != NULL;
+			votes += strcmp(m->protocols[0].name, name) == 0;
+		}
+		if (all && votes > most) {
+			best = name;
+			most = votes;
+		}
+	}
+	return best;
+}
+
+static void
+become_empty(struct group *g)
+{
+	g->state = GROUP_EMPTY;
+	g->empty_since = wall_ms();
+	free(g->protocol);
+	g->protocol = NULL;
+	group_store(g, NULL);
+}
+
+static void
+join_all_answer(struct group *g)
+{
+	for (struct member *m = g->members; m != NULL; m = m->next) {
+		struct call *c = m->join;
+
+		if (c == NULL)
+			continue;
+		m->join = NULL;
+		free(m->assignment);
+		m->assignment = NULL;
+		m->assignment_len = 0;
+		session_start(m);
+		join_answer(c, g, m);
+	}
+}
+
+/* Everybody has joined, or the time is up. */
+static void
+complete(struct group *g)
+{
+	struct member *m, *next, *first = NULL;
+	const char *won;
+
+	timer_cancel(&g->eng->timers, &g->rebalance);
+	g->delayed = false;
+	for (m = g->members; m != NULL; m = next) {
+		next = m->next;
+		if (!m->pending && m->join == NULL && m->instance == NULL)
+			member_free(g, m);
+	}
+	for (m = g->members; m != NULL && first == NULL; m = m->next)
+		if (!m->pending && m->join != NULL)
+			first = m;
+	if (first == NULL && g->nmembers > 0) {
+		/* Static members only, and none is here: wait for them. */
+		rebalance_timer(g, rebalance_ms(g));
+		return;
+	}
+	g->generation = g->generation == INT32_MAX ? 1 : g->generation + 1;
+	if (first == NULL) {
+		become_empty(g);
+		return;
+	}
+	if (g->leader == NULL || g->leader->join == NULL)
+		g->leader = first;
+	won = vote(g);
+	free(g->protocol);
+	g->protocol = won == NULL ? NULL : strdup(won);
+	g->state = GROUP_COMPLETING;
+	log_debug("group has a new generation", LS("group", g->name),
+	    LI("generation", g->generation), LI("members", g->nmembers));
+	rebalance_timer(g, rebalance_ms(g));
+	join_all_answer(g);
+}
+
+static void
+maybe_complete(struct group *g)
+{
+	if (g->state != GROUP_PREPARING || g->delayed)
+		return;
+	for (const struct member *m = g->members; m != NULL; m = m->next)
+		if (m->pending || m->join == NULL)
+			return;
+	complete(g);
+}
+
+static void
+rebalance_fire(struct timer *t)
+{
+	struct group *g = (struct group *)((char *)t -
+	    offsetof(struct group, rebalance));
+	int64_t delay = g->eng->conf->group_initial_rebalance_delay_ms;
+	struct member *m, *next;
+
+	if (g->state == GROUP_PREPARING && g->delayed && g->newcomer &&
+	    g->delay_left > 0) {
+		delay = delay < g->delay_left ? delay : g->delay_left;
+		g->delay_left -= delay;
+		g->newcomer = false;
+		rebalance_timer(g, delay);
+	} else if (g->state == GROUP_PREPARING)
+		complete(g);
+	else if (g->state == GROUP_COMPLETING) {
+		/* Those who did not sync in time are out. */
+		for (m = g->members; m != NULL; m = next) {
+			next = m->next;
+			if (!m->pending && m->sync == NULL)
+				member_free(g, m);
+		}
+		prepare(g);
+	}
+}
+
+/* ---- join -------------------------------------------------------------- */
+
+/* True when a new member with these protocols could take part. */
+static bool
+protocols_fit(const struct group *g, const struct join_group_req *q)
+{
+	if (q->protocol_type.len <= 0 || q->protocols.n <= 0)
+		return false;
+	if (g->nmembers == 0)
+		return true;
+	if (g->type == NULL || !kstr_eq(kstr_of(g->type), q->protocol_type))
+		return false;
+	for (int32_t i = 0; i < q->protocols.n; i++) {
+		bool all = true;
+
+		for (const struct member *m = g->members; m != NULL && all;
+		    m = m->next) {
+			bool has = m->pending;
+
+			for (int k = 0; k < m->nprotocols && !has; k++)
+				has = kstr_eq(kstr_of(m->protocols[k].name),
+				    q->protocols.v[i].name);
+			all = has;
+		}
+		if (all)
+			return true;
+	}
+	return false;
+}
+
+static void
+join_wait(struct group *g, struct member *m, struct call *c)
+{
+	if (m->join != NULL)
+		join_refuse(m->join, E_REBALANCE, m->id);
+	m->join = c;
+	timer_cancel(&g->eng->timers, &m->session);
+}
+
+/* A member joins with what it brings; a rebalance begins or goes on. */
+static enum err
+join_take(struct group *g, struct member *m, struct call *c)
+{
+	const struct join_group_req *q = c->req;
+
+	m->session_ms = q->session_timeout_ms;
+	m->rebalance_ms = c->head.version == 0 || q->rebalance_timeout_ms < 0
+	    ? q->session_timeout_ms : q->rebalance_timeout_ms;
+	if (protocols_set(m, q) != E_OK)
+		return E_NOMEM;
+	if (m->pending) {
+		m->pending = false;
+		g->nmembers++;
+		g->newcomer = true;
+	}
+	if (g->type == NULL || g->nmembers == 1) {
+		free(g->type);
+		g->type = kstr_dup(q->protocol_type);
+	}
+	if (g->leader == NULL)
+		g->leader = m;
+	join_wait(g, m, c);
+	if (g->state == GROUP_PREPARING)
+		maybe_complete(g);
+	else
+		prepare(g);
+	return E_OK;
+}
+
+static enum err
+join_new(struct group *g, struct call *c)
+{
+	const struct join_group_req *q = c->req;
+	bool is_static = q->group_instance_id.len >= 0;
+	struct member *m;
+
+	if (g->nmembers >= MEMBERS_MAX)
+		return E_GROUP_FULL;
+	m = member_new(g, q->group_instance_id);
+	if (m == NULL)
+		return E_COORDINATOR_NOT_AVAILABLE;
+	m->pending = true;
+	m->session_ms = q->session_timeout_ms;
+	if (is_static || c->head.version < 4)
+		return join_take(g, m, c);
+	session_start(m);
+	join_refuse(c, E_MEMBER_ID_REQUIRED, m->id);
+	return E_OK;
+}
+
+/* A member that the group knows joins again. */
+static enum err
+join_again(struct group *g, struct member *m, struct call *c)
+{
+	bool same = !m->pending && protocols_same(m, c->req);
+
+	if (same && (g->state == GROUP_COMPLETING ||
+	    (g->state == GROUP_STABLE && m != g->leader))) {
+		session_start(m);
+		join_answer(c, g, m);
+		return E_OK;
+	}
+	return join_take(g, m, c);
+}
+
+/* A static member comes back under a new id; the old one is fenced. */
+static enum err
+join_static(struct group *g, struct member *m, struct call *c)
+{
+	const struct join_group_req *q = c->req;
+	bool same = protocols_same(m, q);
+	char *id = member_id_new(q->group_instance_id);
+
+	if (id == NULL)
+		return E_COORDINATOR_NOT_AVAILABLE;
+	if (m->join != NULL)
+		join_refuse(m->join, E_FENCED_INSTANCE, m->id);
+	if (m->sync != NULL)
+		sync_answer(m->sync, E_FENCED_INSTANCE, g, NULL);
+	m->join = m->sync = NULL;
+	free(m->id);
+	m->id = id;
+	m->session_ms = q->session_timeout_ms;
+	if (g->state == GROUP_STABLE && same) {
+		session_start(m);
+		group_store(g, NULL);
+		join_answer(c, g, m);
+		return E_OK;
+	}
+	return join_take(g, m, c);
+}
+
+static enum err
+join_start(struct call *c)
+{
+	const struct join_group_req *q = c->req;
+	const struct conf *conf = c->eng->conf;
+	struct group *g;
+	struct member *m;
+
+	if (q->group_id.len <= 0)
+		return E_INVALID_GROUP_ID;
+	if (q->group_instance_id.len > 0 && memchr(q->group_instance_id.p,
+	    '\0', (size_t)q->group_instance_id.len) != NULL)
+		return E_INVALID_REQUEST;
+	if (q->session_timeout_ms < conf->group_min_session_timeout_ms ||
+	    q->session_timeout_ms > conf->group_max_session_timeout_ms)
+		return E_INVALID_SESSION_TIMEOUT;
+	g = group_find(c->eng, q->group_id, q->member_id.len <= 0);
+	if (g == NULL)
+		return q->member_id.len <= 0 ? E_COORDINATOR_NOT_AVAILABLE
+		    : E_UNKNOWN_MEMBER;
+	if (!protocols_fit(g, q))
+		return E_INCONSISTENT_PROTOCOL;
+	if (q->group_instance_id.len >= 0) {
+		m = member_by_instance(g, q->group_instance_id);
+		if (q->member_id.len <= 0)
+			return m == NULL ? join_new(g, c)
+			    : join_static(g, m, c);
+		if (m == NULL)
+			return E_UNKNOWN_MEMBER;
+		return !kstr_eq(kstr_of(m->id), q->member_id)
+		    ? E_FENCED_INSTANCE : join_again(g, m, c);
+	}
+	if (q->member_id.len <= 0)
+		return join_new(g, c);
+	m = member_by_id(g, q->member_id);
+	return m == NULL ? E_UNKNOWN_MEMBER : join_again(g, m, c);
+}
+
+void
+handle_join_group(struct call *c)
+{
+	enum err e = join_start(c);
+
+	if (e != E_OK)
+		join_refuse(c, e == E_NOMEM ? E_COORDINATOR_NOT_AVAILABLE : e,
+		    NULL);
+}
+
+/* ---- sync -------------------------------------------------------------- */
+
+/* The one who asks must be a member of this generation. */
+static enum err
+member_check(struct group *g, struct kstr id, struct kstr instance,
+    int32_t generation, struct member **out)
+{
+	struct member *m;
+
+	if (g == NULL)
+		return E_UNKNOWN_MEMBER;
+	if (instance.len >= 0) {
+		m = member_by_instance(g, instance);
+		if (m != NULL && !kstr_eq(kstr_of(m->id), id))
+			return E_FENCED_INSTANCE;
+	} else
+		m = member_by_id(g, id);
+	if (m == NULL || m->pending)
+		return E_UNKNOWN_MEMBER;
+	*out = m;
+	return generation != g->generation ? E_ILLEGAL_GENERATION : E_OK;
+}
+
+static enum err
+assign(struct group *g, const struct sync_group_req *q)
+{
+	for (struct member *m = g->members; m != NULL; m = m->next) {
+		free(m->assignment);
+		m->assignment = NULL;
+		m->assignment_len = 0;
+	}
+	for (int32_t i = 0; i < q->assignments.n; i++) {
+		struct member *m = member_by_id(g,
+		    q->assignments.v[i].member_id);
+
+		if (m == NULL)
+			continue;
+		free(m->assignment);
+		m->assignment = bytes_dup(q->assignments.v[i].assignment,
+		    &m->assignment_len);
+		if (m->assignment == NULL)
+			return E_NOMEM;
+	}
+	return E_OK;
+}
+
+void
+group_assigned(struct group *g, int32_t generation, enum err e)
+{
+	if (g->state != GROUP_COMPLETING || g->generation != generation)
+		return;
+	if (e != E_OK) {
+		prepare(g);
+		return;
+	}
+	g->state = GROUP_STABLE;
+	timer_cancel(&g->eng->timers, &g->rebalance);
+	for (struct member *m = g->members; m != NULL; m = m->next)
+		if (m->sync != NULL) {
+			struct call *c = m->sync;
+
+			m->sync = NULL;
+			session_start(m);
+			sync_answer(c, E_OK, g, m);
+		}
+}
+
+static enum err
+sync_start(struct call *c, struct group *g)
+{
+	const struct sync_group_req *q = c->req;
+	struct member *m;
+	enum err e;
+
+	if (q->group_id.len <= 0)
+		return E_INVALID_GROUP_ID;
+	e = member_check(g, q->member_id, q->group_instance_id,
+	    q->generation_id, &m);
+	if (e != E_OK)
+		return e;
+	if ((q->protocol_type.len >= 0 && (g->type == NULL ||
+	    !kstr_eq(q->protocol_type, kstr_of(g->type)))) ||
+	    (q->protocol_name.len >= 0 && g->protocol != NULL &&
+	    !kstr_eq(q->protocol_name, kstr_of(g->protocol))))
+		return E_INCONSISTENT_PROTOCOL;
+	switch (g->state) {
+	case GROUP_EMPTY:
+		return E_UNKNOWN_MEMBER;
+	case GROUP_PREPARING:
+		return E_REBALANCE;
+	case GROUP_STABLE:
+		session_start(m);
+		sync_answer(c, E_OK, g, m);
+		return E_OK;
+	case GROUP_COMPLETING:
+		break;
+	}
+	if (m->sync != NULL)
+		sync_answer(m->sync, E_REBALANCE, g, NULL);
+	m->sync = c;
+	timer_cancel(&g->eng->timers, &m->session);
+	if (m == g->leader && (assign(g, q) != E_OK ||
+	    group_store(g, group_assigned) != E_OK))
+		prepare(g);
+	return E_OK;
+}
+
+void
+handle_sync_group(struct call *c)
+{
+	const struct sync_group_req *q = c->req;
+	struct group *g = group_find(c->eng, q->group_id, false);
+	enum err e = sync_start(c, g);
+
+	if (e != E_OK)
+		sync_answer(c, e, NULL, NULL);
+}
+
+/* ---- heartbeat, leave -------------------------------------------------- */
+
+void
+handle_heartbeat(struct call *c)
+{
+	const struct heartbeat_req *q = c->req;
+	struct group *g = group_find(c->eng, q->group_id, false);
+	struct heartbeat_res res = { 0 };
+	struct member *m = NULL;
+	enum err e;
+
+	e = q->group_id.len <= 0 ? E_INVALID_GROUP_ID : member_check(g,
+	    q->member_id, q->group_instance_id, q->generation_id, &m);
+	if (e == E_OK && g->state == GROUP_EMPTY)
+		e = E_UNKNOWN_MEMBER;
+	if (e == E_OK && m->join == NULL && m->sync == NULL)
+		session_start(m);
+	if (e == E_OK && g->state == GROUP_PREPARING)
+		e = E_REBALANCE;
+	res.error_code = err_code(e);
+	call_reply(c, &res);
+}
+
+static enum err
+leave_one(struct group *g, struct kstr id, struct kstr instance)
+{
+	struct member *m = NULL;
+
+	if (g == NULL)
+		return E_UNKNOWN_MEMBER;
+	if (instance.len >= 0) {
+		m = member_by_instance(g, instance);
+		if (m != NULL && id.len > 0 && !kstr_eq(kstr_of(m->id), id))
+			return E_FENCED_INSTANCE;
+	} else
+		m = member_by_id(g, id);
+	if (m == NULL)
+		return E_UNKNOWN_MEMBER;
+	log_debug("member leaves", LS("group", g->name), LS("member", m->id));
+	member_leave(g, m);
+	return E_OK;
+}
+
+void
+handle_leave_group(struct call *c)
+{
+	const struct leave_group_req *q = c->req;
+	struct group *g = group_find(c->eng, q->group_id, false);
+	struct leave_group_res res = { 0 };
+	enum err e = q->group_id.len <= 0 ? E_INVALID_GROUP_ID : E_OK;
+
+	if (e == E_OK && c->head.version < 3)
+		e = leave_one(g, q->member_id, kstr_of(NULL));
+	else if (e == E_OK && q->members.n > 0) {
+		res.members.v = arena_array(&c->arena, (size_t)q->members.n,
+		    sizeof *res.members.v);
+		if (res.members.v == NULL) {
+			call_bad(c, "out of memory");
+			return;
+		}
+		res.members.n = q->members.n;
+		for (int32_t i = 0; i < q->members.n; i++) {
+			struct leave_group_req_member *m = &q->members.v[i];
+
+			res.members.v[i].member_id = m->member_id;
+			res.members.v[i].group_instance_id =
+			    m->group_instance_id;
+			res.members.v[i].error_code = err_code(leave_one(g,
+			    m->member_id, m->group_instance_id));
+		}
+	}
+	res.error_code = err_code(e);
+	call_reply(c, &res);
+}
+
+/* ---- for commits ------------------------------------------------------- */
+
+enum err
+group_check_commit(struct group *g, struct kstr id, struct kstr instance,
+    int32_t generation)
+{
+	struct member *m = NULL;
+	enum err e;
+
+	if (generation < 0 && id.len <= 0 && instance.len < 0)
+		return g->state == GROUP_EMPTY ? E_OK : E_UNKNOWN_MEMBER;
+	if (g->state == GROUP_EMPTY && g->nmembers == 0 && generation >= 0)
+		return E_ILLEGAL_GENERATION;
+	e = member_check(g, id, instance, generation, &m);
+	if (e == E_OK && m->join == NULL && m->sync == NULL)
+		session_start(m);
+	if (e == E_OK && g->state == GROUP_COMPLETING)
+		e = E_REBALANCE;
+	return e;
+}
+
+/* ---- at start and end -------------------------------------------------- */
+
+static enum err
+member_restore(struct group *g, const struct meta_group *rec,
+    const struct meta_group_member *rm)
+{
+	struct member *m = member_new(g, rm->instance);
+	char *id = kstr_dup(rm->id);
+
+	if (m == NULL || id == NULL) {
+		free(id);
+		return E_NOMEM;
+	}
+	free(m->id);
+	m->id = id;
+	m->session_ms = rm->session_ms;
+	m->rebalance_ms = rm->rebalance_ms;
+	m->protocols = calloc(1, sizeof *m->protocols);
+	if (m->protocols == NULL)
+		return E_NOMEM;
+	m->nprotocols = 1;
+	m->protocols[0].name = kstr_dup(rec->protocol);
+	m->protocols[0].metadata = bytes_dup(rm->metadata,
+	    &m->protocols[0].len);
+	m->assignment = bytes_dup(rm->assignment, &m->assignment_len);
+	g->nmembers++;
+	if (kstr_eq(rm->id, rec->leader))
+		g->leader = m;
+	return m->protocols[0].name == NULL || m->assignment == NULL ||
+	    m->protocols[0].metadata == NULL ? E_NOMEM : E_OK;
+}
+
+static void
+group_clear(struct group *g)
+{
+	while (g->members != NULL)
+		member_free(g, g->members);
+	free(g->type);
+	free(g->protocol);
+	g->type = g->protocol = NULL;
+	g->state = GROUP_EMPTY;
+}
+
+enum err
+group_restore(struct engine *eng, const struct meta_key *key,
+    const void *value)
+{
+	const struct meta_group *rec = value;
+	struct kstr name = { (int32_t)key->len, (const char *)key->p };
+	struct group *g;
+	enum err e = E_OK;
+
+	if (key->len == 0)
+		return E_CORRUPT;
+	g = group_find(eng, name, value != NULL);
+	if (value == NULL) {
+		if (g != NULL) {
+			group_clear(g);
+			g->stored = false;
+			group_reap(g);
+		}
+		return E_OK;
+	}
+	if (g == NULL)
+		return E_NOMEM;
+	group_clear(g);
+	g->stored = true;
+	g->generation = rec->generation;
+	g->type = rec->type.len >= 0 ? kstr_dup(rec->type) : NULL;
+	g->empty_since = rec->changed_ms;
+	if (rec->leader.len < 0)
+		return E_OK;
+	g->protocol = kstr_dup(rec->protocol);
+	for (int32_t i = 0; i < rec->members.n && e == E_OK; i++)
+		e = member_restore(g, rec, &rec->members.v[i]);
+	g->state = g->nmembers > 0 ? GROUP_STABLE : GROUP_EMPTY;
+	if (g->state == GROUP_STABLE)
+		g->empty_since = 0;
+	return e;
+}
+
+void
+groups_resume(struct engine *eng)
+{
+	for (struct group *g = eng->groups.first; g != NULL; g = g->next)
+		for (struct member *m = g->members; m != NULL; m = m->next)
+			session_start(m);
+	groups_expiry_start(eng);
+}
+
+void
+group_free(struct group *g)
+{
+	struct groups *gs = &g->eng->groups;
+	struct group **slot = &gs->hash[hash_name(g->name, strlen(g->name)) &
+	    (gs->size - 1)];
+
+	while (*slot != g)
+		slot = &(*slot)->next_hash;
+	*slot = g->next_hash;
+	if (g->prev != NULL)
+		g->prev->next = g->next;
+	else
+		gs->first = g->next;
+	if (g->next != NULL)
+		g->next->prev = g->prev;
+	gs->n--;
+	timer_cancel(&g->eng->timers, &g->rebalance);
+	group_clear(g);
+	group_offsets_free(g);
+	free(g->name);
+	free(g);
+}
+
+void
+groups_free(struct engine *eng)
+{
+	while (eng->groups.first != NULL)
+		group_free(eng->groups.first);
+	timer_cancel(&eng->timers, &eng->groups.expiry);
+	free(eng->groups.hash);
+	eng->groups = (struct groups){ 0 };
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Consumer groups, the classic protocol (protocol.md 3.8), of any protocol
+ * type.  Everything here belongs to the loop.
+ */
+#ifndef GROUP_H
+#define GROUP_H
+
+#include "meta.h"
+#include "timer.h"
+
+struct call;
+struct engine;
+struct group;
+
+enum group_state { GROUP_EMPTY, GROUP_PREPARING, GROUP_COMPLETING,
+    GROUP_STABLE };
+
+struct protocol {
+	char	*name;
+	uint8_t	*metadata;		/* ours; opaque */
+	int32_t	 len;
+};
+
+/* Owned by its group's list, in the order in which members joined. */
+struct member {
+	struct member	*next;
+	struct group	*group;
+	char		*id;
+	char		*instance;	/* NULL: dynamic */
+	int32_t		 session_ms, rebalance_ms;
+	struct protocol	*protocols;
+	int		 nprotocols;
+	uint8_t		*assignment;
+	int32_t		 assignment_len;
+	struct call	*join, *sync;	/* waiting for an answer */
+	struct timer	 session;	/* not set while a join waits */
+	bool		 pending;	/* was given an id, has not joined */
+};
+
+/* A committed offset; keyed by topic and partition. */
+struct committed {
+	struct committed *next;
+	struct uuid	 topic;
+	int32_t		 part, epoch;
+	int64_t		 offset, ts;	/* ts: wall_ms of the commit */
+	char		*metadata;
+};
+
+struct group {
+	struct group	*next_hash, *prev, *next;
+	struct engine	*eng;
+	char		*name;
+	enum group_state state;
+	int32_t		 generation;
+	char		*type, *protocol;	/* NULL: none */
+	struct member	*members;
+	struct member	*leader;
+	int		 nmembers;	/* without pending ones */
+	struct timer	 rebalance;	/* of the join, then of the sync phase */
+	bool		 delayed;	/* the initial delay runs */
+	bool		 newcomer;	/* somebody joined during it */
+	int64_t		 delay_left;	/* ms */
+	int64_t		 empty_since;	/* wall_ms; 0 unless EMPTY */
+	struct committed **offsets;	/* hash table */
+	size_t		 offsets_size, noffsets;
+	bool		 stored;	/* the catalogue has a record */
+};
+
+struct groups {
+	struct group	**hash;
+	size_t		  size, n;
+	struct group	 *first;
+	struct timer	  expiry;
+};
+
+/* NULL: none; create makes one (NULL also without memory or past the limit). */
+struct group *group_find(struct engine *, struct kstr name, bool create);
+/* Drops a group that has neither members nor offsets. */
+void	 group_reap(struct group *);
+/* A member of a generation, for commits.  E_OK, E_UNKNOWN_MEMBER,
+ * E_ILLEGAL_GENERATION, E_REBALANCE, E_FENCED_INSTANCE; refreshes its
+ * session. */
+enum err group_check_commit(struct group *, struct kstr member,
+	    struct kstr instance, int32_t generation) MUST;
+struct committed *group_offset(struct group *, const struct uuid *topic,
+	    int32_t part, bool create);
+/* The topic is gone: so are its offsets. */
+void	 groups_topic_gone(struct engine *, const struct uuid *topic);
+/* The catalogue's word at start (value NULL: tombstone). */
+enum err group_restore(struct engine *, const struct meta_key *,
+	    const void *meta_group) MUST;
+enum err group_restore_offset(struct engine *, const struct meta_key *,
+	    const void *meta_offset) MUST;
+/* After replay: sessions begin anew. */
+void	 groups_resume(struct engine *);
+void	 groups_free(struct engine *);
+/* Calls back with every record of a snapshot. */
+void	 groups_snapshot(struct engine *, void (*put)(void *arg,
+	    enum meta_type, const struct meta_key *, const void *value),
+	    void *arg);
+
+#endif
