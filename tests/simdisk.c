@@ -74,10 +74,11 @@ struct sim {
 	int		   ndirs, dirs_cap;
 	struct handle	  *handles;
 	int		   nhandles, handles_cap;
-	int64_t		   calls, fail_n, op_left, space;
+	int64_t		   calls, fail_n, failed_at, op_left, space;
 	enum err	   fail_err, op_err;
 	enum sim_op	   op;
 	bool		   persistent, dead;
+	char		   under[NAME_SIZE];	/* only there faults happen */
 	uint64_t	   rng;
 	void		 (*hook)(struct sim *, int64_t, enum sim_op, void *);
 	void		  *hook_arg;
@@ -415,6 +416,12 @@ sim_fail_at(struct sim *d, int64_t n, enum err err, bool persistent)
 }
 
 void
+sim_fail_under(struct sim *d, const char *name)
+{
+	snprintf(d->under, sizeof d->under, "%s", name);
+}
+
+void
 sim_fail_op(struct sim *d, enum sim_op op, int64_t n, enum err err)
 {
 	d->op = op;
@@ -465,9 +472,29 @@ op_changes(enum sim_op op)
 	ASSERT(0);
 }
 
-/* Counts a call: E_OK, or what it fails with. */
+/* Is the inode (or the path) below a directory of that name? */
+static bool
+is_under(const struct sim *d, int ino, const char *path, const char *name)
+{
+	if (path != NULL)
+		return strstr(path, name) != NULL;
+	while (ino > 0) {
+		int i = 0;
+
+		while (i < d->view.n && d->view.v[i].ino != ino)
+			i++;
+		if (i == d->view.n)
+			return false;
+		if (strcmp(d->view.v[i].name, name) == 0)
+			return true;
+		ino = d->view.v[i].dir;
+	}
+	return false;
+}
+
+/* Counts a call: E_OK, or what it fails with.  It has a handle or a path. */
 static enum err
-enter(enum sim_op op)
+enter(enum sim_op op, int fd, const char *path)
 {
 	static pthread_t thread;
 	static bool known;
@@ -484,8 +511,13 @@ enter(enum sim_op op)
 	}
 	if (d->dead)
 		return d->fail_err;
-	if (d->calls == d->fail_n) {
+	if (d->under[0] != '\0' && !is_under(d, path != NULL ? -1 :
+	    d->handles[fd - HANDLE_BASE].ino, path, d->under))
+		return E_OK;
+	if (d->fail_n > 0 && d->calls >= d->fail_n) {
+		d->fail_n = 0;
 		d->dead = d->persistent;
+		d->failed_at = d->calls;
 		return d->fail_err;
 	}
 	if (d->op_left > 0 && d->op == op && --d->op_left == 0)
@@ -525,14 +557,14 @@ handle_new(int ino, bool write, bool lock)
 static enum err
 sim_open(const char *path, enum disk_mode mode, int *fd)
 {
-	enum err err = enter(SIM_OPEN);
+	enum err err = enter(SIM_OPEN, -1, path);
 	struct entry e;
 
 	if (err != E_OK)
 		return err;
 	if (!resolve(cur, path, &e))
 		return E_NOTFOUND;
-	if (e.ino >= 0 && cur->inodes[e.ino].dir)
+	if (e.ino >= 0 && cur->inodes[e.ino].dir && mode != DISK_READ)
 		return E_IO;
 	if (e.ino >= 0 && mode == DISK_CREATE_NEW)
 		return E_BUSY;
@@ -570,7 +602,7 @@ read_view(int fd, void *p, size_t n, int64_t pos, size_t *got)
 static enum err
 sim_pread(int fd, void *p, size_t n, int64_t pos, size_t *got)
 {
-	enum err err = enter(SIM_PREAD);
+	enum err err = enter(SIM_PREAD, fd, NULL);
 
 	*got = 0;
 	if (err != E_OK)
@@ -582,7 +614,7 @@ sim_pread(int fd, void *p, size_t n, int64_t pos, size_t *got)
 static enum err
 sim_pread_now(int fd, void *p, size_t n, int64_t pos, size_t *got)
 {
-	enum err err = enter(SIM_PREAD_NOW);
+	enum err err = enter(SIM_PREAD_NOW, fd, NULL);
 
 	*got = 0;
 	if (err != E_OK)
@@ -603,13 +635,13 @@ change_add(struct inode *i, const struct change *c)
 static enum err
 sim_pwritev(int fd, struct iovec *iov, int n, int64_t pos)
 {
-	enum err err = enter(SIM_PWRITEV);
+	enum err err = enter(SIM_PWRITEV, fd, NULL);
 	struct inode *i = inode_to_write(fd);
 	struct change c = { .pos = pos };
 	int64_t left = INT64_MAX;
 
 	ASSERT(pos >= 0);
-	if (err != E_OK && cur->dead && cur->calls != cur->fail_n)
+	if (err != E_OK && cur->dead && cur->calls != cur->failed_at)
 		return err;
 	for (int k = 0; k < n; k++)
 		content_write(&c.data, c.data.size, iov[k].iov_base,
@@ -684,7 +716,7 @@ sync_inode(struct inode *i, enum err err)
 		stable_now(i);
 		return E_OK;
 	}
-	if (cur->dead && cur->calls != cur->fail_n)
+	if (cur->dead && cur->calls != cur->failed_at)
 		return err;
 	/* Some of it is out; none of it is dirty any more. */
 	for (int n = 0; n < i->nchanges; n++)
@@ -697,7 +729,7 @@ sync_inode(struct inode *i, enum err err)
 static enum err
 sim_datasync(int fd)
 {
-	enum err err = enter(SIM_DATASYNC);
+	enum err err = enter(SIM_DATASYNC, fd, NULL);
 
 	return sync_inode(inode_of(fd), err);
 }
@@ -705,7 +737,7 @@ sim_datasync(int fd)
 static enum err
 sim_sync(int fd)
 {
-	enum err err = enter(SIM_SYNC);
+	enum err err = enter(SIM_SYNC, fd, NULL);
 
 	return sync_inode(inode_of(fd), err);
 }
@@ -755,7 +787,7 @@ sync_entries(struct sim *d, int dir)
 static enum err
 sim_syncfs(int fd)
 {
-	enum err err = enter(SIM_SYNCFS), first = err;
+	enum err err = enter(SIM_SYNCFS, fd, NULL), first = err;
 
 	(void)inode_of(fd);
 	for (int i = 0; i < cur->ninodes; i++) {
@@ -772,7 +804,7 @@ sim_syncfs(int fd)
 static enum err
 sim_truncate(int fd, int64_t size)
 {
-	enum err err = enter(SIM_TRUNCATE);
+	enum err err = enter(SIM_TRUNCATE, fd, NULL);
 	struct change c = { .truncate = true, .pos = size };
 
 	ASSERT(size >= 0);
@@ -784,7 +816,7 @@ sim_truncate(int fd, int64_t size)
 static enum err
 sim_reserve(int fd, int64_t pos, int64_t n)
 {
-	enum err err = enter(SIM_RESERVE);
+	enum err err = enter(SIM_RESERVE, fd, NULL);
 
 	(void)inode_to_write(fd);
 	if (err == E_OK && cur->space >= 0 &&
@@ -796,7 +828,7 @@ sim_reserve(int fd, int64_t pos, int64_t n)
 static enum err
 sim_stat(const char *path, struct disk_stat *st)
 {
-	enum err err = enter(SIM_STAT);
+	enum err err = enter(SIM_STAT, -1, path);
 	int ino;
 
 	if (err != E_OK)
@@ -811,7 +843,7 @@ sim_stat(const char *path, struct disk_stat *st)
 static enum err
 sim_fstat(int fd, struct disk_stat *st)
 {
-	enum err err = enter(SIM_FSTAT);
+	enum err err = enter(SIM_FSTAT, fd, NULL);
 	struct inode *i = inode_of(fd);
 
 	if (err == E_OK)
@@ -822,7 +854,7 @@ sim_fstat(int fd, struct disk_stat *st)
 static enum err
 sim_drop_cache(int fd)
 {
-	enum err err = enter(SIM_DROP_CACHE);
+	enum err err = enter(SIM_DROP_CACHE, fd, NULL);
 	struct inode *i = inode_of(fd);
 	int64_t size = i->view.size;
 
@@ -858,7 +890,7 @@ has_children(const struct sim *d, int dir)
 static enum err
 sim_unlink(const char *path)
 {
-	enum err err = enter(SIM_UNLINK);
+	enum err err = enter(SIM_UNLINK, -1, path);
 	struct entry e;
 
 	if (err != E_OK)
@@ -876,7 +908,7 @@ sim_unlink(const char *path)
 static enum err
 sim_rename(const char *from, const char *to)
 {
-	enum err err = enter(SIM_RENAME);
+	enum err err = enter(SIM_RENAME, -1, from);
 	struct entry a, b;
 
 	if (err != E_OK)
@@ -894,7 +926,7 @@ sim_rename(const char *from, const char *to)
 static enum err
 sim_mkdir(const char *path)
 {
-	enum err err = enter(SIM_MKDIR);
+	enum err err = enter(SIM_MKDIR, -1, path);
 	struct entry e;
 
 	if (err != E_OK)
@@ -911,7 +943,7 @@ sim_mkdir(const char *path)
 static enum err
 sim_rmdir(const char *path)
 {
-	enum err err = enter(SIM_RMDIR);
+	enum err err = enter(SIM_RMDIR, -1, path);
 	struct entry e;
 
 	if (err != E_OK)
@@ -927,7 +959,7 @@ sim_rmdir(const char *path)
 static enum err
 sim_sync_dir(const char *path)
 {
-	enum err err = enter(SIM_SYNC_DIR);
+	enum err err = enter(SIM_SYNC_DIR, -1, path);
 	int ino;
 
 	if (err != E_OK)
@@ -941,7 +973,7 @@ sim_sync_dir(const char *path)
 static enum err
 sim_list(const char *path, int (*each)(const char *, void *), void *arg)
 {
-	enum err err = enter(SIM_LIST);
+	enum err err = enter(SIM_LIST, -1, path);
 	struct entries all;
 	int ino;
 
@@ -960,7 +992,7 @@ sim_list(const char *path, int (*each)(const char *, void *), void *arg)
 static enum err
 sim_lock(const char *path, int *fd)
 {
-	enum err err = enter(SIM_LOCK);
+	enum err err = enter(SIM_LOCK, -1, path);
 	struct entry e;
 
 	*fd = -1;
@@ -1012,6 +1044,7 @@ sim_kill(struct sim *d)
 	d->hook = NULL;
 	d->op_left = 0;
 	d->space = -1;
+	d->under[0] = '\0';
 	sim_fail_at(d, 0, E_OK, false);
 	sim_count_reset(d);
 }

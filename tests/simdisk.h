@@ -52,6 +52,9 @@ void	 sim_count_reset(struct sim *);
  * bytes.  persistent: so do all calls after it, without any effect.  n = 0:
  * none. */
 void	 sim_fail_at(struct sim *, int64_t n, enum err, bool persistent);
+/* Faults only meet calls on what lies below a directory of that name (the
+ * first at or after number n); "": everywhere. */
+void	 sim_fail_under(struct sim *, const char *name);
 /* The n-th call of one kind fails (counted from now). */
 void	 sim_fail_op(struct sim *, enum sim_op, int64_t n, enum err);
 /* Bytes that writes may still add to files; then E_NOSPC.  -1: no limit. */
