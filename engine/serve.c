@@ -20,6 +20,7 @@
 enum {
 	OUT_MAX		= 256 * MIB,	/* unsent bytes of one link */
 	CALLS_MAX	= 65536,	/* unanswered calls of one link */
+	CALL_BYTES_MAX	= 1024 * MIB,	/* and what they came as */
 };
 
 /* ---- regions ----------------------------------------------------------- */
@@ -167,12 +168,15 @@ static void
 link_watch(struct link *l)
 {
 	bool w = ipc_unsent(&l->ipc) > 0;
+	/* While stopping nothing new is taken, or a busy peer would keep the
+	 * engine from ever being idle. */
+	int r = l->serve->stopping ? 0 : UV_READABLE;
 
-	if (l->closing || (uv_is_active((uv_handle_t *)&l->poll) &&
+	if (l->closing || (r != 0 && uv_is_active((uv_handle_t *)&l->poll) &&
 	    w == l->writable_wanted))
 		return;
 	l->writable_wanted = w;
-	uv_poll_start(&l->poll, UV_READABLE | (w ? UV_WRITABLE : 0), on_link);
+	uv_poll_start(&l->poll, r | (w ? UV_WRITABLE : 0), on_link);
 }
 
 static void
@@ -190,8 +194,11 @@ static void
 link_send(struct link *l, const struct ipc_head *h, const struct msg *m,
     const void *in, const int *fds)
 {
-	enum err e = ipc_send(&l->ipc, h, m, in, fds);
+	enum err e;
 
+	if (l->closing)
+		return;
+	e = ipc_send(&l->ipc, h, m, in, fds);
 	if (e != E_OK) {
 		link_close(l, err_text(e));
 		return;
@@ -225,6 +232,7 @@ call_free(struct call *c)
 		if (c->next != NULL)
 			c->next->prevp = c->prevp;
 		c->link->ncalls--;
+		c->link->call_bytes -= c->head.length;
 	}
 	arena_reset(&c->arena);
 	free(c);
@@ -243,6 +251,7 @@ call_reply(struct call *c, const void *res)
 {
 	struct ipc_head h = reply_head(c);
 
+	c->cancel = NULL;	/* a link that closes now leaves it to us */
 	if (c->link != NULL)
 		link_send(c->link, &h, ipc_res(c->head.type), res, NULL);
 	call_free(c);
@@ -256,7 +265,8 @@ handles_retire(struct link *l, int more)
 	struct retire msg;
 	int64_t gone[IPC_FDS_MAX];
 
-	while (l->handles.n + (size_t)more > IPC_HANDLES_MAX) {
+	while (l->handles.n > 0 &&
+	    l->handles.n + (size_t)more > IPC_HANDLES_MAX) {
 		msg.handles.n = 0;
 		msg.handles.v = gone;
 		while (msg.handles.n < IPC_FDS_MAX && l->handles.n > 0) {
@@ -313,6 +323,7 @@ call_reply_extents(struct call *c, struct extents_res *res,
 	int64_t *fresh;
 	int *fds, n = 0, at = 0;
 
+	c->cancel = NULL;
 	if (l == NULL || l->closing) {
 		call_free(c);
 		return;
@@ -351,6 +362,7 @@ call_drop(struct call *c)
 void
 call_bad(struct call *c, const char *why)
 {
+	c->cancel = NULL;
 	if (c->link != NULL)
 		link_close(c->link, why);
 	call_free(c);
@@ -463,7 +475,8 @@ call_start(struct link *l, const struct ipc_head *h, struct rd body)
 		link_close(l, "unknown message");
 		return;
 	}
-	if (l->ncalls >= CALLS_MAX || (c = calloc(1, sizeof *c)) == NULL) {
+	if (l->ncalls >= CALLS_MAX || l->call_bytes + h->length >
+	    CALL_BYTES_MAX || (c = calloc(1, sizeof *c)) == NULL) {
 		link_close(l, "too many calls");
 		return;
 	}
@@ -476,6 +489,7 @@ call_start(struct link *l, const struct ipc_head *h, struct rd body)
 		c->next->prevp = &c->next;
 	l->calls = c;
 	l->ncalls++;
+	l->call_bytes += h->length;
 	if (call_decode(c, body, m) != E_OK)
 		call_bad(c, "malformed message");
 	else
@@ -666,6 +680,8 @@ serve_stop(struct serve *s)
 	uv_close((uv_handle_t *)&s->listen_poll, NULL);
 	close(s->listen_fd);
 	s->listen_fd = -1;
+	for (struct link *l = s->links; l != NULL; l = l->next)
+		link_watch(l);
 }
 
 void

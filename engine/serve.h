@@ -37,6 +37,7 @@ struct link {
 	struct handles	 handles;
 	struct call	*calls;		/* not answered yet */
 	int		 ncalls;
+	int64_t		 call_bytes;	/* of their requests */
 	char		 program[32];
 	bool		 greeted, closing, writable_wanted, in_flush;
 	struct link	*flush_next;
