@@ -257,6 +257,8 @@ handle_offset_for_leader_epoch(struct call *c)
 	if (es != NULL)
 		es->call = c;
 	if (es == NULL || epochs_alloc(es, q) != E_OK) {
+		if (es != NULL)
+			free(es->queries);
 		free(es);
 		call_bad(c, "out of memory");
 		return;

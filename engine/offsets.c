@@ -16,6 +16,8 @@
 enum { TS_LATEST = -1, TS_EARLIEST = -2, TS_MAX = -3, TS_EARLIEST_LOCAL = -4,
     TS_LATEST_TIERED = -5, TS_EARLIEST_PENDING = -6 };
 
+enum { TWICE_MAX = 256 };	/* rows compared with each other */
+
 struct span {
 	struct seg	*seg;		/* ours */
 	int64_t		 end, size;	/* bytes: visible, written */
@@ -435,7 +437,7 @@ one_topic(struct lookup *l, const struct list_offsets_req_topic *q,
 
 		rp->partition_index = q->partitions.v[k].partition_index;
 		rp->timestamp = rp->offset = rp->leader_epoch = -1;
-		e = q->partitions.n <= 4096 && named_twice(q, k)
+		e = q->partitions.n <= TWICE_MAX && named_twice(q, k)
 		    ? E_INVALID_REQUEST
 		    : one_part(l, t, &q->partitions.v[k], rp);
 		rp->error_code = err_code(e);
