@@ -55,15 +55,35 @@ window_covers(const struct window *w, const struct seg *s, int64_t offset)
 	    w->nfile == s->idx.nfile));
 }
 
+/* One entry from the index file.  Windows can push each other out for ever
+ * when a request wants more of them than there may be. */
+static enum look
+look_file(const struct seg *s, int64_t offset, struct idx_entry *at)
+{
+	char path[PATH_SIZE];
+	int n = 0;
+
+	idx_path(s, path);
+	if (idx_load(path, &s->id, s->base, s->idx.nfile, 0, offset, at, 1,
+	    &n) != E_OK)
+		return LOOK_FAIL;
+	if (n == 0 || at->offset > offset)
+		*at = (struct idx_entry){ s->base, 0, -1 };
+	return LOOK_OK;
+}
+
 /* A position at or before the batch with the offset, not far before. */
 static enum look
 look_start(const struct part *p, const struct seg *s, int64_t offset,
-    struct idx_entry *at)
+    bool block, struct idx_entry *at)
 {
 	const struct idx_entry *e = idx_pending_find(&s->idx, 0, offset);
+	bool covers = window_covers(p->window, s, offset);
 
+	if (e == NULL && s->idx.nfile > 0 && !covers && block)
+		return look_file(s, offset, at);
 	if (e == NULL && s->idx.nfile > 0) {
-		if (!window_covers(p->window, s, offset))
+		if (!covers)
 			return LOOK_COLD;
 		e = window_find(p->window, 0, offset);
 	}
@@ -180,7 +200,7 @@ part_extent(const struct part *p, struct want *w,
 	if (s == NULL || (end = visible_end(p, s)) == 0)
 		return LOOK_OK;
 	*cold = s;
-	l = look_start(p, s, w->offset, &at);
+	l = look_start(p, s, w->offset, w->block, &at);
 	if (l != LOOK_OK)
 		return l;
 	pos = at.pos;
@@ -449,7 +469,8 @@ res_part_init(struct extents_res_part *r,
 	*r = (struct extents_res_part){ .index = q->partition, .error =
 	    (int16_t)e, .high_watermark = -1, .last_stable_offset = -1,
 	    .log_start_offset = -1, .fetch_offset = q->fetch_offset,
-	    .diverging_epoch = -1, .diverging_end = -1, .leader_epoch = -1 };
+	    .diverging_epoch = -1, .diverging_end = -1, .leader_epoch = -1,
+	    .extents.v = r->extents.v /* of the last try */ };
 }
 
 /* One partition of the request.  *e: E_NOMEM only. */
@@ -485,7 +506,7 @@ try_part(struct fetch *f, struct round *rd, struct topic *t, enum err bad,
 		rd->now = true;
 		return E_OK;
 	}
-	if (q->fetch_offset >= p->hw)
+	if (q->fetch_offset >= p->hw || (rd->budget <= 0 && !rd->first))
 		return E_OK;
 	w.max = q->partition_max_bytes < rd->budget
 	    ? q->partition_max_bytes : rd->budget;
@@ -511,7 +532,8 @@ try_part(struct fetch *f, struct round *rd, struct topic *t, enum err bad,
 		f->there += x.len;
 	if (x.seg == NULL)
 		return E_OK;
-	r->extents.v = arena_alloc(f->arena, sizeof *r->extents.v);
+	if (r->extents.v == NULL)
+		r->extents.v = arena_alloc(f->arena, sizeof *r->extents.v);
 	if (r->extents.v == NULL)
 		return E_NOMEM;
 	r->extents.n = 1;
