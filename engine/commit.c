@@ -65,7 +65,6 @@ struct idx_job {
 	int64_t		 snap_at;
 	enum err	 err, sync_err;
 	uint32_t	 gen;
-	char		 dir[PATH_SIZE];
 };
 
 enum err
@@ -77,6 +76,7 @@ commit_open(struct committer *c, struct engine *eng, struct pool *pool,
 	c->pool = pool;
 	c->dirty_tail = &c->dirty;
 	c->unsynced_tail = &c->unsynced;
+	c->data_fd = -1;
 	return disk->open(data, DISK_READ, &c->data_fd);
 }
 
@@ -199,8 +199,6 @@ round_run(struct job *j)
 
 /* ---- results ----------------------------------------------------------- */
 
-static void seal_next(struct committer *, struct part *);
-
 /* The appends of a write that succeeded: into the index, then answered or
  * queued for the sync. */
 static enum err
@@ -267,7 +265,7 @@ write_done(struct committer *c, struct write_op *w)
 	    p->flush_messages != INT64_MAX)
 		unsynced_put(c, p);
 	if (created)
-		seal_next(c, p);
+		commit_seal(c, p);
 	if (p->queue.head != NULL)
 		commit_dirty(c, p);
 	if (p->relaxed)
@@ -338,8 +336,14 @@ round_done(struct job *j)
 		c->syncing = false;
 		c->syncs++;
 	}
+	/* Faults first: where one file of a partition failed, the others'
+	 * success must not become a checkpoint. */
 	for (int i = 0; i < r->nsyncs; i++)
-		sync_done(c, r, &r->syncs[i]);
+		if (r->syncs[i].err != E_OK)
+			sync_done(c, r, &r->syncs[i]);
+	for (int i = 0; i < r->nsyncs; i++)
+		if (r->syncs[i].err == E_OK)
+			sync_done(c, r, &r->syncs[i]);
 	for (int i = 0; i < r->nsyncs; i++) {
 		if (r->syncs[i].seg != NULL)
 			seg_unref(r->syncs[i].seg);
@@ -651,16 +655,17 @@ snap_write(const char *path, const struct wr *bytes)
 static enum err
 snap_run(struct idx_job *x)
 {
-	struct snap_sweep s = { x->dir, x->snap_at, -1 };
-	char path[PATH_SIZE];
+	char dir[PATH_SIZE], path[PATH_SIZE];
+	struct snap_sweep s = { dir, x->snap_at, -1 };
 	enum err e;
 
-	seg_path(path, x->dir, x->snap_at, ".prod");
+	part_dir(x->part, dir);
+	seg_path(path, dir, x->snap_at, ".prod");
 	e = snap_write(path, &x->snap);
 	if (e == E_OK)
-		e = disk->list(x->dir, snap_second, &s);
+		e = disk->list(dir, snap_second, &s);
 	if (e == E_OK && s.second >= 0)
-		e = disk->list(x->dir, snap_remove, &s);
+		e = disk->list(dir, snap_remove, &s);
 	return e;
 }
 
@@ -674,7 +679,7 @@ idx_run(struct job *j)
 		x->sync_err = disk->datasync(x->seg->fd);
 	if (x->sync_err != E_OK)
 		return;
-	seg_path(path, x->dir, x->seg->base, ".idx");
+	idx_path(x->seg, path);
 	if (x->n > 0)
 		x->err = idx_append(path, &x->seg->id, x->seg->base, x->e,
 		    x->n, x->nfile, x->seal);
@@ -709,7 +714,7 @@ idx_done(struct job *j)
 		if (x->snap.len > 0)
 			p->snapped = x->snap_at;
 		if (p->state == PART_ONLINE)
-			seal_next(&p->eng->commit, p);
+			commit_seal(&p->eng->commit, p);
 	}
 	seg_unref(s);
 	wr_free(&x->snap);
@@ -738,13 +743,17 @@ idx_send(struct committer *c, struct part *p, struct seg *s, bool is_seal,
 		memcpy(x->e, s->idx.pending, (size_t)n * sizeof *x->e);
 	x->pending = x->n = n;
 	x->nfile = s->idx.nfile;
+	if (n == 0 && is_seal && x->nfile > 0) {
+		/* The last entry is there: it is written again, marked. */
+		x->e[x->n++] = s->idx.last;
+		x->nfile--;
+	}
 	x->seal = is_seal;
 	x->part = p;
 	x->seg = seg_ref(s);
 	x->gen = p->gen;
 	x->snap = wr_grow(256 * MIB);
 	x->snap_at = p->next;
-	part_dir(p, x->dir);
 	if (snap && p->topic != NULL && p->prods == NULL)
 		p->prods = prod_new();
 	if (snap && p->prods != NULL && prod_encode(p->prods, &p->id,
@@ -759,8 +768,8 @@ idx_send(struct committer *c, struct part *p, struct seg *s, bool is_seal,
 
 /* Finished segments, oldest first: the last entry is at the end, marked as
  * sealed.  One index job of a partition at a time. */
-static void
-seal_next(struct committer *c, struct part *p)
+void
+commit_seal(struct committer *c, struct part *p)
 {
 	int i = p->nsegs - 1;
 	struct seg *s;

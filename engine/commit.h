@@ -40,6 +40,8 @@ void	 commit_forget(struct committer *, struct part *);
 /* For the clean stop: wants a checkpoint, wants a sync. */
 void	 commit_ckpt(struct committer *, struct part *);
 void	 commit_unsynced(struct committer *, struct part *);
+/* Marks the oldest finished segment that is not yet sealed. */
+void	 commit_seal(struct committer *, struct part *);
 /* Writes checkpoints of all that was synced; the clean stop's last step. */
 void	 commit_checkpoint(struct committer *);
 

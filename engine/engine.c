@@ -174,7 +174,7 @@ recover_more(struct engine *eng)
 {
 	struct topic *t;
 
-	while (eng->recovering < RECOVER_AT_ONCE &&
+	while (!eng->stopping && eng->recovering < RECOVER_AT_ONCE &&
 	    (t = eng->recover_topic) != NULL) {
 		if (t->state == TOPIC_LIVE && eng->recover_part < t->nparts)
 			open_part(eng, t->parts[eng->recover_part++]);
@@ -223,13 +223,17 @@ orphan_each(const char *name, void *arg)
 	struct uuid id;
 	unsigned x;
 
+	if (strlen(name) != 32)
+		return 0;
 	for (int i = 0; i < 16; i++) {
 		if (sscanf(name + 2 * i, "%2x", &x) != 1)
 			return 0;
 		id.b[i] = (uint8_t)x;
 	}
+	if (topic_find_id(&eng->topics, id) != NULL)
+		return 0;
 	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
-		if (uuid_eq(t->id, id))
+		if (uuid_eq(t->id, id))		/* being deleted */
 			return 0;
 	/* Left by a creation that did not finish, or something odd: nothing
 	 * is deleted for looking odd. */
@@ -268,6 +272,8 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	eng->conf = conf;
 	eng->bulk = bulk;
 	eng->lock_fd = -1;
+	eng->commit.eng = eng;
+	eng->commit.data_fd = -1;
 	eng->started = mono_ms();
 	eng->windows_tail = &eng->windows;
 	eng->due_tail = &eng->due;

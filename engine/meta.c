@@ -539,15 +539,19 @@ rewrite_done(struct job *j)
 	meta_kick(m);
 }
 
-/* Mostly dead: a new segment takes over.  Nothing is in flight. */
+/* Mostly dead: a new segment takes over.  Nothing is in flight.  True when
+ * what was gathered has to wait. */
 static bool
 rewrite_start(struct meta *m)
 {
 	struct part *p = m->part;
 	struct rewrite *r;
 
-	if (part_active(p)->size < 2 * m->live + META_REWRITE_MIN ||
-	    p->idx_busy || (r = calloc(1, sizeof *r)) == NULL)
+	if (part_active(p)->size < 2 * m->live + META_REWRITE_MIN)
+		return false;
+	if (p->idx_busy)
+		return true;	/* wait: under load it is always busy */
+	if ((r = calloc(1, sizeof *r)) == NULL)
 		return false;
 	r->m = m;
 	r->base = p->next;

@@ -190,10 +190,12 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	p->snapped = r->snapped;
 	p->epoch = epoch;
 	p->epoch_start = r->epoch == epoch ? r->start : r->end;
+	fetch_wake(p);		/* not online yet: wakes everybody */
 	p->state = PART_ONLINE;
 	p->tries = 0;
+	p->unsynced_since = 0;
 	window_drop(p);
-	p->visible = 0;		/* less than before: wakes everybody */
+	p->visible = 0;
 	for (int i = 0; i < p->nsegs; i++)
 		p->visible += segs[i]->size;
 	if (r->cut > 0)
@@ -201,7 +203,6 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 		    LS("topic", p->topic ? p->topic->name : "(catalogue)"),
 		    LI("part", p->id.part), LI("bytes", r->cut),
 		    LI("end", r->end));
-	fetch_wake(p);
 	return E_OK;
 }
 
@@ -299,6 +300,7 @@ struct recovery {
 	struct recovered	 got;
 	enum err		 err;
 	int32_t			 epoch;
+	int64_t			 durable;	/* what must be found again */
 	char			 dir[PATH_SIZE], lost[PATH_SIZE];
 };
 
@@ -308,6 +310,16 @@ recovery_run(struct job *j)
 	struct recovery *r = (struct recovery *)j;
 
 	r->err = recover_log(&r->how, &r->got);
+	if (r->err == E_NOTFOUND || (r->err == E_OK && r->got.nsegs == 0)) {
+		snprintf(r->got.why, sizeof r->got.why,
+		    "%.200s: segments are missing", r->dir);
+		r->err = E_CORRUPT;
+	} else if (r->err == E_OK && r->got.end < r->durable) {
+		snprintf(r->got.why, sizeof r->got.why, "%.160s: ends at "
+		    "offset %lld, but %lld was durable", r->dir,
+		    (long long)r->got.end, (long long)r->durable);
+		r->err = E_CORRUPT;
+	}
 }
 
 /* The last step: the new epoch is durable, the partition takes it. */
@@ -395,6 +407,7 @@ retry_fire(struct timer *t)
 		return;
 	}
 	r->part = p;
+	r->durable = p->relaxed ? 0 : p->hw;
 	r->job.run = recovery_run;
 	r->job.done = recovery_done;
 	part_dir(p, r->dir);

@@ -20,8 +20,13 @@ struct removal {
 	int64_t		*bases;
 	int64_t		 roll;		/* new segment's base, -1 none */
 	struct seg	*fresh;
+	bool		 loose;		/* fresh, but its entry is not synced */
 	enum err	 err;
-	char		 dir[PATH_SIZE];
+};
+
+enum {
+	JOBS_MAX	= 64,		/* of the bulk pool, then wait */
+	AGAIN_MS	= 1000,
 };
 
 static enum err
@@ -39,19 +44,22 @@ static void
 removal_run(struct job *j)
 {
 	struct removal *r = (struct removal *)j;
+	char dir[PATH_SIZE];
 
+	part_dir(r->part, dir);
 	if (r->roll >= 0) {
-		r->err = seg_open(r->dir, &r->part->id, r->roll, true,
+		r->err = seg_open(dir, &r->part->id, r->roll, true,
 		    &r->fresh);
 		if (r->err == E_OK)
-			r->err = disk->sync_dir(r->dir);
+			r->err = disk->sync_dir(dir);
+		r->loose = r->err != E_OK;
 	}
 	for (int i = 0; i < r->n && r->err == E_OK; i++) {
-		r->err = unlink_ext(r->dir, r->bases[i], ".idx");
+		r->err = unlink_ext(dir, r->bases[i], ".idx");
 		if (r->err == E_OK)
-			r->err = unlink_ext(r->dir, r->bases[i], ".log");
+			r->err = unlink_ext(dir, r->bases[i], ".log");
 		if (r->err == E_OK)
-			r->err = disk->sync_dir(r->dir);
+			r->err = disk->sync_dir(dir);
 		if (r->err == E_OK)
 			r->removed++;
 	}
@@ -82,11 +90,16 @@ removal_done(struct job *j)
 	struct part *p = r->part;
 
 	p->retaining = p->rolling = false;
-	if (r->gen == p->gen && r->fresh != NULL &&
+	/* A file whose entry may be lost must not take batches. */
+	if (r->gen == p->gen && r->fresh != NULL && r->loose)
+		part_fence(p, r->err, NULL, false);
+	else if (r->gen == p->gen && r->fresh != NULL &&
 	    part_adopt(p, r->fresh) != E_OK)
 		part_fence(p, E_NOMEM, NULL, false);
 	if (r->gen == p->gen && r->removed > 0)
 		forget_oldest(p, r->removed);
+	if (r->gen == p->gen)
+		commit_seal(&p->eng->commit, p);
 	if (r->err != E_OK)
 		log_warn("retention stopped", LS("topic", p->topic->name),
 		    LI("part", p->id.part), LE(r->err));
@@ -155,7 +168,6 @@ retain_part(struct part *p, int64_t now)
 	r->roll = all ? p->next : -1;
 	r->part = p;
 	r->gen = p->gen;
-	part_dir(p, r->dir);
 	r->job.run = removal_run;
 	r->job.done = removal_done;
 	p->retaining = true;
@@ -164,6 +176,19 @@ retain_part(struct part *p, int64_t now)
 	pool_submit(p->eng->bulk, &r->job);
 }
 
+static void retain_fire(struct timer *);
+
+static void
+retain_later(struct engine *eng, int64_t ms)
+{
+	eng->retain_timer.fire = retain_fire;
+	if (timer_set(&eng->timers, &eng->retain_timer, mono_ms() + ms) !=
+	    E_OK)
+		log_warn("no memory for a timer", LE(E_NOMEM));
+}
+
+/* When the bulk pool has enough to do, the rest waits: what is being removed
+ * is passed over next time, and what has been has nothing to remove. */
 static void
 retain_fire(struct timer *t)
 {
@@ -173,16 +198,18 @@ retain_fire(struct timer *t)
 
 	for (struct topic *x = eng->topics.first; x != NULL; x = x->next)
 		for (int32_t i = 0; x->state == TOPIC_LIVE && i < x->nparts;
-		    i++)
+		    i++) {
+			if (pool_out(eng->bulk) >= JOBS_MAX) {
+				retain_later(eng, AGAIN_MS);
+				return;
+			}
 			retain_part(x->parts[i], now);
+		}
 	retain_start(eng);
 }
 
 void
 retain_start(struct engine *eng)
 {
-	eng->retain_timer.fire = retain_fire;
-	if (timer_set(&eng->timers, &eng->retain_timer, mono_ms() +
-	    eng->conf->log_retention_check_interval_ms) != E_OK)
-		log_warn("no memory for a timer", LE(E_NOMEM));
+	retain_later(eng, eng->conf->log_retention_check_interval_ms);
 }
