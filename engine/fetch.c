@@ -48,8 +48,8 @@ window_covers(const struct window *w, const struct seg *s, int64_t offset)
 {
 	if (w == NULL || w->handle != s->handle)
 		return false;
-	if (w->n == 0)
-		return w->nfile == s->idx.nfile;
+	if (w->n == 0)	/* nothing is known of what follows either */
+		return offset <= w->asked;
 	return (w->from_start || w->e[0].offset <= offset) &&
 	    (offset < w->e[w->n - 1].offset || (w->to_end &&
 	    w->nfile == s->idx.nfile));
@@ -282,6 +282,7 @@ window_load(struct cold_item *it)
 		return;
 	w->handle = it->seg->handle;
 	w->nfile = it->nfile;
+	w->asked = it->offset;
 	idx_path(it->seg, path);
 	e = idx_load(path, &it->seg->id, it->seg->base, it->nfile, 0,
 	    it->offset, w->e, WINDOW_ENTRIES, &w->n);

@@ -59,6 +59,7 @@ struct window {
 	int64_t			 nfile;	/* entries on disk when it was loaded */
 	int			 n;
 	bool			 from_start, to_end; /* nothing before, after */
+	int64_t			 asked;	/* offset that it was loaded for */
 	struct idx_entry	 e[WINDOW_ENTRIES];
 };
 /* In fetch.c: forgets the partition's window. */

@@ -138,8 +138,9 @@ pool_submit(struct pool *p, struct job *j)
 	p->out++;
 	pthread_mutex_lock(&p->mu);
 	queue_put(&p->in, j);
-	pthread_cond_signal(&p->more);
 	pthread_mutex_unlock(&p->mu);
+	/* The woken would only wait for the lock. */
+	pthread_cond_signal(&p->more);
 }
 
 void
