@@ -423,7 +423,7 @@ hello(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 	e = msg_read(&ipc_msgs[IM_hello_req], VER_ALL, &body, &a, &q);
 	if (e == E_OK && l->greeted)
 		e = E_PROTO;
-	if (e == E_OK && q.protocol != IPC_PROTOCOL) {
+	if (e == E_OK && q.protocol != ipc_protocol()) {
 		res.error = E_UNSUPPORTED_VERSION;
 		res.message = kstr_of("the engine speaks another version of "
 		    "this protocol; start gateways and tools of its own "

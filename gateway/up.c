@@ -621,7 +621,7 @@ void
 up_attach(struct up *up, int fd)
 {
 	struct ipc_head h = { .type = IPC_HELLO };
-	struct hello_req q = { IPC_PROTOCOL, kstr_of("gateway"),
+	struct hello_req q = { ipc_protocol(), kstr_of("gateway"),
 	    (int64_t)up->gw->region.size };
 	struct link *l = calloc(1, sizeof *l);
 

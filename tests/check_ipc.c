@@ -45,7 +45,7 @@ hello(struct ipc *c, uint32_t id, const char *program, const int *fds, int n)
 {
 	struct ipc_head h = { .type = IPC_HELLO, .id = id, .version = 3,
 	    .session = UINT64_C(0x0102030405060708), .nfds = (uint16_t)n };
-	struct hello_req q = { IPC_PROTOCOL, kstr_of(program), 77 };
+	struct hello_req q = { ipc_protocol(), kstr_of(program), 77 };
 
 	return ipc_send(c, &h, ipc_req(IPC_HELLO), &q, fds);
 }
@@ -70,7 +70,7 @@ take(struct ipc *c, uint32_t id, const char *program, int nfds, int *fds)
 	ck_assert_int_eq(msg_read(ipc_req(IPC_HELLO), VER_ALL, &r, &a, &q),
 	    E_OK);
 	ck_assert(rd_done(&r));
-	ck_assert_int_eq(q.protocol, IPC_PROTOCOL);
+	ck_assert_int_eq(q.protocol, ipc_protocol());
 	ck_assert_int_eq(q.region_bytes, 77);
 	ck_assert(kstr_eq(q.program, kstr_of(program)));
 	arena_reset(&a);

@@ -94,7 +94,7 @@ got_hello(const struct ipc_head *h, struct hello_req *q, int *fds)
 	struct hello_res s = { .cluster_id = kstr_of("fake-cluster"),
 	    .node_id = 7, .credit = credit, .fetch_max_bytes = 55 * MIB };
 
-	ASSERT(q->protocol == IPC_PROTOCOL && h->nfds == 1);
+	ASSERT(q->protocol == ipc_protocol() && h->nfds == 1);
 	region_bytes = q->region_bytes;
 	region = mmap(NULL, (size_t)region_bytes, PROT_READ, MAP_SHARED,
 	    fds[0], 0);

@@ -159,7 +159,7 @@ enum err
 eng_open(const char *path, const char *program, int timeout_ms,
     struct eng **out)
 {
-	struct hello_req req = { .protocol = IPC_PROTOCOL,
+	struct hello_req req = { .protocol = ipc_protocol(),
 	    .program = kstr_of(program) };
 	struct eng *g;
 	enum err e;

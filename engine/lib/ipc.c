@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "crc32c.h"
 #include "ipc.h"
 #include "kafka.h"
 
@@ -436,4 +437,33 @@ ipc_res(int type)
 		return &ipc_msgs[IM_topic_stats_res];
 	}
 	return type < API_KEY_MAX ? kafka_res(type) : NULL;
+}
+
+/* Depth-first over the rows, so that children are in it where they are used. */
+static uint32_t
+rows_print(uint32_t crc, const struct field *f)
+{
+	for (; f->type != K_END; f++) {
+		uint8_t kind[2] = { (uint8_t)f->type, (uint8_t)f->elem };
+
+		crc = crc32c(crc, f->name, strlen(f->name));
+		crc = crc32c(crc, kind, sizeof kind);
+		if (f->sub != NULL)
+			crc = rows_print(crc, f->sub());
+	}
+	return crc;
+}
+
+int32_t
+ipc_protocol(void)
+{
+	uint32_t crc = 0;
+
+	for (int i = 0; i < KM_MAX; i++)
+		crc = rows_print(crc, kafka_msgs[i].fields());
+	for (int i = 0; i < IM_MAX; i++)
+		crc = rows_print(crc, ipc_msgs[i].fields());
+	for (int e = 0; e < E_MAX; e++)
+		crc = crc32c(crc, err_name(e), strlen(err_name(e)));
+	return (int32_t)(crc & INT32_MAX);
 }

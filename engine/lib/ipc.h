@@ -31,7 +31,6 @@ enum imsg {
 extern const struct msg ipc_msgs[IM_MAX];
 
 enum {
-	IPC_PROTOCOL	= 1,
 	IPC_HEADER	= 24,
 	IPC_RESPONSE	= 1,	/* flag */
 
@@ -81,6 +80,9 @@ enum err ipc_send(struct ipc *, const struct ipc_head *, const struct msg *,
 enum err ipc_flush(struct ipc *) MUST;
 size_t	 ipc_unsent(const struct ipc *);
 
+/* What both ends must agree on: a fingerprint of every row of kafka.def,
+ * ipc.def and err.def, none of which has a version on this socket. */
+int32_t	 ipc_protocol(void);
 /* The request and response of a type (Kafka's or ours); NULL if unknown. */
 const struct msg *ipc_req(int type);
 const struct msg *ipc_res(int type);

@@ -53,7 +53,10 @@ enum {
 
 	/* Groups */
 	GROUPS_MAX		= 100000,	/* whole engine: memory */
-	MEMBERS_MAX		= 10000,	/* of one group */
+	MEMBERS_MAX		= 10000,	/* of one group, and pending */
+	PROTOCOLS_MAX		= 100,		/* that one member offers */
+	GROUP_BYTES_MAX		= 8 * MIB,	/* what members of one bring */
+	GROUPS_BYTES_MAX	= 256 * MIB,	/* and of all groups */
 	OFFSETS_MAX		= 1000000,	/* of one group */
 
 	/* Log */
@@ -65,6 +68,8 @@ enum {
 	COMMIT_IOV_MAX		= 1024,		/* iovecs of one pwritev */
 	COMMIT_ROUND_MAX	= 64 * MIB,	/* bytes of one write round */
 	FETCH_PARKED_MAX	= 100000,	/* long polls, whole engine */
+	FETCH_SEGS_MAX		= 512,	/* segments of one answer: below
+						 * IPC_HANDLES_MAX */
 	META_REWRITE_MIN	= 1 * MIB,	/* dead bytes to rewrite at */
 };
 
