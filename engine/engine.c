@@ -241,13 +241,36 @@ orphan_each(const char *name, void *arg)
 	return 0;
 }
 
+/* Makes the data directory; a new one must not be lost as a whole. */
+static enum err
+data_make(const struct engine *eng)
+{
+	char parent[sizeof eng->data];
+	struct disk_stat st;
+	char *slash;
+	enum err e = disk->stat(eng->data, &st);
+
+	if (e != E_NOTFOUND)
+		return e;
+	snprintf(parent, sizeof parent, "%s", eng->data);
+	while ((slash = strrchr(parent, '/')) != NULL && slash > parent &&
+	    slash[1] == '\0')
+		*slash = '\0';
+	if (slash == NULL)
+		strcpy(parent, ".");
+	else
+		slash[slash == parent] = '\0';
+	e = disk->mkdir(eng->data);
+	return e == E_OK ? disk->sync_dir(parent) : e;
+}
+
 static enum err
 data_dirs(struct engine *eng, char *why, size_t size)
 {
 	char path[PATH_SIZE];
 	enum err e;
 
-	e = disk->mkdir(eng->data);
+	e = data_make(eng);
 	snprintf(path, sizeof path, "%s/LOCK", eng->data);
 	if (e == E_OK)
 		e = disk->lock(path, &eng->lock_fd);
