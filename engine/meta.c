@@ -16,7 +16,7 @@ const struct msg meta_msgs[MT_MAX] = {
 };
 
 enum {
-	META_VALUE_MAX	= 1 * MIB,	/* one record */
+	META_VALUE_MAX	= 16 * MIB,	/* one record */
 	META_BATCH_MAX	= 64 * MIB,
 	META_FILE_MAX	= 1024 * MIB,	/* far above 100,000 topics */
 };
@@ -492,6 +492,7 @@ struct rewrite {
 	struct meta	*m;
 	struct wr	 bytes;
 	int64_t		 base, next, old_base;
+	int32_t		 epoch;		/* of the snapshot's batches */
 	enum err	 err;
 	struct seg	*seg;
 	char		 dir[PATH_SIZE];
@@ -528,6 +529,7 @@ rewrite_done(struct job *j)
 	seg_unref(p->segs[0]);
 	p->segs[0] = r->seg;
 	p->start = r->base;
+	p->epoch = r->epoch;	/* it must not fall along the log */
 	p->next = p->hw = r->next;
 	m->live = r->seg->size;
 	m->busy = false;
@@ -556,6 +558,7 @@ rewrite_start(struct meta *m)
 	r->m = m;
 	r->base = p->next;
 	r->old_base = part_active(p)->base;
+	r->epoch = m->eng->epoch;
 	part_dir(p, r->dir);
 	if (snap_make(m, r->base, &r->bytes, &r->next) != E_OK) {
 		wr_free(&r->bytes);
