@@ -22,6 +22,8 @@
 #include "group_call.h"
 #include "lib/log.h"
 
+enum { STATIC_WAIT_MS = 100 };	/* at least, for static members only */
+
 static void prepare(struct group *);
 static void maybe_complete(struct group *);
 
@@ -112,35 +114,62 @@ group_find(struct engine *eng, struct kstr name, bool create)
 /* ---- members ----------------------------------------------------------- */
 
 static void
-protocols_free(struct member *m)
+protocols_free(struct protocol *v, int n)
 {
-	for (int i = 0; i < m->nprotocols; i++) {
-		free(m->protocols[i].name);
-		free(m->protocols[i].metadata);
+	for (int i = 0; i < n; i++) {
+		free(v[i].name);
+		free(v[i].metadata);
 	}
-	free(m->protocols);
-	m->protocols = NULL;
-	m->nprotocols = 0;
+	free(v);
 }
 
+static size_t
+protocols_bytes(const struct join_group_req *q)
+{
+	size_t n = 0;
+
+	for (int32_t i = 0; i < q->protocols.n; i++) {
+		const struct join_group_req_protocol *p = &q->protocols.v[i];
+
+		n += sizeof(struct protocol) + (p->name.len > 0
+		    ? (size_t)p->name.len : 0) + (p->metadata.len > 0
+		    ? (size_t)p->metadata.len : 0);
+	}
+	return n;
+}
+
+static void
+member_bytes(struct member *m, size_t bytes)
+{
+	struct group *g = m->group;
+
+	g->bytes += bytes - m->bytes;
+	g->eng->groups.bytes += bytes - m->bytes;
+	m->bytes = bytes;
+}
+
+/* The old ones stay when there is no memory. */
 static enum err
 protocols_set(struct member *m, const struct join_group_req *q)
 {
-	struct protocol *v = calloc((size_t)q->protocols.n + 1, sizeof *v);
+	int n = q->protocols.n;
+	struct protocol *v = calloc((size_t)n + 1, sizeof *v);
 
 	if (v == NULL)
 		return E_NOMEM;
-	protocols_free(m);
-	m->protocols = v;
-	for (int32_t i = 0; i < q->protocols.n; i++, m->nprotocols++) {
+	for (int i = 0; i < n; i++) {
 		v[i].name = kstr_dup(q->protocols.v[i].name);
 		v[i].metadata = bytes_dup(q->protocols.v[i].metadata,
 		    &v[i].len);
 		if (v[i].name == NULL || v[i].metadata == NULL) {
-			m->nprotocols++;
+			protocols_free(v, n);
 			return E_NOMEM;
 		}
 	}
+	protocols_free(m->protocols, m->nprotocols);
+	m->protocols = v;
+	m->nprotocols = n;
+	member_bytes(m, protocols_bytes(q));
 	return E_OK;
 }
 
@@ -154,9 +183,9 @@ protocols_same(const struct member *m, const struct join_group_req *q)
 		int32_t len = p->metadata.len > 0 ? p->metadata.len : 0;
 
 		if (!kstr_eq(kstr_of(m->protocols[i].name), p->name) ||
-		    m->protocols[i].len != len ||
+		    m->protocols[i].len != len || (len > 0 &&
 		    memcmp(m->protocols[i].metadata, p->metadata.p,
-		    (size_t)len) != 0)
+		    (size_t)len) != 0))
 			return false;
 	}
 	return true;
@@ -252,8 +281,11 @@ member_free(struct group *g, struct member *m)
 	while (*mp != m)
 		mp = &(*mp)->next;
 	*mp = m->next;
-	if (!m->pending)
+	if (m->pending)
+		g->npending--;
+	else
 		g->nmembers--;
+	member_bytes(m, 0);
 	if (g->leader == m)
 		for (g->leader = g->members; g->leader != NULL &&
 		    g->leader->pending; )
@@ -263,7 +295,7 @@ member_free(struct group *g, struct member *m)
 		join_refuse(m->join, E_UNKNOWN_MEMBER, m->id);
 	if (m->sync != NULL)
 		sync_answer(m->sync, E_UNKNOWN_MEMBER, g, NULL);
-	protocols_free(m);
+	protocols_free(m->protocols, m->nprotocols);
 	free(m->assignment);
 	free(m->instance);
 	free(m->id);
@@ -294,6 +326,7 @@ session_fire(struct timer *t)
 		log_info("member's session is over", LS("group", g->name),
 		    LS("member", m->id));
 	member_leave(g, m);
+	group_unused(g);
 }
 
 /* ---- rebalancing ------------------------------------------------------- */
@@ -325,7 +358,8 @@ prepare(struct group *g)
 		if (m->sync != NULL) {
 			sync_answer(m->sync, E_REBALANCE, g, NULL);
 			m->sync = NULL;
-			session_start(m);
+			if (m->join == NULL)
+				session_start(m);
 		}
 	g->delayed = g->state == GROUP_EMPTY;
 	if (g->delayed) {
@@ -342,34 +376,41 @@ prepare(struct group *g)
 	maybe_complete(g);
 }
 
-/* The protocol that most members prefer among those that all know. */
+static bool
+known_to_all(const struct group *g, const char *name)
+{
+	for (const struct member *m = g->members; m != NULL; m = m->next)
+		if (!m->pending && protocol_find(m, name) == NULL)
+			return false;
+	return true;
+}
+
+/* Every member votes for the first of its protocols that all know. */
 static const char *
 vote(const struct group *g)
 {
-	const char *best = NULL;
-	int most = -1;
-	const struct member *first = g->members;
+	const struct member *first = g->members, *m;
+	int votes[PROTOCOLS_MAX] = { 0 }, best = 0, n, i, k;
+	const char *names[PROTOCOLS_MAX];
 
 	while (first != NULL && first->pending)
 		first = first->next;
-	for (int i = 0; first != NULL && i < first->nprotocols; i++) {
-		const char *name = first->protocols[i].name;
-		bool all = true;
-		int votes = 0;
-
-		for (const struct member *m = g->members; m != NULL;
-		    m = m->next) {
-			if (m->pending)
-				continue;
-			all &= protocol_find(m, name) != NULL;
-			votes += strcmp(m->protocols[0].name, name) == 0;
-		}
-		if (all && votes > most) {
-			best = name;
-			most = votes;
-		}
+	for (i = n = 0; first != NULL && i < first->nprotocols &&
+	    n < PROTOCOLS_MAX; i++)
+		if (known_to_all(g, first->protocols[i].name))
+			names[n++] = first->protocols[i].name;
+	for (m = first; m != NULL; m = m->next) {
+		for (i = 0, k = n; i < m->nprotocols && k == n; i++)
+			for (k = 0; k < n && strcmp(names[k],
+			    m->protocols[i].name) != 0; k++)
+				;
+		if (!m->pending && k < n)
+			votes[k]++;
 	}
-	return best;
+	for (k = 1; k < n; k++)
+		if (votes[k] > votes[best])
+			best = k;
+	return n == 0 ? NULL : names[best];
 }
 
 static void
@@ -391,6 +432,7 @@ join_all_answer(struct group *g)
 		if (c == NULL)
 			continue;
 		m->join = NULL;
+		c->state = NULL;
 		free(m->assignment);
 		m->assignment = NULL;
 		m->assignment_len = 0;
@@ -418,7 +460,7 @@ complete(struct group *g)
 			first = m;
 	if (first == NULL && g->nmembers > 0) {
 		/* Static members only, and none is here: wait for them. */
-		rebalance_timer(g, rebalance_ms(g));
+		rebalance_timer(g, rebalance_ms(g) + STATIC_WAIT_MS);
 		return;
 	}
 	g->generation = g->generation == INT32_MAX ? 1 : g->generation + 1;
@@ -434,6 +476,8 @@ complete(struct group *g)
 	g->state = GROUP_COMPLETING;
 	log_debug("group has a new generation", LS("group", g->name),
 	    LI("generation", g->generation), LI("members", g->nmembers));
+	for (m = g->members; m != NULL; m = m->next)
+		m->unsynced = !m->pending;
 	rebalance_timer(g, rebalance_ms(g));
 	join_all_answer(g);
 }
@@ -465,15 +509,25 @@ rebalance_fire(struct timer *t)
 		rebalance_timer(g, delay);
 	} else if (g->state == GROUP_PREPARING)
 		complete(g);
-	else if (g->state == GROUP_COMPLETING) {
+	else if (g->state != GROUP_EMPTY) {
 		/* Those who did not sync in time are out. */
 		for (m = g->members; m != NULL; m = next) {
 			next = m->next;
-			if (!m->pending && m->sync == NULL)
+			if (m->unsynced)
 				member_free(g, m);
 		}
 		prepare(g);
 	}
+}
+
+/* The time for syncs does not end before all have, or it is up. */
+static void
+syncs_check(struct group *g)
+{
+	for (const struct member *m = g->members; m != NULL; m = m->next)
+		if (m->unsynced)
+			return;
+	timer_cancel(&g->eng->timers, &g->rebalance);
 }
 
 /* ---- join -------------------------------------------------------------- */
@@ -482,7 +536,8 @@ rebalance_fire(struct timer *t)
 static bool
 protocols_fit(const struct group *g, const struct join_group_req *q)
 {
-	if (q->protocol_type.len <= 0 || q->protocols.n <= 0)
+	if (q->protocol_type.len <= 0 || q->protocols.n <= 0 ||
+	    q->protocols.n > PROTOCOLS_MAX)
 		return false;
 	if (g->nmembers == 0)
 		return true;
@@ -506,12 +561,21 @@ protocols_fit(const struct group *g, const struct join_group_req *q)
 	return false;
 }
 
+/* Who waits for a group's turn holds up neither an end of the engine, nor is
+ * it let go with its link: the member stays. */
+static void
+wait_cancel(struct call *c)
+{
+	(void)c;
+}
+
 static void
 join_wait(struct group *g, struct member *m, struct call *c)
 {
 	if (m->join != NULL)
 		join_refuse(m->join, E_REBALANCE, m->id);
 	m->join = c;
+	c->cancel = wait_cancel;
 	timer_cancel(&g->eng->timers, &m->session);
 }
 
@@ -524,10 +588,14 @@ join_take(struct group *g, struct member *m, struct call *c)
 	m->session_ms = q->session_timeout_ms;
 	m->rebalance_ms = c->head.version == 0 || q->rebalance_timeout_ms < 0
 	    ? q->session_timeout_ms : q->rebalance_timeout_ms;
-	if (protocols_set(m, q) != E_OK)
+	if (protocols_set(m, q) != E_OK) {
+		if (m->pending)
+			member_leave(g, m);
 		return E_NOMEM;
+	}
 	if (m->pending) {
 		m->pending = false;
+		g->npending--;
 		g->nmembers++;
 		g->newcomer = true;
 	}
@@ -552,12 +620,13 @@ join_new(struct group *g, struct call *c)
 	bool is_static = q->group_instance_id.len >= 0;
 	struct member *m;
 
-	if (g->nmembers >= MEMBERS_MAX)
+	if (g->nmembers + g->npending >= MEMBERS_MAX)
 		return E_GROUP_FULL;
 	m = member_new(g, q->group_instance_id);
 	if (m == NULL)
 		return E_COORDINATOR_NOT_AVAILABLE;
 	m->pending = true;
+	g->npending++;
 	m->session_ms = q->session_timeout_ms;
 	if (is_static || c->head.version < 4)
 		return join_take(g, m, c);
@@ -574,23 +643,51 @@ join_again(struct group *g, struct member *m, struct call *c)
 
 	if (same && (g->state == GROUP_COMPLETING ||
 	    (g->state == GROUP_STABLE && m != g->leader))) {
-		session_start(m);
+		if (m->sync == NULL)
+			session_start(m);
 		join_answer(c, g, m);
 		return E_OK;
 	}
 	return join_take(g, m, c);
 }
 
-/* A static member comes back under a new id; the old one is fenced. */
+/* The new ids of static members are durable: no start brings back the old. */
+static void
+replaced(struct group *g, int32_t generation, enum err e)
+{
+	if (g->state != GROUP_STABLE || g->generation != generation)
+		return;
+	for (struct member *m = g->members; m != NULL; m = m->next) {
+		struct call *c = m->join;
+
+		if (c == NULL)
+			continue;
+		m->join = NULL;
+		session_start(m);
+		if (e == E_OK)
+			join_answer(c, g, m);
+		else
+			join_refuse(c, E_COORDINATOR_NOT_AVAILABLE, NULL);
+	}
+}
+
+/* A static member comes back under a new id; the old one is fenced.  There is
+ * no rebalance unless it changes the protocol that is chosen. */
 static enum err
 join_static(struct group *g, struct member *m, struct call *c)
 {
 	const struct join_group_req *q = c->req;
-	bool same = protocols_same(m, q);
 	char *id = member_id_new(q->group_instance_id);
+	const char *won;
 
-	if (id == NULL)
+	if (id == NULL || protocols_set(m, q) != E_OK) {
+		free(id);
 		return E_COORDINATOR_NOT_AVAILABLE;
+	}
+	/* An old leader's id keeps an old client from assigning anew. */
+	if (m == g->leader && c->head.version < 9)
+		c->state = arena_strndup(&c->arena, m->id,
+		    strlen(m->id));
 	if (m->join != NULL)
 		join_refuse(m->join, E_FENCED_INSTANCE, m->id);
 	if (m->sync != NULL)
@@ -599,37 +696,29 @@ join_static(struct group *g, struct member *m, struct call *c)
 	free(m->id);
 	m->id = id;
 	m->session_ms = q->session_timeout_ms;
-	if (g->state == GROUP_STABLE && same) {
-		session_start(m);
-		group_store(g, NULL);
-		join_answer(c, g, m);
+	won = vote(g);
+	if (g->state == GROUP_STABLE && won != NULL && g->protocol != NULL &&
+	    strcmp(won, g->protocol) == 0) {
+		join_wait(g, m, c);
+		if (group_store(g, replaced) != E_OK)
+			replaced(g, g->generation, E_NOMEM);
 		return E_OK;
 	}
+	c->state = NULL;
 	return join_take(g, m, c);
 }
 
 static enum err
-join_start(struct call *c)
+join_group(struct group *g, struct call *c)
 {
 	const struct join_group_req *q = c->req;
-	const struct conf *conf = c->eng->conf;
-	struct group *g;
 	struct member *m;
 
-	if (q->group_id.len <= 0)
-		return E_INVALID_GROUP_ID;
-	if (q->group_instance_id.len > 0 && memchr(q->group_instance_id.p,
-	    '\0', (size_t)q->group_instance_id.len) != NULL)
-		return E_INVALID_REQUEST;
-	if (q->session_timeout_ms < conf->group_min_session_timeout_ms ||
-	    q->session_timeout_ms > conf->group_max_session_timeout_ms)
-		return E_INVALID_SESSION_TIMEOUT;
-	g = group_find(c->eng, q->group_id, q->member_id.len <= 0);
-	if (g == NULL)
-		return q->member_id.len <= 0 ? E_COORDINATOR_NOT_AVAILABLE
-		    : E_UNKNOWN_MEMBER;
 	if (!protocols_fit(g, q))
 		return E_INCONSISTENT_PROTOCOL;
+	if (g->bytes + protocols_bytes(q) > GROUP_BYTES_MAX ||
+	    c->eng->groups.bytes + protocols_bytes(q) > GROUPS_BYTES_MAX)
+		return E_GROUP_FULL;
 	if (q->group_instance_id.len >= 0) {
 		m = member_by_instance(g, q->group_instance_id);
 		if (q->member_id.len <= 0)
@@ -644,6 +733,32 @@ join_start(struct call *c)
 		return join_new(g, c);
 	m = member_by_id(g, q->member_id);
 	return m == NULL ? E_UNKNOWN_MEMBER : join_again(g, m, c);
+}
+
+static enum err
+join_start(struct call *c)
+{
+	const struct join_group_req *q = c->req;
+	const struct conf *conf = c->eng->conf;
+	struct group *g;
+	enum err e;
+
+	if (q->group_id.len <= 0)
+		return E_INVALID_GROUP_ID;
+	if (q->group_instance_id.len > 0 && memchr(q->group_instance_id.p,
+	    '\0', (size_t)q->group_instance_id.len) != NULL)
+		return E_INVALID_REQUEST;
+	if (q->session_timeout_ms < conf->group_min_session_timeout_ms ||
+	    q->session_timeout_ms > conf->group_max_session_timeout_ms)
+		return E_INVALID_SESSION_TIMEOUT;
+	g = group_find(c->eng, q->group_id, q->member_id.len <= 0);
+	if (g == NULL)
+		return q->member_id.len <= 0 ? E_COORDINATOR_NOT_AVAILABLE
+		    : E_UNKNOWN_MEMBER;
+	e = join_group(g, c);
+	if (e != E_OK)
+		group_unused(g);
+	return e;
 }
 
 void
@@ -687,6 +802,8 @@ assign(struct group *g, const struct sync_group_req *q)
 		m->assignment = NULL;
 		m->assignment_len = 0;
 	}
+	if (q->assignments.n > MEMBERS_MAX)
+		return E_INVALID_REQUEST;
 	for (int32_t i = 0; i < q->assignments.n; i++) {
 		struct member *m = member_by_id(g,
 		    q->assignments.v[i].member_id);
@@ -712,7 +829,7 @@ group_assigned(struct group *g, int32_t generation, enum err e)
 		return;
 	}
 	g->state = GROUP_STABLE;
-	timer_cancel(&g->eng->timers, &g->rebalance);
+	syncs_check(g);
 	for (struct member *m = g->members; m != NULL; m = m->next)
 		if (m->sync != NULL) {
 			struct call *c = m->sync;
@@ -747,6 +864,8 @@ sync_start(struct call *c, struct group *g)
 	case GROUP_PREPARING:
 		return E_REBALANCE;
 	case GROUP_STABLE:
+		m->unsynced = false;
+		syncs_check(g);
 		session_start(m);
 		sync_answer(c, E_OK, g, m);
 		return E_OK;
@@ -756,6 +875,8 @@ sync_start(struct call *c, struct group *g)
 	if (m->sync != NULL)
 		sync_answer(m->sync, E_REBALANCE, g, NULL);
 	m->sync = c;
+	m->unsynced = false;
+	c->cancel = wait_cancel;
 	timer_cancel(&g->eng->timers, &m->session);
 	if (m == g->leader && (assign(g, q) != E_OK ||
 	    group_store(g, group_assigned) != E_OK))
@@ -858,10 +979,8 @@ group_check_commit(struct group *g, struct kstr id, struct kstr instance,
 	struct member *m = NULL;
 	enum err e;
 
-	if (generation < 0 && id.len <= 0 && instance.len < 0)
-		return g->state == GROUP_EMPTY ? E_OK : E_UNKNOWN_MEMBER;
-	if (g->state == GROUP_EMPTY && g->nmembers == 0 && generation >= 0)
-		return E_ILLEGAL_GENERATION;
+	if (generation < 0 && g->state == GROUP_EMPTY)
+		return E_OK;
 	e = member_check(g, id, instance, generation, &m);
 	if (e == E_OK && m->join == NULL && m->sync == NULL)
 		session_start(m);
@@ -895,8 +1014,9 @@ member_restore(struct group *g, const struct meta_group *rec,
 	m->protocols[0].metadata = bytes_dup(rm->metadata,
 	    &m->protocols[0].len);
 	m->assignment = bytes_dup(rm->assignment, &m->assignment_len);
+	member_bytes(m, (size_t)m->protocols[0].len);
 	g->nmembers++;
-	if (kstr_eq(rm->id, rec->leader))
+	if (g->leader == NULL || kstr_eq(rm->id, rec->leader))
 		g->leader = m;
 	return m->protocols[0].name == NULL || m->assignment == NULL ||
 	    m->protocols[0].metadata == NULL ? E_NOMEM : E_OK;

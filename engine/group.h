@@ -35,6 +35,8 @@ struct member {
 	int32_t		 assignment_len;
 	struct call	*join, *sync;	/* waiting for an answer */
 	struct timer	 session;	/* not set while a join waits */
+	size_t		 bytes;		/* of the protocols */
+	bool		 unsynced;	/* of this generation's assignment */
 	bool		 pending;	/* was given an id, has not joined */
 };
 
@@ -57,7 +59,9 @@ struct group {
 	struct member	*members;
 	struct member	*leader;
 	int		 nmembers;	/* without pending ones */
-	struct timer	 rebalance;	/* of the join, then of the sync phase */
+	int		 npending;
+	size_t		 bytes;		/* of the members' protocols */
+	struct timer	 rebalance;	/* of the join phase, then of syncs */
 	bool		 delayed;	/* the initial delay runs */
 	bool		 newcomer;	/* somebody joined during it */
 	int64_t		 delay_left;	/* ms */
@@ -70,6 +74,7 @@ struct group {
 struct groups {
 	struct group	**hash;
 	size_t		  size, n;
+	size_t		  bytes;	/* of all members' protocols */
 	struct group	 *first;
 	struct timer	  expiry;
 };

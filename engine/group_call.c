@@ -87,12 +87,15 @@ join_answer(struct call *c, const struct group *g, const struct member *m)
 	    .leader = kstr_of(g->leader->id), .member_id = kstr_of(m->id) };
 
 	c->arena.limit += (size_t)64 * MIB;
-	if (m == g->leader && fill_members(c, g, &res) != E_OK) {
+	if (c->state != NULL)
+		res.leader = kstr_of(c->state);
+	else if (m == g->leader && fill_members(c, g, &res) != E_OK) {
 		join_refuse(c, E_COORDINATOR_NOT_AVAILABLE, m->id);
 		return;
 	}
 	/* A static leader that came back must not assign anew. */
-	res.skip_assignment = m == g->leader && g->state == GROUP_STABLE;
+	res.skip_assignment = m == g->leader && c->state == NULL &&
+	    g->state == GROUP_STABLE;
 	call_reply(c, &res);
 }
 

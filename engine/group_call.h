@@ -26,6 +26,8 @@ enum err offset_key(struct arena *, const char *group, const struct uuid *,
 	    int32_t part, struct meta_key *) MUST;
 void	 offset_drop(struct group *, const struct uuid *, int32_t part);
 void	 groups_expiry_start(struct engine *);
+/* Frees a group that nothing has become of; no caller may hold it. */
+void	 group_unused(struct group *);
 void	 group_offsets_free(struct group *);
 void	 group_free(struct group *);
 

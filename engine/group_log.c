@@ -28,19 +28,23 @@ group_key(const struct group *g)
 	return (struct meta_key){ (const uint8_t *)g->name, strlen(g->name) };
 }
 
+/* Members of a generation that has no assignment must not come back with it:
+ * they would agree on having nothing.  Without them, all join anew. */
 static enum err
-group_record(const struct group *g, struct meta_group *rec, struct arena *a)
+group_record(const struct group *g, bool assigned, struct meta_group *rec,
+    struct arena *a)
 {
 	*rec = (struct meta_group){ .generation = g->generation,
 	    .type = kstr_of(g->type), .protocol = kstr_of(g->protocol),
-	    .leader = kstr_of(g->leader != NULL && g->protocol != NULL
-	    ? g->leader->id : NULL), .changed_ms = wall_ms() };
+	    .leader = kstr_of(g->leader != NULL && g->protocol != NULL &&
+	    assigned ? g->leader->id : NULL),
+	    .changed_ms = g->empty_since != 0 ? g->empty_since : wall_ms() };
 	rec->members.v = arena_array(a, (size_t)g->nmembers + 1,
 	    sizeof *rec->members.v);
 	if (rec->members.v == NULL)
 		return E_NOMEM;
-	for (const struct member *m = g->members; m != NULL && g->protocol !=
-	    NULL; m = m->next) {
+	for (const struct member *m = g->members; m != NULL && assigned &&
+	    g->protocol != NULL; m = m->next) {
 		struct meta_group_member *r;
 
 		if (m->pending)
@@ -92,7 +96,7 @@ group_store(struct group *g, void (*then)(struct group *, int32_t, enum err))
 	memcpy(s->name, g->name, n);
 	s->put.done = stored;
 	arena_init(&a, GROUP_RECORD_MAX);
-	e = group_record(g, &rec, &a);
+	e = group_record(g, true, &rec, &a);
 	if (e == E_OK)
 		e = meta_write(&g->eng->meta, MT_meta_group, &key, &rec,
 		    &s->put);
@@ -155,8 +159,8 @@ group_offset(struct group *g, const struct uuid *t, int32_t part, bool create)
 		o = o->next;
 	if (o != NULL || !create)
 		return o;
-	if (g->noffsets >= OFFSETS_MAX || offsets_grow(g) != E_OK ||
-	    (o = calloc(1, sizeof *o)) == NULL)
+	if (offsets_grow(g) != E_OK || (o = calloc(1,
+	    sizeof *o)) == NULL)
 		return NULL;
 	o->topic = *t;
 	o->part = part;
@@ -262,7 +266,8 @@ groups_snapshot(struct engine *eng, void (*put)(void *, enum meta_type,
 		struct arena a;
 
 		arena_init(&a, GROUP_RECORD_MAX);
-		if (g->stored && group_record(g, &rec, &a) == E_OK)
+		if (g->stored && group_record(g, g->state == GROUP_STABLE,
+		    &rec, &a) == E_OK)
 			put(arg, MT_meta_group, &key, &rec);
 		arena_reset(&a);
 		for (size_t i = 0; i < g->offsets_size; i++)
@@ -292,6 +297,13 @@ group_reap(struct group *g)
 	    NULL) != E_OK)
 		return;
 	group_free(g);
+}
+
+void
+group_unused(struct group *g)
+{
+	if (!g->stored)
+		group_reap(g);
 }
 
 /* Drops the offsets for which gone() says so, with their records. */

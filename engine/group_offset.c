@@ -74,12 +74,18 @@ committed(struct meta_put *put, enum err e)
 	}
 	if (e != E_OK)
 		res_fail_all(&k->res, E_COORDINATOR_NOT_AVAILABLE);
+	/* A topic that was deleted meanwhile takes them with it. */
+	for (int i = 0; e == E_OK && i < k->n; i++)
+		if (topic_find_id(&k->call->eng->topics, k->ones[i].topic) ==
+		    NULL && group_offset(g, &k->ones[i].topic,
+		    k->ones[i].part, false) != NULL)
+			groups_topic_gone(k->call->eng, &k->ones[i].topic);
 	call_reply(k->call, &k->res);
 	committing_free(k);
 }
 
 static enum err
-commit_part(struct committing *k, const char *group, struct topic *t,
+commit_part(struct committing *k, struct group *g, struct topic *t,
     const struct offset_commit_req_topic_part *q)
 {
 	struct call *c = k->call;
@@ -95,7 +101,10 @@ commit_part(struct committing *k, const char *group, struct topic *t,
 		return E_OFFSET_METADATA_TOO_LARGE;
 	if (rec.metadata.len < 0)
 		rec.metadata = kstr_of("");
-	e = offset_key(&c->arena, group, &t->id, q->partition_index, &key);
+	if (g->noffsets + (size_t)k->n >= OFFSETS_MAX && group_offset(g,
+	    &t->id, q->partition_index, false) == NULL)
+		return E_COORDINATOR_NOT_AVAILABLE;
+	e = offset_key(&c->arena, g->name, &t->id, q->partition_index, &key);
 	if (e == E_OK)
 		e = meta_write(&c->eng->meta, MT_meta_offset, &key, &rec,
 		    NULL);
@@ -119,7 +128,8 @@ commit_group(struct call *c, struct group **out)
 		return E_INVALID_GROUP_ID;
 	g = group_find(c->eng, q->group_id, false);
 	if (g == NULL && q->generation_id_or_member_epoch >= 0)
-		return E_ILLEGAL_GENERATION;
+		return c->head.version >= 9 ? E_GROUP_ID_NOT_FOUND
+		    : E_ILLEGAL_GENERATION;
 	if (g == NULL)
 		g = group_find(c->eng, q->group_id, true);
 	if (g == NULL)
@@ -194,8 +204,8 @@ handle_offset_commit(struct call *c)
 
 		for (int32_t j = 0; j < k->res.topics.v[i].partitions.n; j++)
 			k->res.topics.v[i].partitions.v[j].error_code =
-			    err_code(te != E_OK ? te : commit_part(k, g->name,
-			    t, &q->topics.v[i].partitions.v[j]));
+			    err_code(te != E_OK ? te : commit_part(k, g, t,
+			    &q->topics.v[i].partitions.v[j]));
 	}
 	if (e != E_OK)
 		res_fail_all(&k->res, e);
@@ -205,6 +215,8 @@ handle_offset_commit(struct call *c)
 	}
 	call_reply(c, &k->res);
 	committing_free(k);
+	if (g != NULL)
+		group_unused(g);
 }
 
 /* ---- fetch ------------------------------------------------------------- */
