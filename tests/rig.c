@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine that tests drive step by step. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,12 +49,12 @@ rig_open(struct rig *r)
 	e = pool_open(0, wake, NULL, &r->commit);
 	if (e == E_OK)
 		e = pool_open(0, wake, NULL, &r->bulk);
-	ck_assert_int_eq(e, E_OK);
+	ASSERT(e == E_OK);
 	e = engine_open(&r->eng, &r->conf, r->commit, r->bulk, r->why,
 	    sizeof r->why);
 	if (e == E_OK) {
 		engine_drain(&r->eng);
-		ck_assert(r->eng.opened);
+		ASSERT(r->eng.opened);
 	} else
 		rig_kill(r);
 	return e;
@@ -171,10 +170,10 @@ rig_topic(struct rig *r, const char *name, int32_t nparts)
 	topic_conf_init(&tc);
 	m.op.arg = &m;
 	e = topic_create(&r->eng, kstr_of(name), nparts, &tc, &m.op);
-	ck_assert_int_eq(e, E_OK);
+	ASSERT(e == E_OK);
 	engine_drain(&r->eng);
-	ck_assert_int_eq(m.calls, 1);
-	ck_assert_int_eq(m.err, E_OK);
+	ASSERT(m.calls == 1);
+	ASSERT(m.err == E_OK);
 	return topic_find(&r->eng.topics, kstr_of(name));
 }
 
@@ -186,9 +185,9 @@ rig_append(struct rig *r, struct part *p, size_t payload)
 
 	sent_make(&s, 1, payload, true);
 	e = part_append(p, &s.a);
-	ck_assert_int_eq(e, E_OK);
+	ASSERT(e == E_OK);
 	engine_drain(&r->eng);
-	ck_assert_int_eq(s.answers, 1);
-	ck_assert_int_eq(s.err, E_OK);
+	ASSERT(s.answers == 1);
+	ASSERT(s.err == E_OK);
 	sent_free(&s);
 }
