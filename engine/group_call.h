@@ -30,5 +30,11 @@ void	 groups_expiry_start(struct engine *);
 void	 group_unused(struct group *);
 void	 group_offsets_free(struct group *);
 void	 group_free(struct group *);
+/* Lets go of the members: EMPTY. */
+void	 group_clear(struct group *);
+struct member *member_new(struct group *, struct kstr instance);
+/* Notes how much it holds. */
+void	 member_bytes(struct member *, size_t);
+void	 session_start(struct member *);
 
 #endif

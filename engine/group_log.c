@@ -254,6 +254,86 @@ offset_drop(struct group *g, const struct uuid *t, int32_t part)
 		}
 }
 
+/* ---- at start ---------------------------------------------------------- */
+
+static enum err
+member_restore(struct group *g, const struct meta_group *rec,
+    const struct meta_group_member *rm)
+{
+	struct member *m = member_new(g, rm->instance);
+	char *id = kstr_dup(rm->id);
+
+	if (m == NULL || id == NULL) {
+		free(id);
+		return E_NOMEM;
+	}
+	free(m->id);
+	m->id = id;
+	m->session_ms = rm->session_ms;
+	m->rebalance_ms = rm->rebalance_ms;
+	m->protocols = calloc(1, sizeof *m->protocols);
+	if (m->protocols == NULL)
+		return E_NOMEM;
+	m->nprotocols = 1;
+	m->protocols[0].name = kstr_dup(rec->protocol);
+	m->protocols[0].metadata = bytes_dup(rm->metadata,
+	    &m->protocols[0].len);
+	m->assignment = bytes_dup(rm->assignment, &m->assignment_len);
+	member_bytes(m, (size_t)m->protocols[0].len);
+	g->nmembers++;
+	if (g->leader == NULL || kstr_eq(rm->id, rec->leader))
+		g->leader = m;
+	return m->protocols[0].name == NULL || m->assignment == NULL ||
+	    m->protocols[0].metadata == NULL ? E_NOMEM : E_OK;
+}
+
+enum err
+group_restore(struct engine *eng, const struct meta_key *key,
+    const void *value)
+{
+	const struct meta_group *rec = value;
+	struct kstr name = { (int32_t)key->len, (const char *)key->p };
+	struct group *g;
+	enum err e = E_OK;
+
+	if (key->len == 0)
+		return E_CORRUPT;
+	g = group_find(eng, name, value != NULL);
+	if (value == NULL) {
+		if (g != NULL) {
+			group_clear(g);
+			g->stored = false;
+			group_reap(g);
+		}
+		return E_OK;
+	}
+	if (g == NULL)
+		return E_NOMEM;
+	group_clear(g);
+	g->stored = true;
+	g->generation = rec->generation;
+	g->type = rec->type.len >= 0 ? kstr_dup(rec->type) : NULL;
+	g->empty_since = rec->changed_ms;
+	if (rec->leader.len < 0)
+		return E_OK;
+	g->protocol = kstr_dup(rec->protocol);
+	for (int32_t i = 0; i < rec->members.n && e == E_OK; i++)
+		e = member_restore(g, rec, &rec->members.v[i]);
+	g->state = g->nmembers > 0 ? GROUP_STABLE : GROUP_EMPTY;
+	if (g->state == GROUP_STABLE)
+		g->empty_since = 0;
+	return e;
+}
+
+void
+groups_resume(struct engine *eng)
+{
+	for (struct group *g = eng->groups.first; g != NULL; g = g->next)
+		for (struct member *m = g->members; m != NULL; m = m->next)
+			session_start(m);
+	groups_expiry_start(eng);
+}
+
 /* ---- snapshots --------------------------------------------------------- */
 
 void

@@ -219,6 +219,9 @@ handle_offset_commit(struct call *c)
 		group_unused(g);
 }
 
+/* An answer of more bytes than this is refused: ask for less at once. */
+enum { ANSWER_MAX = 64 * MIB };
+
 /* ---- fetch ------------------------------------------------------------- */
 
 static void
@@ -275,6 +278,26 @@ fill_all(struct call *c, const struct group *g,
 	return E_OK;
 }
 
+/* About what it takes on its way; false when there is not so much left. */
+static bool
+fits(const struct offset_fetch_res_group *r, size_t *left)
+{
+	size_t n = 0;
+
+	for (int32_t i = 0; i < r->topics.n; i++) {
+		const struct offset_fetch_res_group_topic *t =
+		    &r->topics.v[i];
+
+		n += 64 + (size_t)t->name.len;
+		for (int32_t k = 0; k < t->partitions.n; k++)
+			n += 32 + (size_t)t->partitions.v[k].metadata.len;
+	}
+	if (n > *left)
+		return false;
+	*left -= n;
+	return true;
+}
+
 static enum err
 fill_group(struct call *c, const struct offset_fetch_req_group *q,
     struct offset_fetch_res_group *r)
@@ -327,6 +350,7 @@ fill_old(struct call *c, const struct offset_fetch_req *q,
 	struct offset_fetch_req_group one = { .group_id = q->group_id,
 	    .topics = { q->topics.n, NULL } };
 	struct offset_fetch_res_group r = { 0 };
+	size_t left = ANSWER_MAX;
 	enum err e;
 
 	if (q->topics.n > 0) {
@@ -343,6 +367,8 @@ fill_old(struct call *c, const struct offset_fetch_req *q,
 		}
 	}
 	e = fill_group(c, &one, &r);
+	if (e == E_OK && !fits(&r, &left))
+		e = E_NOMEM;
 	if (e != E_OK)
 		return e;
 	res->error_code = r.error_code;
@@ -375,23 +401,28 @@ handle_offset_fetch(struct call *c)
 {
 	const struct offset_fetch_req *q = c->req;
 	struct offset_fetch_res res = { 0 };
-	enum err e = E_OK;
+	size_t left = ANSWER_MAX;
 
 	c->arena.limit += (size_t)256 * MIB;
-	if (c->head.version < 8)
-		e = fill_old(c, q, &res);
-	else {
-		res.groups.v = arena_array(&c->arena, q->groups.n > 0
-		    ? (size_t)q->groups.n : 0, sizeof *res.groups.v);
-		if (res.groups.v == NULL)
-			e = E_NOMEM;
-		for (int32_t i = 0; e == E_OK && i < q->groups.n; i++) {
-			e = fill_group(c, &q->groups.v[i], &res.groups.v[i]);
-			res.groups.n++;
+	if (c->head.version < 8) {
+		if (fill_old(c, q, &res) != E_OK) {
+			res.topics.n = 0;
+			res.error_code = err_code(E_INVALID_REQUEST);
 		}
-	}
-	if (e != E_OK)
-		call_bad(c, "out of memory");
-	else
 		call_reply(c, &res);
+		return;
+	}
+	res.groups.v = arena_array(&c->arena, q->groups.n > 0
+	    ? (size_t)q->groups.n : 0, sizeof *res.groups.v);
+	for (int32_t i = 0; res.groups.v != NULL && i < q->groups.n; i++) {
+		struct offset_fetch_res_group *r = &res.groups.v[i];
+
+		res.groups.n++;
+		if (fill_group(c, &q->groups.v[i], r) == E_OK &&
+		    fits(r, &left))
+			continue;
+		r->topics.n = 0;
+		r->error_code = err_code(E_INVALID_REQUEST);
+	}
+	call_reply(c, &res);
 }

@@ -13,8 +13,9 @@ from kafka import (INVALID_REQUEST, KAFKA, UNKNOWN_ID,
                    isin, made, need, new_topic, ok, row, rows, until)
 
 KAFKA_DIFFERS = {
-    "*/empty-group-id": ("all", "offsets of the group without a name are "
-                         "kept for the clients of long ago"),
+    "commit/empty-group-id": ("all", "offsets of the group without a name "
+                              "are kept for the clients of long ago"),
+    "offsets/empty-group-id": ("all", "the same"),
 }
 
 LARGE_METADATA, NOT_AVAILABLE = 12, 15
