@@ -59,8 +59,8 @@ enum err engine_open(struct engine *, const struct conf *, struct pool *commit,
 /* What is due after events: the loop calls it once per turn. */
 void	 engine_turn(struct engine *);
 /* In order: everything queued is written and synced, checkpoints and producer
- * snapshots are written, then the clean marker.  Drives inline pools itself;
- * with threads call it again until it says E_OK (E_BUSY: not yet). */
+ * snapshots are written, then the clean marker.  Call it again, as jobs
+ * come back, until it says E_OK (E_BUSY: not yet). */
 enum err engine_stop(struct engine *) MUST;
 void	 engine_close(struct engine *);
 /* Runs inline pools until nothing is left to do (tests). */

@@ -435,7 +435,7 @@ hello(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 	if (e == E_OK) {
 		snprintf(l->program, sizeof l->program, "%.*s",
 		    q.program.len > 0 ? (int)q.program.len : 0, q.program.p);
-		l->greeted = true;
+		l->greeted = res.error == E_OK;
 		link_send(l, &rh, &ipc_msgs[IM_hello_res], &res, NULL);
 	} else
 		link_close(l, "bad hello");
