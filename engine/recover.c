@@ -30,10 +30,10 @@
 
 #include "lib/crc32c.h"
 #include "lib/log.h"
+#include "lost.h"
 #include "recover.h"
 
 #define SCAN_BUF	(1 * MIB)
-#define NAMES_MAX	1000	/* of one name in lost+found */
 #define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
 	    (size_t)PRODUCERS_MAX * (19 + PRODUCER_BATCHES * 32))
 
@@ -472,148 +472,16 @@ epoch_before(struct work *w, int i, int64_t ckpt)
 	return err;
 }
 
-/* lost+found/<topic>-<part>-<base>-<position>[.<try>] */
-static void
-lost_path(const struct work *w, const struct seg *s, int64_t pos, int try,
-    char *path)
-{
-	char hex[33], dot[16] = "";
-	int n;
-
-	for (int i = 0; i < 16; i++)
-		snprintf(hex + 2 * i, 3, "%02x", w->how->id.topic.b[i]);
-	if (try > 0)
-		snprintf(dot, sizeof dot, ".%d", try);
-	n = snprintf(path, PATH_SIZE, "%s/%s-%d-%lld-%lld%s", w->how->lost,
-	    hex, (int)w->how->id.part, (long long)s->base, (long long)pos,
-	    dot);
-	ASSERT(n > 0 && n < PATH_SIZE);
-}
-
-/* Copies [pos, size) of s to a new file, or only says whether they differ. */
-static enum err
-copy_tail(struct work *w, struct seg *s, int64_t pos, int fd, bool *same)
-{
-	int64_t from = pos;
-	uint8_t *own = same == NULL ? NULL : malloc(w->buf_size);
-	enum err err = E_OK;
-
-	if (same != NULL && own == NULL)
-		return E_NOMEM;
-	w->from = w->till = 0;
-	while (pos < s->size && err == E_OK) {
-		struct iovec iov;
-		size_t got, n;
-
-		if ((err = window(w, s, pos, 1)) != E_OK)
-			break;
-		n = (size_t)(w->till - pos);
-		iov = (struct iovec){ w->buf + (pos - w->from), n };
-		if (same == NULL)
-			err = disk->pwritev(fd, &iov, 1, pos - from);
-		else
-			err = disk->pread(fd, own, n, pos - from, &got);
-		if (err == E_OK && same != NULL && (got != n ||
-		    memcmp(own, iov.iov_base, n) != 0)) {
-			*same = false;
-			break;
-		}
-		pos += (int64_t)n;
-	}
-	free(own);
-	return err;
-}
-
-/* A file that an earlier recovery left before it crashed may be the same. */
-static enum err
-kept_already(struct work *w, struct seg *s, int64_t pos, const char *path,
-    bool *same)
-{
-	struct disk_stat st;
-	enum err err;
-	int fd;
-
-	*same = false;
-	if ((err = disk->open(path, DISK_WRITE, &fd)) != E_OK)
-		return err;
-	err = disk->fstat(fd, &st);
-	if (err == E_OK && st.size == s->size - pos) {
-		*same = true;
-		err = copy_tail(w, s, pos, fd, same);
-		if (err == E_OK && *same)
-			err = disk->sync(fd);
-	}
-	disk->close(fd);
-	return err;
-}
-
-/* Keeps [pos, size) of s in lost+found, synced. */
-static enum err
-keep_tail(struct work *w, struct seg *s, int64_t pos)
-{
-	char path[PATH_SIZE];
-	enum err err = E_BUSY;
-	bool same = false;
-	int fd;
-
-	for (int try = 0; err == E_BUSY && try < NAMES_MAX; try++) {
-		lost_path(w, s, pos, try, path);
-		err = disk->open(path, DISK_CREATE_NEW, &fd);
-		if (err != E_BUSY)
-			break;
-		err = kept_already(w, s, pos, path, &same);
-		if (err == E_OK && same)
-			return io(w, disk->sync_dir(w->how->lost),
-			    w->how->lost);
-		if (err == E_OK)
-			err = E_BUSY;
-	}
-	if (err != E_OK)
-		return io(w, err, path);
-	if ((err = copy_tail(w, s, pos, fd, NULL)) == E_OK)
-		err = disk->sync(fd);
-	disk->close(fd);
-	if (err != E_OK) {
-		/* Half a copy serves nobody and may fill the disk. */
-		(void)disk->unlink(path);
-		return io(w, err, path);
-	}
-	return io(w, disk->sync_dir(w->how->lost), w->how->lost);
-}
-
-static enum err
-tail_is_zero(struct work *w, struct seg *s, int64_t pos, bool *zero)
-{
-	enum err err;
-
-	w->from = w->till = 0;
-	for (*zero = true; *zero && pos < s->size; pos = w->till) {
-		const uint8_t *p;
-		size_t n;
-
-		if ((err = window(w, s, pos, 1)) != E_OK)
-			return err;
-		p = w->buf + (pos - w->from);
-		n = (size_t)(w->till - pos);
-		*zero = p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
-	}
-	return E_OK;
-}
-
 /* Ends the segment's file at s->synced. */
 static enum err
 cut(struct work *w, struct seg *s, const char *bad)
 {
-	enum err err = disk->mkdir(w->how->lost);
+	char path[PATH_SIZE];
 	int64_t n = s->size - s->synced;
-	bool zero;
+	enum err err = lost_keep(w->how->lost, s, s->synced, path);
 
 	if (err != E_OK)
-		return io(w, err, w->how->lost);
-	if ((err = tail_is_zero(w, s, s->synced, &zero)) != E_OK)
-		return err;
-	if (!zero && (err = keep_tail(w, s, s->synced)) != E_OK)
-		return err;
+		return io(w, err, path);
 	log_warn("log cut after its last whole batch", LS("file", s->path),
 	    LI("position", s->synced), LI("offset", s->end_offset),
 	    LI("bytes", n), LS("why", bad));
@@ -630,7 +498,6 @@ move_away(struct work *w, int i)
 {
 	struct seg *s = w->r->segs[i];
 	char path[PATH_SIZE];
-	struct disk_stat st;
 	enum err err;
 
 	w->touched = true;
@@ -642,21 +509,7 @@ move_away(struct work *w, int i)
 	w->r->cut += s->size;
 	if (s->size == 0)
 		return io(w, disk->unlink(s->path), s->path);
-	if ((err = disk->mkdir(w->how->lost)) != E_OK)
-		return io(w, err, w->how->lost);
-	err = E_OK;
-	for (int try = 0; err == E_OK && try < NAMES_MAX; try++) {
-		lost_path(w, s, 0, try, path);
-		err = disk->stat(path, &st);
-	}
-	if (err != E_NOTFOUND)
-		return io(w, err == E_OK ? E_BUSY : err, path);
-	err = disk->datasync(s->fd);
-	if (err == E_OK)
-		err = disk->rename(s->path, path);
-	if (err == E_OK)
-		err = disk->sync_dir(w->how->lost);
-	return io(w, err, path);
+	return io(w, lost_move(w->how->lost, s, path), path);
 }
 
 /* The index again, from the checkpoint to the segment's end. */
@@ -714,7 +567,7 @@ reindex(struct work *w, int i, bool sealed)
 	    w->found[i].state != IDX_SUSPECT)
 		return E_OK;
 	w->touched = true;
-	/* What follows the last good entry must not come to life. */
+	/* What follows the last good entry is junk. */
 	if (w->found[i].state != IDX_NONE || s->size > 0)
 		if ((err = idx_cut(path, s->idx.nfile)) != E_OK)
 			return io(w, err, path);
@@ -849,10 +702,15 @@ settle(struct work *w, int n)
 			return err;
 	while (r->nsegs > n)
 		seg_unref(r->segs[--r->nsegs]);
-	if (n > 0) {
-		r->start = r->segs[0]->base;
-		r->end = r->segs[n - 1]->end_offset;
-	}
+	if (n == 0)
+		return orphan_remove(w);
+	r->start = r->segs[0]->base;
+	r->end = r->segs[n - 1]->end_offset;
+	/* Nothing lies behind the checkpoint: perhaps because somebody cut it
+	 * off, and that must not come undone either. */
+	if (!w->how->clean && r->segs[n - 1]->size == w->found[n - 1].ckpt &&
+	    (err = disk->datasync(r->segs[n - 1]->fd)) != E_OK)
+		return io(w, err, r->segs[n - 1]->path);
 	return orphan_remove(w);
 }
 

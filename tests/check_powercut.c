@@ -189,9 +189,12 @@ check_producers(struct world *w, const struct part *p, const struct mpart *mp)
 {
 	struct wr all = wr_grow(1 << 20), kept = wr_grow(1 << 20);
 	struct wr is = wr_grow(1 << 20);
-	enum err err = prod_encode(p->prods, &p->id, 0, &is);
+	struct prod_table *none = prod_new();
+	enum err err = prod_encode(p->prods == NULL ? none : p->prods, &p->id,
+	    0, &is);
 
 	ck_assert_int_eq(err, E_OK);
+	prod_free(none);
 	producers_from(p, mp, 0, &all);
 	producers_from(p, mp, p->start, &kept);
 	if ((is.len != all.len || memcmp(is.p, all.p, is.len) != 0) &&
@@ -401,19 +404,22 @@ next_seq(const struct mpart *mp, int64_t pid)
 	return 0;
 }
 
+/* After a fault the offsets of what was lost come again; nothing that was
+ * promised may be among them. */
 static void
-model_add(struct world *w, struct mpart *mp, const struct op *o)
+model_cut(struct world *w, struct mpart *mp, int64_t next)
+{
+	if (next < mp->promised)
+		FAIL(w, "offset %lld is given out again", (long long)next);
+	while (mp->n > 0 && mp->v[mp->n - 1].b.base_offset >= next)
+		free(mp->v[--mp->n].p);
+}
+
+static void
+model_add(struct mpart *mp, const struct op *o)
 {
 	struct mbatch *x;
 
-	/* After a fault the offsets of what was lost come again; nothing
-	 * that was promised may be among them. */
-	if (o->a.b.base_offset < mp->promised)
-		FAIL(w, "offset %lld is given out again",
-		    (long long)o->a.b.base_offset);
-	while (mp->n > 0 && mp->v[mp->n - 1].b.base_offset >=
-	    o->a.b.base_offset)
-		free(mp->v[--mp->n].p);
 	if (mp->n == mp->cap) {
 		mp->cap = mp->cap * 2 + 16;
 		mp->v = realloc(mp->v, (size_t)mp->cap * sizeof *mp->v);
@@ -441,6 +447,8 @@ append_step(struct world *w)
 	if (t == NULL)
 		return;
 	p = t->parts[i];
+	if (p->state == PART_ONLINE)
+		model_cut(w, &mt->parts[i], p->next);
 	o = calloc(1, sizeof *o);
 	o->w = w;
 	o->mp = &mt->parts[i];
@@ -469,7 +477,7 @@ append_step(struct world *w)
 		free(o);
 		return;
 	}
-	model_add(w, o->mp, o);
+	model_add(o->mp, o);
 }
 
 static void
@@ -516,7 +524,7 @@ step(struct world *w)
 	else if (what < 39) {
 		now_ms += 400;
 		timers_run(&w->eng->timers, now_ms);
-	} else if (below(w, 4) == 0)
+	} else if (!w->faults && below(w, 4) == 0)
 		restart(w, below(w, 3) > 0);
 }
 
@@ -615,6 +623,105 @@ START_TEST(test_relaxed)
 }
 END_TEST
 
+static void
+epoch_put(struct meta_put *p, enum err err)
+{
+	ck_assert_int_eq(err, E_OK);
+	free(p);
+}
+
+/* The catalogue is rewritten when it is mostly dead; the power goes at each
+ * step of that. */
+START_TEST(test_rewrite)
+{
+	struct world w = { .seed = 9001, .seeds = 12 };
+	struct sim *d = sim_new();
+	struct meta *m;
+	int64_t base, rewrites = 0;
+
+	world_open(&w, d, SYNC_COMMIT);
+	for (int k = 0; k < 200; k++)
+		step(&w);
+	settle(w.eng);
+	m = &w.eng->meta;
+	base = part_active(m->part)->base;
+	while (rewrites < 2) {
+		const struct seg *s = part_active(m->part);
+		struct meta_put *p = calloc(1, sizeof *p);
+		struct meta_epoch rec = { w.eng->epoch };
+		enum err err;
+
+		p->done = epoch_put;
+		sim_hook(d, s->size > 2 * m->live + META_REWRITE_MIN - 300 ?
+		    at_call : NULL, &w);
+		err = meta_write(m, MT_meta_epoch, NULL, &rec, p);
+		ck_assert_int_eq(err, E_OK);
+		engine_drain(w.eng);
+		if (part_active(m->part)->base != base) {
+			base = part_active(m->part)->base;
+			rewrites++;
+		}
+	}
+	ck_assert_int_gt(w.states, 100);
+	printf("%lld states\n", (long long)w.states);
+	sim_hook(d, NULL, NULL);
+	world_close(&w);
+	sim_free(d);
+}
+END_TEST
+
+/*
+ * A call on a partition's files fails: that partition answers errors, comes
+ * back by itself with all that was promised, and goes on.  Then the power goes
+ * as well.
+ */
+START_TEST(test_faults)
+{
+	static const enum err errs[] = { E_IO, E_NOSPC };
+	int64_t faults = 0, states = 0;
+
+	for (int i = 0; i < scale(5000); i++) {
+		struct world w = { .seed = (uint64_t)(7001 + i % 20),
+		    .small = i % 2, .faults = true };
+		struct sim *d = sim_new();
+
+		world_open(&w, d, i % 3 == 2 ? SYNC_OS : SYNC_COMMIT);
+		sim_count_reset(d);
+		sim_seed(d, (uint64_t)i);
+		sim_fail_under(d, "topics");
+		w.call = i / 20 + 1;
+		sim_fail_at(d, w.call, errs[i / 20 % 2], false);
+		for (int k = 0; k < 250; k++)
+			step(&w);
+		faults += sim_failed(d);
+		sim_fail_at(d, 0, E_OK, false);
+		for (int k = 0; k < 200; k++) {
+			settle(w.eng);
+			now_ms += 400;
+		}
+		promise(&w);
+		for (int k = 0; k < TOPICS; k++)
+			check_topic(&w, w.eng, &w.topics[k]);
+		for (int k = 0; k < TOPICS * 4; k++)
+			append_step(&w);
+		settle(w.eng);
+		promise(&w);
+		close_engine(w.eng, w.commit, w.bulk);
+		w.eng = NULL;
+		sim_crash(d, (uint64_t)i);
+		check_disk_state(&w);
+		states += w.states;
+		w.eng = open_engine(&w, &w.commit, &w.bulk);
+		world_close(&w);
+		sim_free(d);
+	}
+	ck_assert_int_gt(faults, 0);
+	printf("%lld faults, %lld states\n", (long long)faults,
+	    (long long)states);
+	fflush(stdout);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -629,6 +736,8 @@ main(void)
 	tcase_add_test(tc, test_commit);
 	tcase_add_test(tc, test_roll_retain);
 	tcase_add_loop_test(tc, test_relaxed, 0, 2);
+	tcase_add_test(tc, test_rewrite);
+	tcase_add_test(tc, test_faults);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -413,6 +413,14 @@ sim_fail_at(struct sim *d, int64_t n, enum err err, bool persistent)
 	d->fail_err = err;
 	d->persistent = persistent;
 	d->dead = false;
+	if (n > 0)
+		d->failed_at = 0;
+}
+
+bool
+sim_failed(const struct sim *d)
+{
+	return d->failed_at > 0;
 }
 
 void

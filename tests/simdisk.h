@@ -52,6 +52,8 @@ void	 sim_count_reset(struct sim *);
  * bytes.  persistent: so do all calls after it, without any effect.  n = 0:
  * none. */
 void	 sim_fail_at(struct sim *, int64_t n, enum err, bool persistent);
+/* Has the fault of sim_fail_at happened? */
+bool	 sim_failed(const struct sim *);
 /* Faults only meet calls on what lies below a directory of that name (the
  * first at or after number n); "": everywhere. */
 void	 sim_fail_under(struct sim *, const char *name);
