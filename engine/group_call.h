@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the two halves of the group coordinator share: group.c has the state
- * machine, offset.c answers, commits and the catalogue's records. */
+ * machine, the other files the members, answers, commits and records. */
 #ifndef GROUP_CALL_H
 #define GROUP_CALL_H
 
@@ -32,9 +32,21 @@ void	 group_offsets_free(struct group *);
 void	 group_free(struct group *);
 /* Lets go of the members: EMPTY. */
 void	 group_clear(struct group *);
+void	 session_start(struct member *);
+
+/* group_member.c */
 struct member *member_new(struct group *, struct kstr instance);
+char	*member_id_new(struct kstr instance);
+struct member *member_by_id(const struct group *, struct kstr id);
+struct member *member_by_instance(const struct group *, struct kstr);
 /* Notes how much it holds. */
 void	 member_bytes(struct member *, size_t);
-void	 session_start(struct member *);
+/* Its session's timer; group.c. */
+void	 member_expired(struct timer *);
+void	 protocols_free(struct protocol *, int n);
+size_t	 protocols_bytes(const struct join_group_req *);
+enum err protocols_set(struct member *, const struct join_group_req *) MUST;
+bool	 protocols_same(const struct member *, const struct join_group_req *);
+const struct protocol *protocol_find(const struct member *, const char *name);
 
 #endif
