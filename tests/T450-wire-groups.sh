@@ -6,6 +6,7 @@
 wire_options="--group-min-session-timeout-ms 200
     --group-initial-rebalance-delay-ms 0"
 export CHRONIK_WIRE_SEEN="$tmp/members"
+# Rows leave joins behind that wait: the stop that follows must not.
 wire_run groups "$@"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
 [ -e "$CHRONIK_WIRE_SEEN" ] || exit 0
