@@ -33,7 +33,7 @@ feed()
 # member N: starts one in the background; its process id in $member.
 member()
 {
-	kcat -b "$BOOTSTRAP" -u -f '%s\n' -X auto.offset.reset=earliest \
+	kcat -b "$BOOTSTRAP" -E -u -f '%s\n' -X auto.offset.reset=earliest \
 	    -X heartbeat.interval.ms=300 -X session.timeout.ms=10000 \
 	    -X auto.commit.interval.ms=100 -G readers $topic \
 	    >"$work/got$1" 2>"$work/log$1" &
