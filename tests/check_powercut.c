@@ -681,7 +681,8 @@ START_TEST(test_faults)
 	int64_t faults = 0, states = 0;
 
 	for (int i = 0; i < scale(5000); i++) {
-		struct world w = { .seed = (uint64_t)(7001 + i % 20),
+		struct world w = { .seed = (uint64_t)(7001 + i % 20 +
+		    i / 5000 * 20),
 		    .small = i % 2, .faults = true };
 		struct sim *d = sim_new();
 
@@ -689,7 +690,7 @@ START_TEST(test_faults)
 		sim_count_reset(d);
 		sim_seed(d, (uint64_t)i);
 		sim_fail_under(d, "topics");
-		w.call = i / 20 + 1;
+		w.call = i % 5000 / 20 + 1;
 		sim_fail_at(d, w.call, errs[i / 20 % 2], false);
 		for (int k = 0; k < 250; k++)
 			step(&w);
