@@ -279,14 +279,16 @@ sim_pwritev(int fd, struct iovec *iov, int n, int64_t pos)
 	int64_t left = INT64_MAX;
 
 	ASSERT(pos >= 0);
-	if (err != E_OK && sim_cur->dead && sim_cur->calls != sim_cur->failed_at)
+	if (err != E_OK && sim_cur->dead &&
+	    sim_cur->calls != sim_cur->failed_at)
 		return err;
 	for (int k = 0; k < n; k++)
 		content_write(&c.data, c.data.size, iov[k].iov_base,
 		    (int64_t)iov[k].iov_len);
 	memset(iov, 0xee, (size_t)n * sizeof *iov);	/* it is consumed */
 	if (err != E_OK)	/* any prefix, drawn by what is written */
-		left = (int64_t)(sim_rnd(sim_cur) % (uint64_t)(c.data.size + 1));
+		left = (int64_t)(sim_rnd(sim_cur) %
+		    (uint64_t)(c.data.size + 1));
 	if (sim_cur->space >= 0) {
 		int64_t more = pos + c.data.size - i->view.size;
 
@@ -551,7 +553,8 @@ sim_rename(const char *from, const char *to)
 
 	if (err != E_OK)
 		return err;
-	if (!sim_resolve(sim_cur, from, &a) || a.ino < 0 || !sim_resolve(sim_cur, to, &b))
+	if (!sim_resolve(sim_cur, from, &a) || a.ino < 0 ||
+	    !sim_resolve(sim_cur, to, &b))
 		return E_NOTFOUND;
 	if (b.ino >= 0 && sim_cur->inodes[b.ino].dir &&
 	    (!sim_cur->inodes[a.ino].dir || has_children(sim_cur, b.ino)))
@@ -643,7 +646,8 @@ sim_lock(const char *path, int *fd)
 		dir_change(sim_cur, NULL, &e);
 	}
 	for (int i = 0; i < sim_cur->nhandles; i++)
-		if (sim_cur->handles[i].ino == e.ino && sim_cur->handles[i].lock)
+		if (sim_cur->handles[i].ino == e.ino &&
+		    sim_cur->handles[i].lock)
 			return E_BUSY;
 	*fd = handle_new(e.ino, true, true);
 	return E_OK;
