@@ -632,9 +632,10 @@ snap_remove(const char *name, void *arg)
 	return disk->unlink(path) == E_OK ? 0 : 1;
 }
 
-/* Not synced: a snapshot that a power cut spoils is passed over. */
+/* Synced where a segment ends, because retention may take the batches it was
+ * made of; else one that a power cut spoils is passed over and made anew. */
 static enum err
-snap_write(const char *path, const struct wr *bytes)
+snap_write(const char *path, const struct wr *bytes, bool sync)
 {
 	struct iovec iov = { bytes->p, bytes->len };
 	char tmp[PATH_SIZE];
@@ -648,6 +649,8 @@ snap_write(const char *path, const struct wr *bytes)
 	e = disk->truncate(fd, 0);
 	if (e == E_OK)
 		e = disk->pwritev(fd, &iov, 1, 0);
+	if (e == E_OK && sync)
+		e = disk->datasync(fd);
 	disk->close(fd);
 	return e == E_OK ? disk->rename(tmp, path) : e;
 }
@@ -661,7 +664,7 @@ snap_run(struct idx_job *x)
 
 	part_dir(x->part, dir);
 	seg_path(path, dir, x->snap_at, ".prod");
-	e = snap_write(path, &x->snap);
+	e = snap_write(path, &x->snap, x->seal);
 	if (e == E_OK)
 		e = disk->list(dir, snap_second, &s);
 	if (e == E_OK && s.second >= 0)

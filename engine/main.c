@@ -197,6 +197,17 @@ files_limit(void)
 	setrlimit(RLIMIT_NOFILE, &rl);
 }
 
+/* A data directory may be reached by a symbolic link; below it there is none,
+ * and none is followed.  The name lives as long as the process. */
+static void
+data_resolve(void)
+{
+	char *real = realpath(d.conf.data_dir, NULL);
+
+	if (real != NULL)
+		d.conf.data_dir = real;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -217,6 +228,7 @@ main(int argc, char **argv)
 	else
 		snprintf(d.socket, sizeof d.socket, "%s/engine.sock",
 		    d.conf.data_dir);
+	data_resolve();
 	loop_open();
 	d.eng.ready = ready;
 	if (engine_open(&d.eng, &d.conf, d.commit, d.bulk, why, sizeof why) !=

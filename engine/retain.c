@@ -54,6 +54,9 @@ removal_run(struct job *j)
 			r->err = disk->sync_dir(dir);
 		r->loose = r->err != E_OK;
 	}
+	/* The producers' snapshot that outlives the batches, by its name. */
+	if (r->err == E_OK)
+		r->err = disk->sync_dir(dir);
 	for (int i = 0; i < r->n && r->err == E_OK; i++) {
 		r->err = unlink_ext(dir, r->bases[i], ".idx");
 		if (r->err == E_OK)

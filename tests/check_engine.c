@@ -455,6 +455,7 @@ START_TEST(test_flip)
 {
 	static const char path[] = "data/meta/00000000000000000000.log";
 	struct sim *sound;
+	struct batch b = { 0 };
 	uint8_t *copy;
 	size_t n, at = 0;
 
@@ -467,8 +468,6 @@ START_TEST(test_flip)
 	memcpy(copy, sim_bytes(r.disk, path, &n), n);
 	sound = sim_clone(r.disk);
 	for (size_t i = 0; i < n; i++) {
-		struct batch b;
-
 		if (i == at) {
 			ck_assert_int_eq(batch_read(copy + i, &b), E_OK);
 			at += (size_t)batch_size(&b);
