@@ -51,7 +51,7 @@ end(void)
 	rig_free(&r);
 }
 
-/* ---- acks and the high watermark ------------------------------------------ */
+/* ---- acks and the high watermark ---------------------------------------- */
 
 START_TEST(test_restart)
 {
@@ -162,7 +162,7 @@ START_TEST(test_interval)
 }
 END_TEST
 
-/* ---- faults ---------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------- */
 
 START_TEST(test_fence)
 {
@@ -236,7 +236,7 @@ START_TEST(test_repeat)
 }
 END_TEST
 
-/* ---- segments -------------------------------------------------------------- */
+/* ---- segments ----------------------------------------------------------- */
 
 static void
 fill(struct part *p, int n)
@@ -341,7 +341,7 @@ START_TEST(test_retention_roll_fails)
 }
 END_TEST
 
-/* ---- topics ---------------------------------------------------------------- */
+/* ---- topics ------------------------------------------------------------- */
 
 static int finished;
 
@@ -418,7 +418,7 @@ START_TEST(test_delete_resumes)
 }
 END_TEST
 
-/* ---- the catalogue --------------------------------------------------------- */
+/* ---- the catalogue ------------------------------------------------------ */
 
 START_TEST(test_rewrite)
 {
