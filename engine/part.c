@@ -37,8 +37,21 @@ append_list_fail(struct append_list *l, enum err e)
 	append_list_init(l);
 	for (; a != NULL; a = next) {
 		next = a->next;
-		a->done(a, e);
+		a->done(a, e == E_STORAGE ? part_refusal(&a->b) : e);
 	}
+}
+
+/*
+ * What a batch hears that is not appended because of the disk.  Kafka's word
+ * for it is read as "not written": then librdkafka sends the records again in
+ * other batches, also when this one was a retry whose first try did reach the
+ * disk, and finds itself out of sequence for good.  So an idempotent producer
+ * hears what leaves that open.
+ */
+enum err
+part_refusal(const struct batch *b)
+{
+	return b->pid >= 0 ? E_NOT_DURABLE : E_STORAGE;
 }
 
 void

@@ -129,6 +129,8 @@ enum err part_install(struct part *, struct recovered *, int32_t epoch) MUST;
  * E_STORAGE when not online; then done is not called.
  */
 enum err part_append(struct part *, struct append *) MUST;
+/* E_STORAGE, or what an idempotent producer hears instead. */
+enum err part_refusal(const struct batch *) MUST;
 /* Has a repeated batch answered when the first one is as durable as an answer
  * needs; only a->b's offsets and done are used. */
 void	 part_await(struct part *, struct append *);

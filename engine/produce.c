@@ -301,8 +301,7 @@ entry_start(struct produce *pr, struct entry *en, struct part *p,
 	if (e != E_OK)
 		return e;
 	if (p->state != PART_ONLINE)
-		return p->state == PART_RECOVERING ? E_LEADER_NOT_AVAILABLE
-		    : E_STORAGE;
+		return part_refusal(&a->b);
 	r->log_start_offset = p->start;
 	en->pending = true;
 	if (a->b.pid >= 0 && p->prods != NULL) {
