@@ -10,7 +10,8 @@
  *
  * Runs until a byte (or the end) comes on standard input, then lets everything
  * be acknowledged and read.  PROGRESS-FILE holds the number acknowledged, for
- * whoever paces the faults.  Exit 0: all checks hold.
+ * whoever paces the faults.  Exit 0: all checks hold; 3: they hold, but the
+ * client library gave up on a producer before.
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -48,10 +49,11 @@ struct view {
 static uint64_t run_id;
 static int nparts;
 static const char *bootstrap, *topic;
-static atomic_bool ending, all_acked;
+static atomic_bool ending, all_acked, gave_up;
 static atomic_long acked, failed, bad;
 static uint32_t sent[PRODUCERS][PARTS_MAX];
-static int64_t *acked_at[PRODUCERS][PARTS_MAX];	/* by seq; -1 */
+/* By seq: offset + 1, -1 not told, 0 not acknowledged. */
+static int64_t *acked_at[PRODUCERS][PARTS_MAX];
 
 static void
 complain(const char *what, int part, int64_t offset, int64_t got,
@@ -124,8 +126,22 @@ delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg)
 		return;
 	}
 	/* A retry whose first answer was lost may come without an offset. */
-	acked_at[s.producer][s.part][s.seq] = m->offset >= 0 ? m->offset : -2;
+	acked_at[s.producer][s.part][s.seq] = m->offset >= 0 ? m->offset + 1
+	    : -1;
 	atomic_fetch_add(&acked, 1);
+}
+
+/* The client declares itself unable to go on.  What was acknowledged must be
+ * there all the same. */
+static void
+give_up(rd_kafka_t *rk)
+{
+	char why[512] = "";
+
+	rd_kafka_fatal_error(rk, why, sizeof why);
+	fprintf(stderr, "chaos: the client gave up: %s\n", why);
+	atomic_store(&gave_up, true);
+	atomic_store(&ending, true);
 }
 
 static void
@@ -146,11 +162,9 @@ send_one(rd_kafka_t *rk, rd_kafka_topic_t *t, uint32_t id, uint32_t n)
 	memcpy(buf, &s, sizeof s);
 	while (rd_kafka_produce(t, (int32_t)part, RD_KAFKA_MSG_F_COPY, buf,
 	    sizeof s + s.len, &id, sizeof id, NULL) != 0) {
-		char why[512] = "";
-
 		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-			rd_kafka_fatal_error(rk, why, sizeof why);
-			die("produce", why);
+			give_up(rk);
+			return;
 		}
 		rd_kafka_poll(rk, 10);
 	}
@@ -187,10 +201,11 @@ producer(void *arg)
 			send_one(rk, t, id, n++);
 		rd_kafka_poll(rk, 1);
 	}
-	if (rd_kafka_flush(rk, QUIET_MS) != 0)
+	if (rd_kafka_flush(rk, QUIET_MS) != 0 && !atomic_load(&gave_up))
 		die("flush", "not everything was acknowledged");
-	if (rd_kafka_fatal_error(rk, why, sizeof why) != 0)
-		die("producer", why);
+	if (!atomic_load(&gave_up) &&
+	    rd_kafka_fatal_error(rk, why, sizeof why) != 0)
+		give_up(rk);
 	rd_kafka_topic_destroy(t);
 	rd_kafka_destroy(rk);
 	return NULL;
@@ -233,9 +248,14 @@ static bool
 seen_all(const struct view *vs)
 {
 	for (int p = 0; p < nparts; p++)
-		for (int i = 0; i < PRODUCERS; i++)
-			if (vs[p].seq[i] < sent[i][p])
+		for (int i = 0; i < PRODUCERS; i++) {
+			uint32_t want = sent[i][p];
+
+			while (want > 0 && acked_at[i][p][want - 1] == 0)
+				want--;
+			if (vs[p].seq[i] < want)
 				return false;
+		}
 	return true;
 }
 
@@ -295,15 +315,17 @@ compare(void)
 				int64_t b = views[1][p].offset[i][s];
 				int64_t k = acked_at[i][p][s];
 
+				if (k == 0 && atomic_load(&gave_up))
+					continue;
 				if (a != b)
 					complain("two readers differ", p, a,
 					    b, a);
-				if (k == -1)
+				if (k == 0)
 					complain("never acknowledged", p, a,
-					    k, a);
-				if (k >= 0 && k != a)
+					    -1, a);
+				if (k > 0 && k - 1 != a)
 					complain("acknowledged elsewhere", p,
-					    a, k, a);
+					    a, k - 1, a);
 			}
 }
 
@@ -365,5 +387,9 @@ main(int argc, char **argv)
 	progress(argv[4]);
 	printf("acked %ld, failed %ld, violations %ld\n", atomic_load(&acked),
 	    atomic_load(&failed), atomic_load(&bad));
-	return atomic_load(&bad) > 0 || atomic_load(&failed) > 0;
+	if (atomic_load(&bad) > 0)
+		return 1;
+	if (atomic_load(&gave_up))
+		return 3;
+	return atomic_load(&failed) > 0;
 }
