@@ -52,6 +52,20 @@ unmount()
 	fail "umount"
 }
 
+# No answer may leave after the cut: while it is being made, file systems call
+# a sync done that has kept nothing.
+freeze()
+{
+	engine=$(engine_pid)
+	kill -STOP "$engine" || fail "kill -STOP"
+	wait_until is_frozen || fail "the engine does not stand still"
+}
+
+is_frozen()
+{
+	grep -q ') T ' "/proc/$engine/stat"
+}
+
 one_fs()	# NAME MKFS...
 {
 	fs=$1
@@ -74,6 +88,7 @@ one_fs()	# NAME MKFS...
 	i=0
 	while [ "$i" -lt "$cycles" ]; do
 		wait_acked $(($(acked) + pace)) || break
+		freeze
 		"$godown" "$mnt" || fail "godown"
 		broker_kill9
 		unmount
