@@ -110,6 +110,31 @@ group_find(struct engine *eng, struct kstr name, bool create)
 	return g != NULL || !create ? g : group_new(eng, name);
 }
 
+bool
+group_is_empty(const struct group *g)
+{
+	return g->ops != NULL ? g->ops->is_empty(g) : g->state == GROUP_EMPTY;
+}
+
+const char *
+group_state_name(const struct group *g)
+{
+	static const char *const names[] = {
+		[GROUP_EMPTY] = "Empty",
+		[GROUP_PREPARING] = "PreparingRebalance",
+		[GROUP_COMPLETING] = "CompletingRebalance",
+		[GROUP_STABLE] = "Stable",
+	};
+
+	return g->ops != NULL ? g->ops->state(g) : names[g->state];
+}
+
+const char *
+group_type_name(const struct group *g)
+{
+	return g->ops != NULL ? g->ops->type : "classic";
+}
+
 /* ---- members ----------------------------------------------------------- */
 
 void
@@ -602,6 +627,12 @@ join_start(struct call *c)
 	if (g == NULL)
 		return q->member_id.len <= 0 ? E_COORDINATOR_NOT_AVAILABLE
 		    : E_UNKNOWN_MEMBER;
+	if (g->ops != NULL && !g->ops->is_empty(g)) {
+		g->ops->join(g, c);	/* takes the call */
+		return E_OK;
+	}
+	if (g->ops != NULL && g->ops->drop(g) != E_OK)
+		return E_COORDINATOR_NOT_AVAILABLE;
 	e = join_group(g, c);
 	if (e != E_OK)
 		group_unused(g);
@@ -736,8 +767,13 @@ handle_sync_group(struct call *c)
 {
 	const struct sync_group_req *q = c->req;
 	struct group *g = group_find(c->eng, q->group_id, false);
-	enum err e = sync_start(c, g);
+	enum err e;
 
+	if (g != NULL && g->ops != NULL) {
+		g->ops->sync(g, c);
+		return;
+	}
+	e = sync_start(c, g);
 	if (e != E_OK)
 		sync_answer(c, e, NULL, NULL);
 }
@@ -753,6 +789,10 @@ handle_heartbeat(struct call *c)
 	struct member *m = NULL;
 	enum err e;
 
+	if (g != NULL && g->ops != NULL) {
+		g->ops->heartbeat(g, c);
+		return;
+	}
 	e = q->group_id.len <= 0 ? E_INVALID_GROUP_ID : member_check(g,
 	    q->member_id, q->group_instance_id, q->generation_id, &m);
 	if (e == E_OK && g->state == GROUP_EMPTY)
@@ -793,6 +833,10 @@ handle_leave_group(struct call *c)
 	struct leave_group_res res = { 0 };
 	enum err e = q->group_id.len <= 0 ? E_INVALID_GROUP_ID : E_OK;
 
+	if (g != NULL && g->ops != NULL) {
+		g->ops->leave(g, c);
+		return;
+	}
 	if (e == E_OK && c->head.version < 3)
 		e = leave_one(g, q->member_id, kstr_of(NULL));
 	else if (e == E_OK && q->members.n > 0) {
@@ -866,6 +910,8 @@ group_free(struct group *g)
 	if (g->next != NULL)
 		g->next->prev = g->prev;
 	gs->n--;
+	if (g->ops != NULL)
+		g->ops->free(g);
 	timer_cancel(&g->eng->timers, &g->rebalance);
 	group_clear(g);
 	group_offsets_free(g);

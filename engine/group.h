@@ -49,9 +49,39 @@ struct committed {
 	char		*metadata;
 };
 
+/*
+ * What a group that does not speak the classic protocol answers by itself
+ * (KIP-848, KIP-932).  Those of calls answer the call.
+ */
+struct group_ops {
+	const char	*type;		/* as ListGroups names it: "consumer" */
+	const char	*(*state)(const struct group *);	/* "Stable" */
+	bool		(*is_empty)(const struct group *);
+	bool		(*is_subscribed)(const struct group *,
+			    struct kstr topic);
+	/* May the member read (OffsetFetch 9) or commit (req: an
+	 * offset_commit_req) offsets?  Refreshes nothing. */
+	enum err	(*check_fetch)(struct group *, struct kstr member,
+			    int32_t epoch);
+	enum err	(*check_commit)(struct group *, const struct call *);
+	/* Classic requests that meet it, while it is not empty. */
+	void		(*join)(struct group *, struct call *);
+	void		(*sync)(struct group *, struct call *);
+	void		(*heartbeat)(struct group *, struct call *);
+	void		(*leave)(struct group *, struct call *);
+	/* Writes the tombstones of all its records but those of offsets, and
+	 * lets go of modern: ops and modern become NULL.  The group itself
+	 * stays, empty.  E_NOMEM: nothing happened. */
+	enum err	(*drop)(struct group *);
+	/* The same without records, at the end of the engine. */
+	void		(*free)(struct group *);
+};
+
 struct group {
 	struct group	*next_hash, *prev, *next;
 	struct engine	*eng;
+	const struct group_ops *ops;	/* NULL: the classic protocol */
+	void		*modern;	/* the ops' own */
 	char		*name;
 	enum group_state state;
 	int32_t		 generation;
@@ -81,8 +111,13 @@ struct groups {
 
 /* NULL: none; create makes one (NULL also without memory or past the limit). */
 struct group *group_find(struct engine *, struct kstr name, bool create);
-/* Drops a group that has neither members nor offsets. */
+/* Drops a group that has neither members nor offsets, with its records. */
 void	 group_reap(struct group *);
+/* No members, of whatever kind; pending ones do not count. */
+bool	 group_is_empty(const struct group *);
+/* As DescribeGroups and ListGroups say it. */
+const char *group_state_name(const struct group *);
+const char *group_type_name(const struct group *);
 /* A member of a generation, for commits.  E_OK, E_UNKNOWN_MEMBER,
  * E_ILLEGAL_GENERATION, E_REBALANCE, E_FENCED_INSTANCE; refreshes its
  * session. */

@@ -371,7 +371,9 @@ group_reap(struct group *g)
 {
 	struct meta_key key = group_key(g);
 
-	if (g->state != GROUP_EMPTY || g->members != NULL || g->noffsets > 0)
+	if (!group_is_empty(g) || g->members != NULL || g->noffsets > 0)
+		return;
+	if (g->ops != NULL && g->ops->drop(g) != E_OK)
 		return;
 	if (g->stored && meta_write(&g->eng->meta, MT_meta_group, &key, NULL,
 	    NULL) != E_OK)
@@ -382,7 +384,7 @@ group_reap(struct group *g)
 void
 group_unused(struct group *g)
 {
-	if (!g->stored)
+	if (!g->stored && g->ops == NULL)
 		group_reap(g);
 }
 

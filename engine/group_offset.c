@@ -135,6 +135,8 @@ commit_group(struct call *c, struct group **out)
 	if (g == NULL)
 		return E_COORDINATOR_NOT_AVAILABLE;
 	*out = g;
+	if (g->ops != NULL)
+		return g->ops->check_commit(g, c);
 	return group_check_commit(g, q->member_id, q->group_instance_id,
 	    q->generation_id_or_member_epoch);
 }
@@ -302,12 +304,17 @@ static enum err
 fill_group(struct call *c, const struct offset_fetch_req_group *q,
     struct offset_fetch_res_group *r)
 {
-	const struct group *g = group_find(c->eng, q->group_id, false);
+	struct group *g = group_find(c->eng, q->group_id, false);
 	bool by_id = c->head.version >= 10;
 
+	enum err e = q->group_id.len > 0 ? E_OK : E_INVALID_GROUP_ID;
+
 	r->group_id = q->group_id;
-	r->error_code = err_code(q->group_id.len > 0 ? E_OK
-	    : E_INVALID_GROUP_ID);
+	if (e == E_OK && g != NULL && g->ops != NULL)
+		e = g->ops->check_fetch(g, q->member_id, q->member_epoch);
+	r->error_code = err_code(e);
+	if (e != E_OK && c->head.version >= 8)
+		return E_OK;
 	if (q->topics.n < 0)
 		return fill_all(c, g, r);
 	r->topics.v = arena_array(&c->arena, (size_t)q->topics.n,
