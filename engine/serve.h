@@ -98,8 +98,8 @@ void	 handle_init_producer_id(struct call *);
 void	 handle_fetch(struct call *);		/* read.c */
 void	 handle_list_offsets(struct call *);	/* offsets.c */
 void	 handle_offset_for_leader_epoch(struct call *);	/* epochs.c */
-void	 handle_metadata(struct call *);	/* admin.c */
-void	 handle_create_topics(struct call *);
+void	 handle_metadata(struct call *);	/* metadata.c */
+void	 handle_create_topics(struct call *);	/* topics_call.c */
 void	 handle_delete_topics(struct call *);
 void	 handle_join_group(struct call *);	/* group.c */
 void	 handle_sync_group(struct call *);

@@ -7,8 +7,7 @@
 
 #include "engine.h"
 #include "lib/log.h"
-
-enum { SYNC_DIRS_MAX = 8 };	/* more directories than this: one syncfs */
+#include "topic_files.h"
 
 /* ---- the tables -------------------------------------------------------- */
 
@@ -244,16 +243,6 @@ topic_new(struct engine *eng, struct kstr name, const struct uuid *id,
 	return t;
 }
 
-static void
-topic_dir(const struct engine *eng, const struct uuid *id, char *dir)
-{
-	int n = snprintf(dir, PATH_SIZE, "%s/topics/", eng->data);
-
-	for (int i = 0; i < 16; i++)
-		n += snprintf(dir + n, (size_t)(PATH_SIZE - n), "%02x",
-		    id->b[i]);
-}
-
 static enum err
 new_id(struct topics *ts, struct uuid *id)
 {
@@ -298,88 +287,6 @@ topic_record(const struct topic *t, void *out, struct arena *a)
 	return E_OK;
 }
 
-/* ---- files ------------------------------------------------------------- */
-
-static int
-unlink_each(const char *name, void *arg)
-{
-	const char *dir = arg;
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof path, "%.2000s/%.2000s", dir, name);
-	return disk->unlink(path) == E_OK ? 0 : 1;
-}
-
-/* Removes a topic's directory; a second run takes up where one ended. */
-static enum err
-files_remove(const struct engine *eng, const struct uuid *id, int32_t nparts)
-{
-	char dir[PATH_SIZE], sub[PATH_SIZE];
-	enum err e;
-
-	topic_dir(eng, id, dir);
-	for (int32_t i = 0; i < nparts; i++) {
-		snprintf(sub, sizeof sub, "%.4000s/%d", dir, (int)i);
-		e = disk->list(sub, unlink_each, sub);
-		if (e == E_OK)
-			e = disk->rmdir(sub);
-		if (e != E_OK && e != E_NOTFOUND)
-			return e;
-	}
-	e = disk->rmdir(dir);
-	return e == E_NOTFOUND ? E_OK : e;
-}
-
-static enum err
-part_files_create(const char *dir, const struct log_id *id, bool sync,
-    struct recovered *fresh)
-{
-	enum err e;
-
-	fresh->segs = malloc(sizeof *fresh->segs);
-	if (fresh->segs == NULL)
-		return E_NOMEM;
-	fresh->epoch = -1;
-	fresh->snapped = -1;
-	e = disk->mkdir(dir);
-	if (e == E_OK)
-		e = seg_open(dir, id, 0, true, &fresh->segs[0]);
-	if (e == E_OK)
-		fresh->nsegs = 1;
-	if (e == E_OK && sync)
-		e = disk->sync_dir(dir);
-	return e;
-}
-
-static enum err
-files_create(struct topic_op *op)
-{
-	const struct topic *t = op->topic;
-	char top[PATH_SIZE], dir[PATH_SIZE], sub[PATH_SIZE];
-	struct log_id id = { t->id, 0 };
-	bool each = t->nparts <= SYNC_DIRS_MAX;
-	enum err e;
-
-	snprintf(top, sizeof top, "%s/topics", t->eng->data);
-	topic_dir(t->eng, &t->id, dir);
-	e = disk->mkdir(top);
-	if (e == E_OK)
-		e = disk->mkdir(dir);
-	for (; e == E_OK && id.part < t->nparts; id.part++) {
-		snprintf(sub, sizeof sub, "%.4000s/%d", dir, (int)id.part);
-		e = part_files_create(sub, &id, each, &op->fresh[id.part]);
-	}
-	if (e == E_OK && !each)
-		e = disk->syncfs(t->eng->commit.data_fd);
-	if (e == E_OK && each)
-		e = disk->sync_dir(dir);
-	if (e == E_OK && each)
-		e = disk->sync_dir(top);
-	if (e == E_OK && each)
-		e = disk->sync_dir(t->eng->data);
-	return e;
-}
-
 /* ---- creating ---------------------------------------------------------- */
 
 static void
@@ -420,10 +327,10 @@ create_run(struct job *j)
 {
 	struct topic_op *op = (struct topic_op *)((char *)j -
 	    offsetof(struct topic_op, job));
+	const struct topic *t = op->topic;
 
-	op->err = files_create(op);
-	if (op->err != E_OK && files_remove(op->topic->eng, &op->topic->id,
-	    op->topic->nparts) != E_OK)
+	op->err = topic_files_create(t->eng, &t->id, 0, t->nparts, op->fresh);
+	if (op->err != E_OK && topic_files_remove(t->eng, &t->id, 0) != E_OK)
 		log_warn("files of a topic that was not created stay",
 		    LE(op->err));
 }
@@ -535,7 +442,7 @@ removal_run(struct job *j)
 {
 	struct removal *r = (struct removal *)j;
 
-	r->err = files_remove(r->topic->eng, &r->topic->id, r->topic->nparts);
+	r->err = topic_files_remove(r->topic->eng, &r->topic->id, 0);
 }
 
 static void
