@@ -132,8 +132,8 @@ is_internal_name(struct kstr name)
 }
 
 static enum err
-find_part(const struct call *c, const struct append_req *q,
-    const struct append_req_topic *qt, int32_t index, struct part **p)
+find_part(const struct call *c, const struct append_req_topic *qt,
+    int32_t index, struct part **p)
 {
 	struct topics *ts = &c->eng->topics;
 	struct topic *t = qt->name.len >= 0 ? topic_find(ts, qt->name)
@@ -144,7 +144,7 @@ find_part(const struct call *c, const struct append_req *q,
 		return qt->name.len >= 0 ? E_UNKNOWN_TOPIC
 		    : E_UNKNOWN_TOPIC_ID;
 	if (is_internal_name(kstr_of(t->name)) &&
-	    !kstr_eq(q->client_id, kstr_of("__admin_client")))
+	    strcmp(c->session->client_id, "__admin_client") != 0)
 		return E_INVALID_TOPIC;
 	*p = topic_part(t, index);
 	return *p == NULL ? E_UNKNOWN_TOPIC : E_OK;
@@ -348,7 +348,7 @@ start_part(struct produce *pr, struct entry *en,
 	r->current_leader.leader_id = r->current_leader.leader_epoch = -1;
 	e = req->acks < -1 || req->acks > 1 ? E_INVALID_REQUIRED_ACKS : E_OK;
 	if (e == E_OK)
-		e = find_part(pr->call, req, qt, q->index, &p);
+		e = find_part(pr->call, qt, q->index, &p);
 	if (e == E_OK && q->error != E_OK) {
 		e = q->error > 0 && q->error < E_MAX ? (enum err)q->error
 		    : E_UNKNOWN;

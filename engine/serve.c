@@ -132,6 +132,7 @@ link_closed(uv_handle_t *h)
 	ipc_close(&l->ipc);
 	region_unref(l->region);
 	free(l->handles.slots);
+	sessions_free(&l->sessions);
 	free(l);
 }
 
@@ -235,6 +236,7 @@ call_free(struct call *c)
 		c->link->call_bytes -= c->head.length;
 	}
 	arena_reset(&c->arena);
+	session_unref(c->session);
 	free(c);
 }
 
@@ -392,17 +394,37 @@ static const struct {
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
 };
 
-/* The peer's session has ended: what it waits for is not wanted. */
+/* The gateway's connection has ended: what it waits for is not wanted. */
 static void
-session_end(struct link *l, uint64_t session)
+bye(struct link *l, uint64_t session)
 {
+	struct session *s = session_find(&l->sessions, session);
 	struct call *c, *next;
 
-	for (c = l->calls; c != NULL; c = next) {
+	/* Beside the table's, each call of it holds a reference. */
+	for (c = s != NULL && s->refs > 1 ? l->calls : NULL; c != NULL;
+	    c = next) {
 		next = c->next;
-		if (c->head.session == session && c->cancel != NULL)
+		if (c->session == s && c->cancel != NULL)
 			c->cancel(c);
 	}
+	session_end(&l->sessions, session);
+}
+
+static void
+who(struct link *l, uint64_t session, struct rd body)
+{
+	struct arena a;
+	struct who w;
+	enum err e;
+
+	arena_init(&a, ARENA_BASE);
+	e = msg_read(&ipc_msgs[IM_who], VER_ALL, &body, &a, &w);
+	if (e == E_OK)
+		e = session_told(&l->sessions, session, &w);
+	if (e != E_OK)
+		link_close(l, e == E_BUSY ? "too many sessions" : err_text(e));
+	arena_reset(&a);
 }
 
 static void
@@ -435,6 +457,9 @@ hello(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 	if (e == E_OK) {
 		snprintf(l->program, sizeof l->program, "%.*s",
 		    q.program.len > 0 ? (int)q.program.len : 0, q.program.p);
+		e = sessions_open(&l->sessions, l->program);
+	}
+	if (e == E_OK) {
 		l->greeted = res.error == E_OK;
 		link_send(l, &rh, &ipc_msgs[IM_hello_res], &res, NULL);
 	} else
@@ -464,6 +489,7 @@ call_decode(struct call *c, struct rd body, const struct msg *m)
 static void
 call_start(struct link *l, const struct ipc_head *h, struct rd body)
 {
+	struct session *s = session_find(&l->sessions, h->session);
 	const struct msg *m = ipc_req(h->type);
 	struct call *c;
 	size_t i;
@@ -475,12 +501,17 @@ call_start(struct link *l, const struct ipc_head *h, struct rd body)
 		link_close(l, "unknown message");
 		return;
 	}
+	if (s == NULL) {
+		link_close(l, "call of an unknown session");
+		return;
+	}
 	if (l->ncalls >= CALLS_MAX || l->call_bytes + h->length >
 	    CALL_BYTES_MAX || (c = calloc(1, sizeof *c)) == NULL) {
 		link_close(l, "too many calls");
 		return;
 	}
 	c->link = l;
+	c->session = session_ref(s);
 	c->eng = l->serve->eng;
 	c->head = *h;
 	c->next = l->calls;
@@ -504,7 +535,9 @@ link_frame(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 	else if (!l->greeted || (h->flags & IPC_RESPONSE))
 		link_close(l, "no hello");
 	else if (h->type == IPC_BYE)
-		session_end(l, h->session);
+		bye(l, h->session);
+	else if (h->type == IPC_WHO)
+		who(l, h->session, body);
 	else
 		call_start(l, h, body);
 	for (int i = 0; i < h->nfds; i++)

@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "fetch.h"
 #include "lib/ipc.h"
+#include "session.h"
 
 /* The shared region of a gateway.  Freed with the last batch that is being
  * written from it. */
@@ -35,6 +36,7 @@ struct link {
 	uv_poll_t	 poll;
 	struct region	*region;	/* NULL: none */
 	struct handles	 handles;
+	struct sessions	 sessions;
 	struct call	*calls;		/* not answered yet */
 	int		 ncalls;
 	int64_t		 call_bytes;	/* of their requests */
@@ -46,6 +48,7 @@ struct link {
 struct call {
 	struct call	*next, **prevp;
 	struct link	*link;		/* NULL: the link is gone */
+	struct session	*session;	/* never NULL */
 	struct engine	*eng;
 	struct ipc_head	 head;
 	struct arena	 arena;

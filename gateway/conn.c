@@ -207,14 +207,16 @@ held_drop(struct conn *c)
 static void
 freed_cb(uv_handle_t *h)
 {
-	free(h->data);
+	struct conn *c = h->data;
+
+	free(c->told.client_id);
+	free(c);
 }
 
 void
 conn_close(struct conn *c, const char *why)
 {
 	struct gw *gw = c->gw;
-	bool bye = false;
 	struct req *r;
 
 	if (c->closing)
@@ -228,12 +230,10 @@ conn_close(struct conn *c, const char *why)
 			TAILQ_REMOVE(&c->reqs, r, in_conn);
 			r->conn = NULL;
 		} else {
-			bye = bye || r->state == REQ_SENT;
 			up_forget(&gw->up, r);
 			req_free(r);
 		}
-	if (bye)
-		up_bye(&gw->up, c->session);
+	session_bye(c);
 	frame_drop(c);
 	held_drop(c);
 	if (c->is_hungry)

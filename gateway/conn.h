@@ -37,6 +37,14 @@ void	 req_free(struct req *);
  * Frees the request that has none. */
 void	 req_fail(struct req *, const char *why);
 
+/* session.c: tells the engine, before a request is sent to it, who asks, if it
+ * does not know yet.  False: out of memory. */
+bool	 session_tell(struct req *) MUST;
+/* What the client says of its software; "" what it does not say. */
+void	 session_software(struct conn *, struct kstr name, struct kstr version);
+/* Tells that the connection has ended. */
+void	 session_bye(struct conn *);
+
 /* output.c: sends what is ready.  False: the connection is over, because the
  * socket failed or a request ends it. */
 bool	 output_send(struct conn *) MUST;

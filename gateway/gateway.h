@@ -94,6 +94,15 @@ struct req {
 TAILQ_HEAD(req_list, req);
 TAILQ_HEAD(conn_list, conn);
 
+/* What the engine knows of a connection.  link 0: nothing. */
+struct told {
+	uint32_t	 link;		/* where it was told, by up.links */
+	bool		 stale;		/* something has changed since */
+	int32_t		 client_id_len;	/* -1: null */
+	char		*client_id;
+	char		 software[2][CLIENT_SOFTWARE_MAX];	/* or "" */
+};
+
 /*
  * A client.  Freed in its close callback, nowhere else; closing says that
  * nothing may be done for it any more.
@@ -109,6 +118,7 @@ struct conn {
 	TAILQ_ENTRY(conn) by_age, touched, hungry;
 	struct req_list	 reqs;
 	uint64_t	 session;	/* number, never used again */
+	struct told	 told;
 	uint64_t	 active;	/* ms; last byte either way */
 	int		 fd, events;
 	bool		 closing, is_touched, is_hungry;

@@ -221,7 +221,6 @@ produce_send(struct req *r)
 		out.transactional_id = q.transactional_id;
 		out.acks = q.acks;
 		out.timeout_ms = q.timeout_ms;
-		out.client_id = r->client_id;
 		r->silent = q.acks == 0;
 		e = rows(r, &q, &out, &t, &a);
 	}

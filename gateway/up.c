@@ -168,6 +168,21 @@ expire_cb(uv_timer_t *t)
 /*
  * Sending.
  */
+
+/* These must not be held up or lost: what follows on the link, and what the
+ * engine holds, depends on them. */
+void
+up_tell(struct up *up, int type, uint64_t session, const void *in)
+{
+	struct ipc_head h = { .type = (uint16_t)type, .session = session };
+	enum err e;
+
+	ASSERT(up->state == UP_READY);
+	e = ipc_send(&up->link->ipc, &h, ipc_req(type), in, NULL);
+	if (e != E_OK)
+		log_fatal("no memory for the engine link", LE(e));
+}
+
 enum err
 up_send(struct req *r, const void *in)
 {
@@ -176,7 +191,7 @@ up_send(struct req *r, const void *in)
 	    .session = r->conn->session };
 	enum err e;
 
-	if (!slot_take(up, r))
+	if (!session_tell(r) || !slot_take(up, r))
 		return E_NOMEM;
 	h.id = r->id;
 	e = ipc_send(&up->link->ipc, &h, ipc_req(h.type), in, NULL);
@@ -235,25 +250,6 @@ up_forget(struct up *up, struct req *r)
 		TAILQ_REMOVE(&up->lost, r, in_link);
 }
 
-/* It must not be held up or lost: an answer to a request that is long gone
- * could find another in its slot. */
-void
-up_bye(struct up *up, uint64_t session)
-{
-	struct ipc_head h = { .type = IPC_BYE, .session = session };
-	struct bye b = { 0 };
-	struct ipc *c;
-	enum err e;
-
-	if (up->state != UP_READY)
-		return;
-	c = &up->link->ipc;
-	c->out_max = SIZE_MAX;
-	e = ipc_send(c, &h, &ipc_msgs[IM_bye], &b, NULL);
-	c->out_max = LINK_OUT_MAX;
-	if (e != E_OK)
-		log_fatal("no memory for the engine link", LE(e));
-}
 
 static void
 watch(struct up *up)
@@ -633,8 +629,10 @@ up_attach(struct up *up, int fd)
 	}
 	l->up = up;
 	l->poll.data = l;
-	ipc_open(&l->ipc, fd, LINK_OUT_MAX);
+	ipc_open(&l->ipc, fd, SIZE_MAX);	/* can_send is the bound */
 	up->link = l;
+	if (++up->links == 0)
+		up->links = 1;
 	up->state = UP_HELLO;
 	h.nfds = 1;
 	if (uv_poll_start(&l->poll, UV_READABLE, poll_cb) != 0 ||

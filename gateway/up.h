@@ -45,6 +45,7 @@ struct up {
 	struct gw	*gw;
 	struct link	*link;		/* NULL when UP_DOWN */
 	enum up_state	 state;
+	uint32_t	 links;		/* that were made; this one's number */
 	unsigned	 backoff_ms;
 	uv_timer_t	 retry, expire;
 	struct up_list	 wait[2], sent, lost;
@@ -75,8 +76,9 @@ void	 up_submit(struct up *, struct req *);
 enum err up_send(struct req *, const void *in) MUST;
 /* Takes a request off the link's lists, whatever its state. */
 void	 up_forget(struct up *, struct req *);
-/* Tells the engine that a connection's requests are wanted no more. */
-void	 up_bye(struct up *, uint64_t session);
+/* Sends a message that has no answer, at once or not at all: only on a link
+ * that is ready. */
+void	 up_tell(struct up *, int type, uint64_t session, const void *in);
 /* End of a turn: sends what waits and can, and flushes once. */
 void	 up_flush(struct up *);
 /* True when the engine has been sent all that it was to be sent. */

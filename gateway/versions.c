@@ -59,6 +59,9 @@ versions_answer(struct req *r)
 	    (!software_name(q.client_software_name) ||
 	    !software_name(q.client_software_version)))
 		s.error_code = err_code(E_INVALID_REQUEST);
+	if (e == E_OK && r->version >= 3 && s.error_code == 0)
+		session_software(r->conn, q.client_software_name,
+		    q.client_software_version);
 	for (int key = 0; s.error_code == 0 &&
 	    (api = api_next(&key)) != NULL; key++)
 		keys[n++] = (struct api_versions_res_api_key){ (int16_t)key,

@@ -403,7 +403,7 @@ START_TEST(engine_restarts)
 }
 END_TEST
 
-/* The engine is told of connections that end while it works for them. */
+/* The engine is told of connections that end, if it was told of them. */
 START_TEST(bye)
 {
 	int s[5], other = dial();
@@ -418,12 +418,48 @@ START_TEST(bye)
 		close(s[i]);
 	until(other, "stat-parked", 0);
 	ck_assert_int_eq(end_offset(other, "stat-byes"), 5);
-	/* One that owes nothing says nothing. */
 	s[0] = dial();
 	end_offset(s[0], "empty");
 	close(s[0]);
-	until(other, "stat-byes", 5);
+	until(other, "stat-byes", 6);
+	/* Nor is it told of one that asks it nothing. */
+	s[0] = dial();
+	ask(s[0], API_VERSIONS, 0, 1, &(struct api_versions_req){ 0 });
+	answer(s[0], API_VERSIONS, 0, 1, &(struct api_versions_res){ 0 });
+	close(s[0]);
+	s[0] = dial();
+	end_offset(s[0], "empty");
+	close(s[0]);
+	until(other, "stat-byes", 7);
 	close(other);
+}
+END_TEST
+
+/* Who asks is told once for each link, and when it is another. */
+START_TEST(who)
+{
+	int s, other = dial();
+	int64_t n = end_offset(other, "stat-told");
+
+	client_id = "id-3";
+	s = dial();
+	ck_assert_int_eq(end_offset(s, "client-id"), 3);
+	ck_assert_int_eq(end_offset(s, "client-id"), 3);
+	ck_assert_int_eq(end_offset(s, "stat-told"), n + 1);
+	client_id = "id-44";
+	ck_assert_int_eq(end_offset(s, "client-id"), 44);
+	client_id = NULL;
+	ck_assert_int_eq(end_offset(s, "client-id"), 0);
+	ck_assert_int_eq(end_offset(s, "stat-told"), n + 3);
+	client_id = "id-5";
+	ck_assert_int_eq(end_offset(s, "client-id"), 5);
+	engine_kill();
+	engine_start("64");
+	ck_assert_int_eq(end_offset(s, "client-id"), 5);
+	ck_assert_int_eq(end_offset(s, "stat-told"), 1);
+	close(s);
+	close(other);
+	client_id = "check";
 }
 END_TEST
 
@@ -686,6 +722,7 @@ main(void)
 	add(s, "lost_changes", setup, teardown, lost_changes, 1);
 	add(s, "engine_restarts", setup, teardown, engine_restarts, 1);
 	add(s, "bye", setup, teardown, bye, 1);
+	add(s, "who", setup, teardown, who, 1);
 	add(s, "orphans", setup, teardown, orphans, 1);
 	add(s, "region_full", setup, teardown, region_full, 1);
 	add(s, "region_deadlock", setup, teardown, region_deadlock, 1);

@@ -14,6 +14,9 @@
  *	stat-parked	... of fetches that are parked
  *	stat-links	... of links that were made
  *	stat-held	... of appends that are held
+ *	stat-told	... of times that it was told who a client is
+ *	client-id-N	... N if the asking session's client id is "id-N", and
+ *			its host is 127.0.0.1
  *
  * usage: fake_engine SOCKET [CREDIT]
  */
@@ -33,7 +36,7 @@
 #include "lib/kafka.h"
 
 enum { TOPICS = 64, PARTS = 4, SEGS = 64, PARKED = 4096, HELD = 8192,
-	NEW = 4 * SEGS };
+	NEW = 4 * SEGS, SESSIONS = 65536 };
 
 struct fseg { int64_t handle, size; int fd; bool passed; };
 
@@ -47,7 +50,8 @@ static struct ftopic {
 static struct ipc link_;
 static bool linked;
 static uint8_t *region;
-static int64_t region_bytes, handles, byes, links;
+static int64_t region_bytes, handles, byes, links, told;
+static struct { uint64_t number; int id; bool local; } sessions[SESSIONS];
 static int credit = 64;
 static struct {
 	struct ipc_head h; uint8_t *p; size_t n; int64_t due;
@@ -407,12 +411,27 @@ got_bye(uint64_t session)
 	int k = 0;
 
 	byes++;
+	sessions[session].number = 0;
 	for (int i = 0; i < nparked; i++)
 		if (parked[i].h.session == session)
 			free(parked[i].p);
 		else
 			parked[k++] = parked[i];
 	nparked = k;
+}
+
+static void
+got_who(uint64_t session, const struct who *q)
+{
+	char id[16] = "";
+
+	told++;
+	ASSERT(session > 0 && session < SESSIONS);
+	if (starts(q->client_id, "id-") && q->client_id.len < 16)
+		memcpy(id, q->client_id.p + 3, (size_t)q->client_id.len - 3);
+	sessions[session].number = session;
+	sessions[session].id = atoi(id);
+	sessions[session].local = kstr_eq(q->host, kstr_of("127.0.0.1"));
 }
 
 static void
@@ -446,8 +465,12 @@ got_metadata(const struct ipc_head *h, struct metadata_req *q,
 }
 
 static int64_t
-end_offset(struct kstr name, int32_t part)
+end_offset(uint64_t session, struct kstr name, int32_t part)
 {
+	if (starts(name, "stat-told"))
+		return told;
+	if (starts(name, "client-id"))
+		return sessions[session].local ? sessions[session].id : -1;
 	if (starts(name, "stat-byes"))
 		return byes;
 	if (starts(name, "stat-parked"))
@@ -481,7 +504,8 @@ got_list_offsets(const struct ipc_head *h, struct list_offsets_req *q,
 
 			t->partitions.v[j].partition_index = p;
 			t->partitions.v[j].timestamp = -1;
-			t->partitions.v[j].offset = end_offset(t->name, p);
+			t->partitions.v[j].offset = end_offset(h->session,
+			    t->name, p);
 			if (q->topics.v[i].partitions.v[j].timestamp == -2)
 				t->partitions.v[j].offset = 0;
 		}
@@ -529,6 +553,8 @@ handle_frame(const struct ipc_head *h, struct rd body, int *fds)
 	bool ok = true;
 
 	ASSERT(m != NULL && m->size <= sizeof q);
+	ASSERT(h->session == 0 || h->type == IPC_WHO ||
+	    sessions[h->session].number == h->session);
 	arena_init(&a, 256 * MIB);
 	ASSERT(msg_read(m, VER_ALL, &body, &a, &q) == E_OK);
 	if (h->type == IPC_HELLO)
@@ -546,6 +572,8 @@ handle_frame(const struct ipc_head *h, struct rd body, int *fds)
 		got_list_offsets(h, (void *)&q, &a);
 	else if (h->type == IPC_BYE)
 		got_bye(h->session);
+	else if (h->type == IPC_WHO)
+		got_who(h->session, (void *)&q);
 	else
 		ok = got_other(h, &q);
 	arena_reset(&a);
@@ -557,6 +585,7 @@ drop_link(void)
 {
 	ipc_close(&link_);
 	linked = false;
+	memset(sessions, 0, sizeof sessions);
 	if (region != NULL)
 		munmap(region, (size_t)region_bytes);
 	region = NULL;

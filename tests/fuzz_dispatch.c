@@ -108,7 +108,7 @@ got_request(struct ipc_head *h, struct rd body)
 		    E_OK);
 	} else if (h->type == API_FETCH && *mode == 'a') {
 		answer_fetch(h, (const void *)q, &a);
-	} else if (h->type != IPC_BYE && *mode == 'a') {
+	} else if (ipc_res(h->type) != NULL && *mode == 'a') {
 		ASSERT(ipc_res(h->type)->size <= sizeof s);
 		msg_init(ipc_res(h->type), s);
 		ASSERT(ipc_send(&engine, h, ipc_res(h->type), s, NULL) ==

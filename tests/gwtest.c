@@ -21,6 +21,7 @@
 char sock[96];
 pid_t gateway;
 int port;
+const char *client_id = "check";
 struct arena mem;
 
 static char dir[64], build[4096];
@@ -164,7 +165,7 @@ static size_t
 frame(struct wr *w, int key, int v, int32_t corr, const void *q)
 {
 	struct request_header h = { (int16_t)key, (int16_t)v, corr,
-	    kstr_of("check") };
+	    kstr_of(client_id) };
 	const struct msg *m = kafka_req(key);
 	size_t at = w->len;
 

@@ -16,6 +16,7 @@ enum { WAIT_MS = 60000 };	/* a test that waits longer has failed */
 extern char	 sock[96];	/* the engine's */
 extern pid_t	 gateway;
 extern int	 port;
+extern const char *client_id;	/* of requests; NULL: null */
 extern struct arena mem;	/* of what is received, until the end */
 
 /* Runs a program of the build directory; its stdout goes to out unless -1. */

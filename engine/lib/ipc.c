@@ -412,6 +412,8 @@ ipc_req(int type)
 		return &ipc_msgs[IM_stats_req];
 	case IPC_TOPIC_STATS:
 		return &ipc_msgs[IM_topic_stats_req];
+	case IPC_WHO:
+		return &ipc_msgs[IM_who];
 	}
 	return type < API_KEY_MAX ? kafka_req(type) : NULL;
 }
@@ -424,6 +426,7 @@ ipc_res(int type)
 	case IPC_EXTENTS:
 	case IPC_RETIRE:	/* one way */
 	case IPC_BYE:
+	case IPC_WHO:
 		return NULL;
 	case API_FETCH:
 		return &ipc_msgs[IM_extents_res];

@@ -14,7 +14,10 @@ enum {
 	FRAME_MAX		= 100 * MIB,	/* socket.request.max.bytes */
 	FRAME_PREAUTH_MAX	= 64 * KIB,	/* before authentication */
 	TOPIC_NAME_MAX		= 249,		/* Kafka's own rule */
+	CLIENT_ID_MAX		= 1024,		/* kept; the rest is cut off */
 	CLIENT_ID_LOG_MAX	= 64,		/* bytes of one in a log line */
+	CLIENT_HOST_MAX		= 64,		/* an address as text, a zone */
+	CLIENT_SOFTWARE_MAX	= 64,		/* its name, its version */
 	ARENA_PER_BYTE		= 16,		/* short names grow 11-fold */
 	ARENA_BASE		= 64 * KIB,	/* ... plus this much */
 
@@ -38,6 +41,7 @@ enum {
 	IPC_CREDIT		= 4096,		/* appends a link may owe */
 	IPC_LINKS_MAX		= 256,		/* gateways and tools */
 	IPC_HANDLES_MAX		= 1024,		/* segment fds a link holds */
+	SESSIONS_MAX		= 1000000,	/* connections of one link */
 	REGION_MIN		= 8 * MIB,	/* a gateway's shared region */
 	REGION_MAX		= 1024 * MIB,
 

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of a link's sessions. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "session.h"
+
+struct session *
+session_ref(struct session *s)
+{
+	s->refs++;
+	return s;
+}
+
+void
+session_unref(struct session *s)
+{
+	if (s == NULL || --s->refs > 0)
+		return;
+	free(s->client_id);
+	free(s->host);
+	free(s->software);
+	free(s->principal);
+	free(s);
+}
+
+/* Replaces a string by at most max bytes of another, whole characters where
+ * it is UTF-8. */
+static enum err
+set(char **to, struct kstr s, int32_t max)
+{
+	int32_t n = s.len < 0 ? 0 : s.len;
+	char *p;
+
+	if (n > max)
+		for (n = max; n > max - 4 && (s.p[n] & 0xc0) == 0x80; n--)
+			continue;
+	p = strndup(n > 0 ? s.p : "", (size_t)n);
+	if (p == NULL)
+		return E_NOMEM;
+	free(*to);
+	*to = p;
+	return E_OK;
+}
+
+static enum err
+set_all(struct session *s, const struct who *w)
+{
+	char both[2 * CLIENT_SOFTWARE_MAX + 2];
+	size_t n = 0;
+	enum err e;
+
+	if (w->software_name.len > 0) {
+		n = w->software_name.len > CLIENT_SOFTWARE_MAX ?
+		    CLIENT_SOFTWARE_MAX : (size_t)w->software_name.len;
+		memcpy(both, w->software_name.p, n);
+	}
+	if (n > 0 && w->software_version.len > 0) {
+		size_t k = w->software_version.len > CLIENT_SOFTWARE_MAX ?
+		    CLIENT_SOFTWARE_MAX : (size_t)w->software_version.len;
+
+		both[n++] = ' ';
+		memcpy(both + n, w->software_version.p, k);
+		n += k;
+	}
+	e = set(&s->client_id, w->client_id, CLIENT_ID_MAX);
+	if (e == E_OK)
+		e = set(&s->host, w->host, CLIENT_HOST_MAX);
+	if (e == E_OK)
+		e = set(&s->software, (struct kstr){ (int32_t)n, both },
+		    (int32_t)sizeof both);
+	return e;
+}
+
+static struct session *
+session_new(uint64_t number, const struct who *w)
+{
+	struct session *s = calloc(1, sizeof *s);
+
+	if (s == NULL)
+		return NULL;
+	s->refs = 1;
+	s->number = number;
+	if (set_all(s, w) != E_OK ||
+	    (s->principal = strdup("ANONYMOUS")) == NULL) {
+		session_unref(s);
+		return NULL;
+	}
+	return s;
+}
+
+/* Gateways count up, so the low bits spread. */
+static struct session **
+chain_of(const struct sessions *ss, uint64_t number)
+{
+	return &ss->chain[number & (ss->size - 1)];
+}
+
+static enum err
+grow(struct sessions *ss)
+{
+	struct sessions old = *ss;
+	struct session *s;
+
+	if (ss->n < ss->size)
+		return E_OK;
+	ss->size = old.size == 0 ? 64 : old.size * 2;
+	ss->chain = calloc(ss->size, sizeof(struct session *));
+	if (ss->chain == NULL) {
+		*ss = old;
+		return E_NOMEM;
+	}
+	for (size_t i = 0; i < old.size; i++)
+		while ((s = old.chain[i]) != NULL) {
+			struct session **c = chain_of(ss, s->number);
+
+			old.chain[i] = s->next;
+			s->next = *c;
+			*c = s;
+		}
+	free(old.chain);
+	return E_OK;
+}
+
+struct session *
+session_find(const struct sessions *ss, uint64_t number)
+{
+	struct session *s;
+
+	if (number == 0)
+		return ss->self;
+	s = ss->size == 0 ? NULL : *chain_of(ss, number);
+	while (s != NULL && s->number != number)
+		s = s->next;
+	return s;
+}
+
+enum err
+session_told(struct sessions *ss, uint64_t number, const struct who *w)
+{
+	struct session *s = session_find(ss, number), **c;
+	enum err e;
+
+	if (number == 0)
+		return E_PROTO;
+	if (s != NULL)
+		return set_all(s, w);
+	if (ss->n >= SESSIONS_MAX)
+		return E_BUSY;
+	e = grow(ss);
+	if (e == E_OK && (s = session_new(number, w)) == NULL)
+		e = E_NOMEM;
+	if (e != E_OK)
+		return e;
+	c = chain_of(ss, number);
+	s->next = *c;
+	*c = s;
+	ss->n++;
+	log_debug("session", LI("session", (int64_t)number),
+	    LS("host", s->host), LSN("client_id", s->client_id,
+	    (int64_t)strnlen(s->client_id, CLIENT_ID_LOG_MAX)),
+	    LS("software", s->software));
+	return E_OK;
+}
+
+void
+session_end(struct sessions *ss, uint64_t number)
+{
+	struct session **c, *s;
+
+	if (number == 0 || ss->size == 0)
+		return;
+	for (c = chain_of(ss, number); (s = *c) != NULL; c = &s->next)
+		if (s->number == number) {
+			*c = s->next;
+			ss->n--;
+			session_unref(s);
+			return;
+		}
+}
+
+enum err
+sessions_open(struct sessions *ss, const char *program)
+{
+	struct who w = { .client_id = kstr_of(program), .host = kstr_of(""),
+	    .software_name = kstr_of(NULL), .software_version = kstr_of(NULL) };
+
+	ss->self = session_new(0, &w);
+	return ss->self == NULL ? E_NOMEM : E_OK;
+}
+
+void
+sessions_free(struct sessions *ss)
+{
+	struct session *s;
+
+	for (size_t i = 0; i < ss->size; i++)
+		while ((s = ss->chain[i]) != NULL) {
+			ss->chain[i] = s->next;
+			session_unref(s);
+		}
+	free(ss->chain);
+	session_unref(ss->self);
+	*ss = (struct sessions){ 0 };
+}
