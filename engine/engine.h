@@ -46,6 +46,8 @@ struct engine {
 	} stats;
 	/* Called when a segment's fd is no longer for the gateways. */
 	void		(*retired)(struct engine *, uint64_t handle);
+	/* Called when a topic's codec is another one, or gone with it. */
+	void		(*recoded)(struct engine *, const struct topic *);
 	/* Called when the last partition is open. */
 	void		(*ready)(struct engine *);
 	void		 *serve;	/* the socket's side, see serve.h */

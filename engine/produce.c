@@ -170,9 +170,13 @@ find_bytes(const struct produce *pr, const struct append_req_part *q,
 static bool
 bad_time(int64_t ts, const struct topic_conf *tc, int64_t now)
 {
-	return (ts >= 0 && ts < now &&
-	    now - ts > tc->message_timestamp_before_max_ms) ||
-	    (ts > now && ts - now > tc->message_timestamp_after_max_ms);
+	int64_t age;
+
+	/* -1: it has none. */
+	if (ts == -1 || __builtin_sub_overflow(now, ts, &age))
+		return ts != -1;
+	return age > tc->message_timestamp_before_max_ms ||
+	    (age < 0 && -age > tc->message_timestamp_after_max_ms);
 }
 
 /* What Kafka checks against the topic's configs (protocol.md 3.2). */
@@ -180,12 +184,20 @@ static enum err
 check_configs(const struct append_req_part *q, const struct batch *b,
     const struct topic_conf *tc, int16_t acks, int64_t now, const char **why)
 {
-	if (batch_size(b) > tc->max_message_bytes)
+	int32_t level;
+	int codec = topic_conf_codec(tc, &level);
+
+	if (acks == -1 && tc->min_insync_replicas > 1)
+		return E_NOT_ENOUGH_REPLICAS;
+	/* The gateway did not know yet what was changed just now; it will
+	 * when the batch comes again. */
+	if (codec >= 0 && (b->attrs & BATCH_CODEC) != codec)
+		return E_NOT_LEADER;
+	if (batch_size(b) > tc->max_message_bytes ||
+	    q->sent_length > tc->max_message_bytes)
 		return E_TOO_LARGE;
 	if (batch_size(b) > tc->segment_bytes)
 		return E_RECORD_LIST_TOO_LARGE;
-	if (acks == -1 && tc->min_insync_replicas > 1)
-		return E_NOT_ENOUGH_REPLICAS;
 	if ((tc->cleanup_policy & CLEANUP_COMPACT) && q->null_key >= 0) {
 		*why = "a record of a compacted topic must have a key";
 		return E_INVALID_RECORD;

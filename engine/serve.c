@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "codecs.h"
 #include "lib/log.h"
 #include "serve.h"
 
@@ -454,6 +455,8 @@ hello(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 	if (e == E_OK && q.region_bytes > 0)
 		e = h->nfds == 1 ? region_open(fds[0], q.region_bytes,
 		    &l->region) : E_PROTO;
+	if (e == E_OK && l->region != NULL)
+		e = codecs_list(eng, &res, &a);
 	if (e == E_OK) {
 		snprintf(l->program, sizeof l->program, "%.*s",
 		    q.program.len > 0 ? (int)q.program.len : 0, q.program.p);
@@ -691,7 +694,24 @@ serve_open(struct serve *s, struct engine *eng, uv_loop_t *loop,
 	uv_poll_start(&s->listen_poll, UV_READABLE, on_listen);
 	eng->serve = s;
 	eng->retired = retired;
+	eng->recoded = codecs_push;
 	return E_OK;
+}
+
+void
+serve_tell(struct serve *s, int type, const void *msg)
+{
+	struct ipc_head h = { .type = (uint16_t)type };
+
+	for (struct link *l = s->links, *next; l != NULL; l = next) {
+		next = l->next;
+		if (!l->greeted || l->region == NULL)
+			continue;
+		link_send(l, &h, ipc_req(type), msg, NULL);
+		/* Not after an answer on another link, whose reader may ask
+		 * this one next. */
+		link_flush(l);
+	}
 }
 
 bool
@@ -725,4 +745,5 @@ serve_close(struct serve *s)
 	while (s->links != NULL)
 		link_close(s->links, NULL);
 	s->eng->retired = NULL;
+	s->eng->recoded = NULL;
 }

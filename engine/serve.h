@@ -79,6 +79,8 @@ void	 serve_flush(struct serve *);
 /* Stops listening; links stay for answers. */
 void	 serve_stop(struct serve *);
 void	 serve_close(struct serve *);
+/* Sends a one-way message to every gateway. */
+void	 serve_tell(struct serve *, int type, const void *msg);
 /* No calls are being worked on. */
 bool	 serve_idle(const struct serve *);
 

@@ -203,6 +203,26 @@ topic_name_check(struct kstr name)
 	return E_OK;
 }
 
+/* Its codec is another one, or is wanted no more. */
+static void
+recoded(const struct topic *t)
+{
+	if (t->eng->recoded != NULL)
+		t->eng->recoded(t->eng, t);
+}
+
+void
+topic_reconfigured(struct topic *t, const struct topic_conf *was)
+{
+	int32_t new_level, old_level;
+
+	if (topic_conf_codec(&t->conf, &new_level) !=
+	    topic_conf_codec(was, &old_level) || new_level != old_level)
+		recoded(t);
+	for (int32_t i = 0; i < t->nparts; i++)
+		part_policy(t->parts[i]);
+}
+
 /* ---- building and freeing ---------------------------------------------- */
 
 static void
@@ -299,6 +319,8 @@ create_end(struct topic_op *op, enum err e)
 	free(op->fresh);
 	if (e == E_OK) {
 		t->state = TOPIC_LIVE;
+		if (t->conf.compression_type != COMPRESS_PRODUCER)
+			recoded(t);
 		log_info("topic created", LS("topic", t->name),
 		    LI("parts", t->nparts));
 	} else {
@@ -500,6 +522,8 @@ delete_recorded(struct meta_put *put, enum err e)
 		table_drop(&t->eng->topics, t);
 		groups_topic_gone(t->eng, &t->id);
 		t->state = TOPIC_DELETING;
+		if (t->conf.compression_type != COMPRESS_PRODUCER)
+			recoded(t);
 		t->nbusy = t->nparts;
 		for (int32_t i = 0; i < t->nparts; i++)
 			part_drop(t->parts[i], part_gone);

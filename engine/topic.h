@@ -47,6 +47,9 @@ struct part *topic_part(struct topic *, int32_t index);
  * ".." (Kafka's rule). */
 enum err topic_name_check(struct kstr) MUST;
 
+/* t->conf has been changed, durably, from what it was. */
+void	 topic_reconfigured(struct topic *, const struct topic_conf *was);
+
 /* One creation or deletion on its way; the caller's until done. */
 struct topic_op {
 	struct meta_put	  put;

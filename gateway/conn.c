@@ -17,6 +17,7 @@
 #include "api.h"
 #include "conn.h"
 #include "lib/log.h"
+#include "recode.h"
 
 #define FRAME_MIN	8	/* key, version, correlation id */
 #define HEAP_FIRST	1024	/* of a frame whose rest is to come */
@@ -125,6 +126,7 @@ req_free(struct req *r)
 {
 	struct conn *c = r->conn;
 
+	req_plan_free(r);
 	req_release(r);
 	for (; r->iext < r->next; r->iext++)
 		handle_put(r->ext[r->iext].h);
@@ -226,7 +228,8 @@ conn_close(struct conn *c, const char *why)
 		log_debug("connection closed", LS("why", why),
 		    LI("session", (int64_t)c->session));
 	while ((r = TAILQ_FIRST(&c->reqs)) != NULL)
-		if (r->state == REQ_SENT && (r->api->flags & F_APPEND)) {
+		if (r->state == REQ_RECODING ||
+		    (r->state == REQ_SENT && (r->api->flags & F_APPEND))) {
 			TAILQ_REMOVE(&c->reqs, r, in_conn);
 			r->conn = NULL;
 		} else {
@@ -618,6 +621,8 @@ poll_cb(uv_poll_t *p, int status, int events)
 	struct conn *c = p->data;
 	size_t total = 0;
 
+	if (!c->closing)
+		up_catch_up(&c->gw->up);
 	if (c->closing)
 		return;
 	if (status < 0) {

@@ -9,10 +9,12 @@
  *                      ^  (link)  (engine)
  *                      +------------+ link lost, a read
  *
+ * A Produce whose batches need another codec is RECODING before it is SENT.
  * A local one (ApiVersions) goes to READY at once, and WAITING is passed over
  * when nothing hinders.  When its connection ends,
  * a WAITING or READY one is freed; of the SENT ones only appends stay, with
- * no connection, because the engine may still read their pieces.
+ * no connection, because the engine may still read their pieces; and so do
+ * those that are RECODING, for the worker's sake.
  */
 #ifndef GATEWAY_H
 #define GATEWAY_H
@@ -23,6 +25,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "codecs.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/conf.h"
@@ -36,6 +39,7 @@ struct api;
 struct conn;
 struct gw;
 struct handle;
+struct plan;
 
 /* Bytes of a segment that follow out.p[at - 1] of their response. */
 struct extent {
@@ -49,6 +53,7 @@ struct piece { int64_t place; size_t n; };
 enum req_state {
 	REQ_NEW,	/* in a handler's hands, on no list but its conn's */
 	REQ_WAITING,	/* for the link, or for credit */
+	REQ_RECODING,	/* in a worker's hands, or waiting for one */
 	REQ_SENT,	/* the engine's turn */
 	REQ_LOST,	/* sent on a link that is gone */
 	REQ_READY,	/* out may leave */
@@ -82,6 +87,7 @@ struct req {
 	struct piece	 piece;		/* frame's; place -1: not in region */
 	struct piece	*more;		/* converted batches */
 	int		 nmore;
+	struct plan	*plan;		/* of one that is or was RECODING */
 	size_t		 heap;		/* of gw->heap */
 	size_t		 owed;		/* of conn->owed */
 	struct wr	 out;		/* response, length included */
@@ -93,6 +99,7 @@ struct req {
 
 TAILQ_HEAD(req_list, req);
 TAILQ_HEAD(conn_list, conn);
+TAILQ_HEAD(plan_list, plan);
 
 /* What the engine knows of a connection.  link 0: nothing. */
 struct told {
@@ -141,6 +148,10 @@ struct gw {
 	struct conf	 conf;
 	struct region	 region;
 	struct up	 up;
+	struct codecs	 codecs;	/* what the engine has told */
+	struct plan_list recodes;	/* that wait for a worker */
+	int		 recoding;	/* that workers have */
+	bool		 caught_up;	/* with the engine, in this turn */
 	uint8_t		*scratch;	/* where sockets are read first */
 	size_t		 heap;		/* bytes; below GW_HEAP_MAX */
 	int		 lent;		/* requests with pieces lent */

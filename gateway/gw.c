@@ -40,7 +40,10 @@ gw_turn(struct gw *gw)
 static void
 turn_cb(uv_prepare_t *p)
 {
-	gw_turn(p->data);
+	struct gw *gw = p->data;
+
+	gw_turn(gw);
+	gw->caught_up = false;
 }
 
 enum err
@@ -51,6 +54,7 @@ gw_open(struct gw *gw)
 	TAILQ_INIT(&gw->conns);
 	TAILQ_INIT(&gw->touched);
 	TAILQ_INIT(&gw->hungry);
+	TAILQ_INIT(&gw->recodes);
 	if ((gw->scratch = malloc(SCRATCH)) == NULL)
 		return E_NOMEM;
 	e = region_open(&gw->region, (size_t)gw->conf.region_bytes);
@@ -92,6 +96,7 @@ gw_free(struct gw *gw)
 	ASSERT(uv_loop_close(&gw->loop) == 0);
 	ASSERT(gw->heap == 0 && gw->lent == 0 && gw->nconns == 0);
 	up_free(&gw->up);
+	codecs_clear(&gw->codecs);
 	region_close(&gw->region);
 	free(gw->scratch);
 }

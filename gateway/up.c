@@ -402,6 +402,10 @@ got_hello(struct up *up, struct rd *body)
 	}
 	if (e == E_OK && (s.credit <= 0 || s.cluster_id.len <= 0))
 		e = E_PROTO;
+	/* A link begins with all of them. */
+	codecs_clear(&up->gw->codecs);
+	for (int32_t i = 0; e == E_OK && i < s.codecs.n; i++)
+		e = codecs_set(&up->gw->codecs, &s.codecs.v[i]);
 	if (e == E_OK) {
 		free(up->cluster_id);
 		up->cluster_id = strndup(s.cluster_id.p,
@@ -439,6 +443,21 @@ got_retire(struct up *up, struct rd *body)
 		if (*p != NULL)
 			handle_retire(up, p);
 	}
+	arena_reset(&a);
+	return e;
+}
+
+static enum err
+got_codecs(struct up *up, struct rd *body)
+{
+	struct topic_codecs m;
+	struct arena a;
+	enum err e;
+
+	arena_for_engine(&a, rd_left(body));
+	e = msg_read(&ipc_msgs[IM_topic_codecs], VER_ALL, body, &a, &m);
+	for (int32_t i = 0; e == E_OK && i < m.topics.n; i++)
+		e = codecs_set(&up->gw->codecs, &m.topics.v[i]);
 	arena_reset(&a);
 	return e;
 }
@@ -484,6 +503,8 @@ got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
 		    got_hello(up, body) : E_PROTO;
 	if (h->type == IPC_RETIRE && h->flags == 0)
 		return got_retire(up, body);
+	if (h->type == IPC_TOPIC_CODECS && h->flags == 0)
+		return got_codecs(up, body);
 	if (h->flags != IPC_RESPONSE)
 		return E_PROTO;
 	if (h->type == IPC_EXTENTS)
@@ -532,6 +553,18 @@ poll_cb(uv_poll_t *p, int status, int events)
 		e = receive(up);
 	/* What can be written is written by up_flush. */
 	if (e != E_OK)
+		up_lost(up, err_text(e));
+}
+
+void
+up_catch_up(struct up *up)
+{
+	enum err e;
+
+	if (up->gw->caught_up || up->state != UP_READY)
+		return;
+	up->gw->caught_up = true;
+	if ((e = receive(up)) != E_OK)
 		up_lost(up, err_text(e));
 }
 

@@ -79,6 +79,9 @@ void	 up_forget(struct up *, struct req *);
 /* Sends a message that has no answer, at once or not at all: only on a link
  * that is ready. */
 void	 up_tell(struct up *, int type, uint64_t session, const void *in);
+/* Takes what the engine has said before a client is heard: what a client knows
+ * from another gateway must be known here too. */
+void	 up_catch_up(struct up *);
 /* End of a turn: sends what waits and can, and flushes once. */
 void	 up_flush(struct up *);
 /* True when the engine has been sent all that it was to be sent. */

@@ -845,6 +845,76 @@ START_TEST(golden_log)
 END_TEST
 
 /* Snappy as most clients that are not Java write it: one raw block. */
+/* Every codec into every other: what readers see stays, and so do the fields
+ * that the producer will be asked about. */
+START_TEST(recoded)
+{
+	enum codec from = _i / NCODECS, to = _i % NCODECS;
+	uint32_t seed = 77 + (uint32_t)_i;
+	struct made m = made_up(&seed, 40, true);
+	struct wr w = wr_grow(BATCH_MAX);
+	struct batch_facts f;
+	struct batch_iter it;
+	struct batch was, is;
+	struct record rec;
+	uint8_t *p, head[2][BATCH_HEADER];
+	size_t n;
+
+	p = made_batch(&m, from, &n);
+	ck_assert_int_eq(batch_read(p, &was), E_OK);
+	wr_i32(&w, 7);		/* it appends */
+	ck_assert_int_eq(batch_recode(p, n, to, INT32_MIN, &w), E_OK);
+	ck_assert_int_eq(check(w.p + 4, w.len - 4, &f), E_OK);
+	ck_assert(!f.fixed);
+	ck_assert_int_eq(batch_read(w.p + 4, &is), E_OK);
+	ck_assert_uint_eq(is.attrs, (was.attrs & ~BATCH_CODEC) | to);
+	is.attrs = was.attrs;
+	is.length = was.length;
+	is.crc = was.crc;
+	batch_write(head[0], &was);
+	batch_write(head[1], &is);
+	ck_assert_mem_eq(head[0], head[1], BATCH_HEADER);
+	ck_assert_int_eq(batch_iter_open(&it, w.p + 4, w.len - 4, CAP), E_OK);
+	for (int32_t i = 0; i < m.count; i++) {
+		ck_assert_int_eq(batch_iter_next(&it, &rec), E_OK);
+		ck_assert(made_same(&m.recs[i], &rec));
+	}
+	ck_assert_int_eq(batch_iter_next(&it, &rec), E_EOF);
+	batch_iter_close(&it);
+	wr_free(&w);
+	free(p);
+	made_free(&m);
+}
+END_TEST
+
+/* Records that nobody had looked at, and no room. */
+START_TEST(recoded_badly)
+{
+	uint32_t seed = 5;
+	struct made m = made_up(&seed, 40, true);
+	struct wr w = wr_grow(BATCH_MAX), small = wr_grow(100);
+	uint8_t *p;
+	size_t n;
+
+	wr_i32(&w, 7);
+	for (enum codec c = CODEC_GZIP; c < CODEC_MAX; c++) {
+		p = made_batch(&m, c, &n);
+		ck_assert_int_eq(batch_recode(p, n, CODEC_NONE, INT32_MIN,
+		    &small), E_TOO_LARGE);
+		ck_assert_uint_eq(small.len, 0);
+		small.bad = false;
+		memset(p + BATCH_HEADER, 0x55, n - BATCH_HEADER);
+		ck_assert_int_ne(batch_recode(p, n, c % 4 + 1, INT32_MIN, &w),
+		    E_OK);
+		ck_assert_uint_eq(w.len, 4);
+		free(p);
+	}
+	wr_free(&w);
+	wr_free(&small);
+	made_free(&m);
+}
+END_TEST
+
 START_TEST(raw_snappy)
 {
 	static const uint8_t block[] =
@@ -891,6 +961,8 @@ main(void)
 	tcase_add_loop_test(t, golden_batches, 0, NCODECS);
 	tcase_add_test(t, golden_log);
 	tcase_add_test(t, raw_snappy);
+	tcase_add_loop_test(t, recoded, 0, NCODECS * NCODECS);
+	tcase_add_test(t, recoded_badly);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -397,6 +397,11 @@ START_TEST(topic_refused)
 		{ "preallocate", "true", "preallocate is not supported yet: "
 		    "it takes only its default, false" },
 		{ "index.interval.bytes", "1", "not supported yet" },
+		{ "compression.gzip.level", "0", "between 1 and 9 or equal" },
+		{ "compression.gzip.level", "10", "from -1 to 9" },
+		{ "compression.lz4.level", "0", "from 1 to 17" },
+		{ "compression.zstd.level", "23", "from -131072 to 22" },
+		{ "compression.type", "none", "must be producer, uncomp" },
 		{ "retention.ms", "-2", "must be a number from -1" },
 		{ "min.cleanable.dirty.ratio", "0.4", "not supported yet" },
 		{ "min.cleanable.dirty.ratio", "nan", "fraction from 0 to 1" },

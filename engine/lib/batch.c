@@ -456,6 +456,8 @@ check_deep(const struct batch *b, const uint8_t *p, size_t n,
 		*why = "there is no memory to decompress the records";
 	else
 		*why = "the records do not decompress";
+	if (e == E_OK)
+		f->plain = (int64_t)plain.len;
 	wr_free(&plain);
 	return e;
 }
@@ -467,7 +469,7 @@ batch_check(uint8_t *p, size_t n, bool deep, bool zstd_ok,
 	struct batch b;
 	enum err e;
 
-	*f = (struct batch_facts){ -1, -1, -1, -1, false };
+	*f = BATCH_FACTS_NONE;
 	if ((e = check_frame(p, n, &b, why)) != E_OK)
 		return e;
 	/* A request version that predates zstd is refused unread. */
@@ -487,6 +489,8 @@ batch_check(uint8_t *p, size_t n, bool deep, bool zstd_ok,
 		return e;
 	f->min_ts = b.base_ts;
 	f->max_ts = b.max_ts;
+	if ((b.attrs & BATCH_CODEC) == CODEC_NONE)
+		f->plain = (int64_t)n - BATCH_HEADER;
 	if (deep && (e = check_deep(&b, p, n, f, why)) != E_OK)
 		return e;
 	if (b.attrs & BATCH_LOG_TIME) {
@@ -500,6 +504,43 @@ batch_check(uint8_t *p, size_t n, bool deep, bool zstd_ok,
 		crc_renew(p, n);
 		f->fixed = true;
 	}
+	return E_OK;
+}
+
+enum err
+batch_recode(const uint8_t *p, size_t n, enum codec to, int32_t level,
+    struct wr *out)
+{
+	size_t from = out->len, len = n - BATCH_HEADER;
+	const uint8_t *recs = p + BATCH_HEADER;
+	struct wr plain = wr_grow(INFLATE_MAX);
+	struct batch b;
+	enum err e;
+
+	ASSERT(n >= BATCH_HEADER);
+	header_get(p, &b);
+	e = E_OK;
+	if ((b.attrs & BATCH_CODEC) != CODEC_NONE) {
+		e = codec_inflate(b.attrs & BATCH_CODEC, recs, len, &plain,
+		    INFLATE_MAX, false);
+		recs = plain.p;
+		len = plain.len;
+	}
+	if (e == E_OK && wr_room(out, BATCH_HEADER) == NULL)
+		e = E_NOMEM;
+	if (e == E_OK)
+		e = codec_deflate(to, level, recs, len, out, false);
+	wr_free(&plain);
+	if (e == E_OK && out->len - from > BATCH_MAX)
+		e = E_TOO_LARGE;
+	if (e != E_OK) {
+		out->len = from;
+		return e;
+	}
+	b.length = (int32_t)(out->len - from) - BATCH_LOG_OVERHEAD;
+	b.attrs = (uint16_t)((b.attrs & ~BATCH_CODEC) | to);
+	batch_write(out->p + from, &b);
+	crc_renew(out->p + from, out->len - from);
 	return E_OK;
 }
 

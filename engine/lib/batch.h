@@ -126,8 +126,11 @@ struct batch_facts {
 					   the header's base and greatest */
 	int32_t	null_key;		/* index of the first null key, or -1 */
 	int32_t	bad_index;		/* record that is wrong, or -1 */
+	int64_t	plain;			/* bytes of the records decompressed,
+					   -1 when not known */
 	bool	fixed;			/* greatest timestamp was corrected */
 };
+#define BATCH_FACTS_NONE ((struct batch_facts){ -1, -1, -1, -1, -1, false })
 /*
  * Validates a produced batch as Kafka does (protocol.md 3.2): exactly one
  * batch of magic 2 fills n bytes; base offset 0; CRC; no control bit; count;
@@ -143,6 +146,16 @@ struct batch_facts {
  */
 enum err	 batch_check(uint8_t *p, size_t n, bool deep, bool zstd_ok,
 		    struct batch_facts *, const char **why) MUST;
+
+/*
+ * The same batch with its records in another codec, appended to out: all that
+ * the header says stays but codec, length and CRC, and the records too once
+ * they are decompressed.  p: a batch that batch_check has passed.  Level: as
+ * for codec_deflate.  E_TOO_LARGE, E_NOMEM; E_CORRUPT when the records do not
+ * decompress (nobody had looked at them).
+ */
+enum err	 batch_recode(const uint8_t *p, size_t n, enum codec,
+		    int32_t level, struct wr *out) MUST;
 
 /*
  * Message formats 0 and 1 (Produce v0-2, Fetch v0-3).

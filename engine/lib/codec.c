@@ -41,6 +41,8 @@ struct contexts {
 	ZSTD_CCtx	*zstd_c;
 };
 
+enum { ZSTD_KEEP = 32 * MIB };	/* a larger context is given back */
+
 static __thread struct contexts *mine;
 static pthread_key_t mine_key;
 static pthread_once_t mine_once = PTHREAD_ONCE_INIT;
@@ -531,6 +533,8 @@ zstd_deflate(int level, const uint8_t *in, size_t n, struct wr *out, bool old)
 {
 	struct contexts *c = contexts();
 	size_t room = ZSTD_compressBound(n), r;
+	int window = n > (size_t)1 << ZSTD_WINDOW_LOG_MAX ?
+	    ZSTD_WINDOW_LOG_MAX : 0;	/* what readers have, ours too */
 	uint8_t *p;
 
 	(void)old;
@@ -540,8 +544,18 @@ zstd_deflate(int level, const uint8_t *in, size_t n, struct wr *out, bool old)
 	if ((p = wr_room(out, room)) == NULL)
 		return E_TOO_LARGE;
 	out->len -= room;
-	r = ZSTD_compressCCtx(c->zstd_c, p, room, in, n,
+	ZSTD_CCtx_reset(c->zstd_c, ZSTD_reset_session_and_parameters);
+	r = ZSTD_CCtx_setParameter(c->zstd_c, ZSTD_c_compressionLevel,
 	    level == INT32_MIN ? ZSTD_CLEVEL_DEFAULT : level);
+	if (!ZSTD_isError(r))
+		r = ZSTD_CCtx_setParameter(c->zstd_c, ZSTD_c_windowLog,
+		    window);
+	if (!ZSTD_isError(r))
+		r = ZSTD_compress2(c->zstd_c, p, room, in, n);
+	if (ZSTD_sizeof_CCtx(c->zstd_c) > ZSTD_KEEP) {
+		ZSTD_freeCCtx(c->zstd_c);
+		c->zstd_c = NULL;
+	}
 	if (ZSTD_isError(r))
 		return E_NOMEM;
 	out->len += r;

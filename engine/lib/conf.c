@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec.h"
 #include "conf.h"
 
 enum {
@@ -792,6 +793,12 @@ topic_conf_set(struct topic_conf *t, struct kstr name, struct kstr text,
 		    r->name, sentence);
 		return E_INVALID_CONFIG;
 	}
+	if (r->off == offsetof(struct topic_conf, compression_gzip_level) &&
+	    v.i == 0) {
+		snprintf(why, size, "Invalid value 0 for configuration %s: it "
+		    "must be between 1 and 9 or equal to -1", r->name);
+		return E_INVALID_CONFIG;
+	}
 	ASSERT(value_parse(&r->kind, kstr_of(r->def), &def, sentence));
 	if (!r->enforced && (v.i != def.i || v.d != def.d)) {
 		snprintf(why, size, "%s is not supported yet: it takes only "
@@ -801,6 +808,31 @@ topic_conf_set(struct topic_conf *t, struct kstr name, struct kstr text,
 	value_store(&r->kind, v, (char *)t + r->off);
 	t->set |= (uint64_t)1 << (r - trows);
 	return E_OK;
+}
+
+int
+topic_conf_codec(const struct topic_conf *t, int32_t *level)
+{
+	int64_t n = INT32_MIN;
+	int codec = t->compression_type - 1;
+
+	_Static_assert(COMPRESS_PRODUCER == 0, "before the codecs");
+	switch (codec) {
+	case CODEC_GZIP:
+		n = t->compression_gzip_level;
+		break;
+	case CODEC_LZ4:
+		/* As in Kafka: 9 is the fast compressor, any other number a
+		 * level of the thorough one. */
+		if (t->compression_lz4_level != 9)
+			n = t->compression_lz4_level;
+		break;
+	case CODEC_ZSTD:
+		n = t->compression_zstd_level;
+		break;
+	}
+	*level = (int32_t)n;
+	return codec;
 }
 
 bool

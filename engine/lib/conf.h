@@ -75,6 +75,8 @@ struct topic_conf {
 };
 enum { CLEANUP_DELETE = 1, CLEANUP_COMPACT = 2 };	/* cleanup_policy */
 enum { TS_CREATE, TS_APPEND };			/* message_timestamp_type */
+enum { COMPRESS_PRODUCER };			/* compression_type; then a
+						 * codec's number + 1 */
 
 void	 topic_conf_init(struct topic_conf *);
 /* Sets one by its Kafka name.  E_INVALID_CONFIG for an unknown name, a value
@@ -82,6 +84,9 @@ void	 topic_conf_init(struct topic_conf *);
  * holds a sentence. */
 enum err topic_conf_set(struct topic_conf *, struct kstr name,
 	    struct kstr value, char *why, size_t size) MUST;
+/* The codec that compression.type wants, and its level as codec_deflate takes
+ * it; -1: the producer's. */
+int	 topic_conf_codec(const struct topic_conf *, int32_t *level);
 /* Row i as Kafka shows it: name, value (in buf), type.  false past the last. */
 struct topic_conf_row {
 	const char	*name, *synonym;

@@ -414,6 +414,8 @@ ipc_req(int type)
 		return &ipc_msgs[IM_topic_stats_req];
 	case IPC_WHO:
 		return &ipc_msgs[IM_who];
+	case IPC_TOPIC_CODECS:
+		return &ipc_msgs[IM_topic_codecs];
 	}
 	return type < API_KEY_MAX ? kafka_req(type) : NULL;
 }
@@ -427,6 +429,7 @@ ipc_res(int type)
 	case IPC_RETIRE:	/* one way */
 	case IPC_BYE:
 	case IPC_WHO:
+	case IPC_TOPIC_CODECS:
 		return NULL;
 	case API_FETCH:
 		return &ipc_msgs[IM_extents_res];

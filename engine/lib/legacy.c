@@ -194,7 +194,7 @@ batch_up_convert(const uint8_t *set, size_t n, bool zstd_ok, struct wr *out,
 	struct message m;
 	enum err e = E_OK;
 
-	*f = (struct batch_facts){ -1, -1, -1, -1, false };
+	*f = BATCH_FACTS_NONE;
 	*why = "there are no messages";
 	if (n == 0)
 		return E_INVALID_RECORD;
