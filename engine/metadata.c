@@ -124,16 +124,16 @@ metadata_topic(struct metadata *md, const struct metadata_req_topic *q,
 	struct engine *eng = md->call->eng;
 	struct metadata_res_topic *r = &md->res.topics.v[at];
 	int version = md->call->head.version;
-	bool by_id = q->name.len < 0;
+	/* Java leaves the name empty beside an id. */
+	bool by_id = q->name.len < 0 || !uuid_zero(q->topic_id);
 	struct topic *t;
 
 	r->topic_authorized_operations = INT32_MIN;
 	r->topic_id = q->topic_id;
 	r->name = q->name;
-	if (by_id && version < 12)
+	if (q->name.len < 0 && version < 12)
 		r->name = kstr_of("");
-	if (version >= 10 && version < 12 &&
-	    (by_id || !uuid_zero(q->topic_id))) {
+	if (version >= 10 && version < 12 && by_id) {
 		r->error_code = err_code(E_INVALID_REQUEST);
 		return;
 	}

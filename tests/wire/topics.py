@@ -169,6 +169,21 @@ def md_id(v):
             check_topic(r, x, t if x["name"] == t.name else u, v)
 
 
+@rows("metadata/id/empty-name/v%d", [12, 13])
+def md_id_empty(v):
+    """The Java client asks so: by the id alone."""
+    need("Metadata", v)
+    t = new_topic(3)
+    with Conn() as c:
+        for auto in (False, True):
+            r = c.call("Metadata", v, {
+                "topics": [{"name": "", "topic_id": t.id},
+                           {"name": "", "topic_id": b"\x5a" * 16}],
+                "allow_auto_topic_creation": auto})
+            eq(codes(r), [0, UNKNOWN_ID], "errors")
+            check_topic(r, r["topics"][0], t, v)
+
+
 @rows("metadata/id/unknown/v%d", [12, 13])
 def md_id_unknown(v):
     need("Metadata", v)
