@@ -337,6 +337,7 @@ void
 engine_turn(struct engine *eng)
 {
 	fetches_run(eng);
+	fetch_reads_run(eng);
 	meta_kick(&eng->meta);
 	commit_kick(&eng->commit);
 }
@@ -397,6 +398,7 @@ void
 engine_close(struct engine *eng)
 {
 	groups_free(eng);
+	fetch_sessions_free(eng);
 	topics_free(&eng->topics);
 	meta_close(&eng->meta);
 	commit_close(&eng->commit);

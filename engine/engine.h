@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "commit.h"
+#include "fetch_session.h"
 #include "group.h"
 #include "lib/conf.h"
 #include "meta.h"
@@ -32,6 +33,9 @@ struct engine {
 	int		  nwindows;
 	struct fetch	 *due, **due_tail;	/* woken long polls */
 	int		  parked;	/* long polls */
+	int64_t		  parked_bytes;	/* and what they hold */
+	uint64_t	  rounds;	/* see epochs.c */
+	struct fetch_sessions fetch_sessions;
 	struct topic	 *recover_topic; /* next to be opened */
 	int32_t		  recover_part;
 	int		  recovering;	/* partitions being opened */

@@ -1,124 +1,91 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OffsetForLeaderEpoch: where an epoch ended (KIP-320).  Epochs never fall
- * along the log, so the first batch of a later epoch is found by halving: over
- * the segments, then over index entries, then batch by batch.
+ * OffsetForLeaderEpoch: where an epoch ended (KIP-320).  One job loads the
+ * histories that are not there yet; then all rows are answered at once.
  */
 #include <stdlib.h>
-#include <string.h>
 
-#include "lib/log.h"
+#include "history.h"
 #include "serve.h"
-
-enum { WALK_MAX = 64 * KIB };	/* below this, batch by batch */
-
-struct epoch_span {
-	struct seg	*seg;		/* ours */
-	int64_t		 end, nfile;
-};
-
-struct epoch_query {
-	struct part	*part;
-	int32_t		 want;
-	struct epoch_span *spans;
-	int		 n;
-	/* Found: the greatest epoch <= want that has batches (-1 none), and
-	 * the offset of the first batch of a later one (-1 none). */
-	int32_t		 floor;
-	int64_t		 after;
-	enum err	 err;
-	struct offset_for_leader_epoch_res_topic_part *res;
-};
 
 struct epochs {
 	struct job	 job;
 	struct call	*call;
 	struct offset_for_leader_epoch_res res;
-	struct epoch_query *queries;
+	struct history_load *loads;
 	int		 n;
+	bool		 loaded;	/* the second time round */
+	uint64_t	 round;		/* marks partitions on the list */
 };
 
-/* ---- on a worker ------------------------------------------------------- */
-
 static enum err
-header_at(const struct seg *s, int64_t pos, struct batch *b)
+part_check(struct part *p, int32_t current)
 {
-	uint8_t head[BATCH_HEADER];
-	size_t got;
-	enum err e = disk->pread(s->fd, head, sizeof head, pos, &got);
-
-	if (e == E_OK && got != sizeof head)
-		e = E_EOF;
-	return e != E_OK ? e : batch_read(head, b);
+	if (p == NULL)
+		return E_UNKNOWN_TOPIC;
+	if (p->state == PART_OFFLINE || p->nsegs == 0)
+		return E_STORAGE;
+	if (p->state == PART_RECOVERING)
+		return E_LEADER_NOT_AVAILABLE;
+	if (current >= 0 && current != p->epoch)
+		return current < p->epoch ? E_FENCED_LEADER_EPOCH
+		    : E_UNKNOWN_LEADER_EPOCH;
+	return E_OK;
 }
 
-/* A batch boundary about the middle of (lo, hi), by the index; lo if none. */
-static int64_t
-middle(const struct epoch_span *sp, int64_t lo, int64_t hi)
+/* The first time, a history that is missing is put on the list; the second
+ * time it could not be had. */
+static enum err
+one_part(struct epochs *es, struct topic *t,
+    const struct offset_for_leader_epoch_req_topic_part *q,
+    struct offset_for_leader_epoch_res_topic_part *r)
 {
-	char path[PATH_SIZE];
-	struct idx_entry e;
-	int n = 0;
+	struct part *p = t == NULL ? NULL : topic_part(t, q->partition);
+	enum err e = part_check(p, q->current_leader_epoch);
 
-	idx_path(sp->seg, path);
-	if (sp->nfile == 0 || idx_load(path, &sp->seg->id, sp->seg->base,
-	    sp->nfile, 1, lo + (hi - lo) / 2, &e, 1, &n) != E_OK || n == 0 ||
-	    e.pos <= lo || e.pos >= hi)
-		return lo;
-	return e.pos;
-}
-
-static int
-walk_each(const struct batch *b, int64_t pos, void *arg)
-{
-	struct epoch_query *q = arg;
-
-	(void)pos;
-	if (b->leader_epoch > q->want) {
-		q->after = b->base_offset;
-		return 1;
-	}
-	q->floor = b->leader_epoch;
-	return 0;
-}
-
-/* The segment's first batch is of an epoch <= want. */
-static void
-search_seg(struct epoch_query *q, const struct epoch_span *sp)
-{
-	int64_t lo = 0, hi = sp->end, mid;
-	struct batch b;
-
-	while (hi - lo > WALK_MAX && (mid = middle(sp, lo, hi)) > lo) {
-		q->err = header_at(sp->seg, mid, &b);
-		if (q->err != E_OK)
-			return;
-		if (b.leader_epoch > q->want)
-			hi = mid;
-		else
-			lo = mid;
-	}
-	q->err = seg_walk(sp->seg->fd, lo, sp->end, walk_each, q, &mid);
+	r->partition = q->partition;
+	r->leader_epoch = -1;
+	r->end_offset = -1;
+	if (e == E_OK)
+		e = history_end(p, q->leader_epoch, &r->leader_epoch,
+		    &r->end_offset);
+	if (e != E_BUSY)
+		return e;
+	r->leader_epoch = -1;
+	r->end_offset = -1;
+	if (es->loaded)
+		return E_STORAGE;
+	if (p->asked == es->round)
+		return E_OK;
+	p->asked = es->round;
+	e = history_load_begin(&es->loads[es->n], p);
+	es->n += e == E_OK;
+	return e;
 }
 
 static void
-query_run(struct epoch_query *q)
+answer_all(struct epochs *es)
 {
-	int lo = -1, hi = q->n;		/* first batch: lo <= want < hi */
-	struct batch b;
+	const struct offset_for_leader_epoch_req *q = es->call->req;
 
-	while (hi - lo > 1 && q->err == E_OK) {
-		int mid = (lo + hi) / 2;
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		struct offset_for_leader_epoch_res_topic *r =
+		    &es->res.topics.v[i];
+		struct topic *t = topic_find(&es->call->eng->topics, r->topic);
 
-		q->err = header_at(q->spans[mid].seg, 0, &b);
-		if (q->err == E_OK && b.leader_epoch > q->want) {
-			hi = mid;
-			q->after = b.base_offset;
-		} else
-			lo = mid;
+		for (int32_t k = 0; k < r->partitions.n; k++)
+			r->partitions.v[k].error_code = err_code(one_part(es,
+			    t, &q->topics.v[i].partitions.v[k],
+			    &r->partitions.v[k]));
 	}
-	if (lo >= 0 && q->err == E_OK)
-		search_seg(q, &q->spans[lo]);
+}
+
+static void
+epochs_finish(struct epochs *es)
+{
+	call_reply(es->call, &es->res);
+	free(es->loads);
+	free(es);
 }
 
 static void
@@ -127,25 +94,7 @@ epochs_run(struct job *j)
 	struct epochs *es = (struct epochs *)j;
 
 	for (int i = 0; i < es->n; i++)
-		query_run(&es->queries[i]);
-}
-
-/* ---- on the loop ------------------------------------------------------- */
-
-static void
-epochs_finish(struct epochs *es)
-{
-	call_reply(es->call, &es->res);
-	free(es->queries);
-	free(es);
-}
-
-static void
-query_free(struct epoch_query *q)
-{
-	for (int i = 0; i < q->n; i++)
-		seg_unref(q->spans[i].seg);
-	free(q->spans);
+		history_load_run(&es->loads[i]);
 }
 
 static void
@@ -153,73 +102,12 @@ epochs_done(struct job *j)
 {
 	struct epochs *es = (struct epochs *)j;
 
-	for (int i = 0; i < es->n; i++) {
-		struct epoch_query *q = &es->queries[i];
-
-		if (q->err != E_OK) {
-			log_warn("look-up of an epoch failed", LE(q->err));
-			q->res->error_code = err_code(E_STORAGE);
-		} else {
-			/* Below the first epoch we have: what was asked. */
-			q->res->leader_epoch = q->floor >= 0 ? q->floor
-			    : q->want;
-			q->res->end_offset = q->after >= 0 ? q->after
-			    : q->part->epoch_start;
-		}
-		part_job_done(q->part);
-		query_free(q);
-	}
+	/* A partition that was only waiting for us may go with its job. */
+	for (int i = 0; i < es->n; i++)
+		history_load_end(&es->loads[i]);
+	es->loaded = true;
+	answer_all(es);
 	epochs_finish(es);
-}
-
-static enum err
-query_add(struct epochs *es, struct part *p, int32_t want,
-    struct offset_for_leader_epoch_res_topic_part *r)
-{
-	struct epoch_query *q = &es->queries[es->n];
-
-	*q = (struct epoch_query){ .part = p, .want = want, .floor = -1,
-	    .after = -1, .res = r };
-	q->spans = calloc((size_t)p->nsegs + 1, sizeof *q->spans);
-	if (q->spans == NULL)
-		return E_NOMEM;
-	for (int i = 0; i < p->nsegs; i++) {
-		struct seg *s = p->segs[i];
-
-		if (s->size >= BATCH_HEADER)
-			q->spans[q->n++] = (struct epoch_span){ seg_ref(s),
-			    s->size, s->idx.nfile };
-	}
-	es->n++;
-	p->jobs++;
-	return E_OK;
-}
-
-static enum err
-one_part(struct epochs *es, struct topic *t,
-    const struct offset_for_leader_epoch_req_topic_part *q,
-    struct offset_for_leader_epoch_res_topic_part *r)
-{
-	struct part *p = t == NULL ? NULL : topic_part(t, q->partition);
-
-	if (p == NULL)
-		return E_UNKNOWN_TOPIC;
-	if (p->state == PART_OFFLINE || p->nsegs == 0)
-		return E_STORAGE;
-	if (p->state == PART_RECOVERING)
-		return E_LEADER_NOT_AVAILABLE;
-	if (q->current_leader_epoch >= 0 &&
-	    q->current_leader_epoch != p->epoch)
-		return q->current_leader_epoch < p->epoch
-		    ? E_FENCED_LEADER_EPOCH : E_UNKNOWN_LEADER_EPOCH;
-	if (q->leader_epoch == p->epoch) {
-		r->leader_epoch = p->epoch;
-		r->end_offset = part_written(p);
-		return E_OK;
-	}
-	if (q->leader_epoch < 0 || q->leader_epoch > p->epoch)
-		return E_OK;		/* -1, -1: not known */
-	return query_add(es, p, q->leader_epoch, r);
 }
 
 static enum err
@@ -243,43 +131,26 @@ epochs_alloc(struct epochs *es, const struct offset_for_leader_epoch_req *q)
 			return E_NOMEM;
 		n += (size_t)r->partitions.n;
 	}
-	es->queries = calloc(n + 1, sizeof *es->queries);
-	return es->res.topics.v == NULL || es->queries == NULL ? E_NOMEM
-	    : E_OK;
+	es->loads = calloc(n + 1, sizeof *es->loads);
+	return es->res.topics.v == NULL || es->loads == NULL ? E_NOMEM : E_OK;
 }
 
 void
 handle_offset_for_leader_epoch(struct call *c)
 {
-	const struct offset_for_leader_epoch_req *q = c->req;
 	struct epochs *es = calloc(1, sizeof *es);
 
 	if (es != NULL)
 		es->call = c;
-	if (es == NULL || epochs_alloc(es, q) != E_OK) {
+	if (es == NULL || epochs_alloc(es, c->req) != E_OK) {
 		if (es != NULL)
-			free(es->queries);
+			free(es->loads);
 		free(es);
 		call_bad(c, "out of memory");
 		return;
 	}
-	for (int32_t i = 0; i < q->topics.n; i++) {
-		struct offset_for_leader_epoch_res_topic *r =
-		    &es->res.topics.v[i];
-		struct topic *t = topic_find(&c->eng->topics, r->topic);
-
-		for (int32_t k = 0; k < r->partitions.n; k++) {
-			struct offset_for_leader_epoch_req_topic_part *qp =
-			    &q->topics.v[i].partitions.v[k];
-			struct offset_for_leader_epoch_res_topic_part *rp =
-			    &r->partitions.v[k];
-
-			rp->partition = qp->partition;
-			rp->leader_epoch = -1;
-			rp->end_offset = -1;
-			rp->error_code = err_code(one_part(es, t, qp, rp));
-		}
-	}
+	es->round = ++c->eng->rounds;
+	answer_all(es);
 	if (es->n == 0) {
 		epochs_finish(es);
 		return;

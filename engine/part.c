@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "fetch.h"
+#include "history.h"
 #include "lib/log.h"
 
 enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 30000 };
@@ -117,6 +118,7 @@ part_free(struct part *p)
 	segs_drop(p);
 	prod_free(p->prods);
 	window_drop(p);
+	history_drop(p);
 	free(p);
 }
 
@@ -205,9 +207,11 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	p->epoch_start = r->epoch == epoch ? r->start : r->end;
 	fetch_wake(p);		/* not online yet: wakes everybody */
 	p->state = PART_ONLINE;
+	p->gen++;
 	p->tries = 0;
 	p->unsynced_since = 0;
 	window_drop(p);
+	history_drop(p);
 	p->visible = 0;
 	for (int i = 0; i < p->nsegs; i++)
 		p->visible += segs[i]->size;

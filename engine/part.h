@@ -27,7 +27,8 @@
 struct engine;
 struct part;
 struct topic;
-struct fetch_wait;
+struct fetch_row;
+struct history;
 
 enum part_state {
 	PART_RECOVERING, PART_ONLINE, PART_FENCED, PART_OFFLINE, PART_GONE
@@ -62,7 +63,7 @@ struct window {
 	int64_t			 asked;	/* offset that it was loaded for */
 	struct idx_entry	 e[WINDOW_ENTRIES];
 };
-/* In fetch.c: forgets the partition's window. */
+/* In cold.c: forgets the partition's window. */
 void	 window_drop(struct part *);
 
 struct part {
@@ -72,6 +73,8 @@ struct part {
 	enum part_state	 state;
 	int32_t		 epoch;		/* leader epoch */
 	int64_t		 epoch_start;	/* the log's end when it began */
+	struct history	*history;	/* of older epochs; NULL: not loaded */
+	uint64_t	 asked;		/* last round that named us */
 
 	struct seg	**segs;		/* rising; the last one grows */
 	int		 nsegs, segs_cap;
@@ -104,7 +107,7 @@ struct part {
 	int		 tries;
 	void		(*gone)(struct part *); /* called when free of jobs */
 
-	struct fetch_wait *waiters;	/* parked fetches */
+	struct fetch_row *waiters;	/* parked fetches and sessions */
 	struct window	*window;	/* NULL until a cold look-up */
 };
 

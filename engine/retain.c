@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine.h"
+#include "fetch.h"
 #include "lib/log.h"
 #include "retain.h"
 
@@ -81,6 +82,7 @@ forget_oldest(struct part *p, int n)
 		p->segs[i] = p->segs[i + n];
 	window_drop(p);
 	p->start = p->segs[0]->base;
+	fetch_wake(p);		/* sessions tell where the log starts */
 	log_info("segments removed by retention",
 	    LS("topic", p->topic->name), LI("part", p->id.part),
 	    LI("segments", n), LI("start", p->start));

@@ -233,23 +233,31 @@ fill(struct req *r, const struct extents_res *x, struct fetch_res *s,
 static enum err
 cut_old(const struct req *r, struct fetch_res *s, struct arena *a)
 {
-	struct fetch_req_topic_part *qp;
+	const struct fetch_req_topic *qt;
 	struct fetch_req q;
 	struct kbytes *b;
+	int32_t i = 0, j = 0, max;
 	enum err e;
 
 	e = req_decode(r, a, &q);
 	if (e != E_OK)
 		return e;
-	/* The engine answers in the order of the request. */
-	for (int32_t i = 0; i < s->responses.n && i < q.topics.n; i++)
-		for (int32_t j = 0; j < s->responses.v[i].partitions.n &&
-		    j < q.topics.v[i].partitions.n; j++) {
-			qp = &q.topics.v[i].partitions.v[j];
-			b = &s->responses.v[i].partitions.v[j].records;
-			if (b->len > qp->partition_max_bytes)
-				b->len = qp->partition_max_bytes < 0 ? 0 :
-				    qp->partition_max_bytes;
+	/* The engine answers in the order of the request, though it may have
+	 * put topics together. */
+	for (int32_t k = 0; k < s->responses.n; k++)
+		for (int32_t m = 0; m < s->responses.v[k].partitions.n; m++) {
+			while (i < q.topics.n &&
+			    j == q.topics.v[i].partitions.n) {
+				i++;
+				j = 0;
+			}
+			if (i == q.topics.n)
+				return E_PROTO;
+			qt = &q.topics.v[i];
+			max = qt->partitions.v[j++].partition_max_bytes;
+			b = &s->responses.v[k].partitions.v[m].records;
+			if (b->len > max)
+				b->len = max < 0 ? 0 : max;
 		}
 	return E_OK;
 }

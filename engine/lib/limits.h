@@ -72,6 +72,11 @@ enum {
 	COMMIT_IOV_MAX		= 1024,		/* iovecs of one pwritev */
 	COMMIT_ROUND_MAX	= 64 * MIB,	/* bytes of one write round */
 	FETCH_PARKED_MAX	= 100000,	/* long polls, whole engine */
+	FETCH_PARKED_BYTES_MAX	= 256 * MIB,	/* that they hold */
+	FETCH_SESSION_PARTS_MAX	= 200000,	/* partitions of a session */
+	FETCH_SESSIONS_BYTES_MAX = 256 * MIB,	/* of all fetch sessions */
+	EPOCHS_MAX		= 10000,	/* leader epochs of a partition
+						 * that are remembered */
 	FETCH_SEGS_MAX		= 512,	/* segments of one answer: below
 						 * IPC_HANDLES_MAX */
 	META_REWRITE_MIN	= 1 * MIB,	/* dead bytes to rewrite at */

@@ -17,9 +17,6 @@ from kafka import (E, FENCED_EPOCH, INVALID_REQUEST, KAFKA, NO_ID,
                    roundtrip, row, rows, same_records, until, ver)
 
 KAFKA_DIFFERS = {
-    "wait/unknown-partition-answers-at-once": (
-        "all", "Kafka waits for the partitions that it knows"),
-    "session/none/0,0": ("all", "Kafka makes a session"),
     "session/unknown/2147483647,2147483647": (
         "all", "Kafka stumbles over the greatest epoch"),
 }
@@ -573,13 +570,26 @@ def wait_error():
            [(0, 0), (1, OFFSET_OUT_OF_RANGE)], "rows")
 
 
-@row("wait/unknown-partition-answers-at-once")
+@row("wait/unknown-partition-waits-for-the-others")
 def wait_unknown():
+    t = new_topic()
+    with Conn() as a, Conn() as b:
+        a.send("Fetch", ver("Fetch", 11), fetch_body(
+            [(t, 0, 0), (t, 7, 0)], max_wait=LONG))
+        still(a)
+        produce_ok(b, t, R.batch(R.recs(1)), 0)
+        eq(sorted((p["partition_index"], p["error_code"])
+                  for p in fetched(a.recv())),
+           [(0, 0), (7, UNKNOWN_TOPIC)], "rows")
+
+
+@row("wait/only-unknown-partitions")
+def wait_only_unknown():
     t = shared()
     with Conn() as c:
-        ps = fetch_all(c, [(t, 0, 12), (t, 7, 0)], max_wait=LONG)
+        ps = fetch_all(c, [(t, 8, 12), (t, 7, 0)], max_wait=LONG)
         eq(sorted((p["partition_index"], p["error_code"]) for p in ps),
-           [(0, 0), (7, UNKNOWN_TOPIC)], "rows")
+           [(7, UNKNOWN_TOPIC), (8, UNKNOWN_TOPIC)], "rows")
 
 
 @row("wait/answers-behind-keep-their-order")
@@ -733,9 +743,9 @@ def isolation(level, v):
         eq(len(R.all_records(p["records"])), 12, "records")
 
 
-@rows("session/none/%d,%d", [(0, -1), (0, 0), (5, -1), (12345, -1)])
+@rows("session/none/%d,%d", [(0, -1), (5, -1), (12345, -1)])
 def no_session(sid, epoch):
-    """A broker without sessions answers id 0 and all partitions."""
+    """Nothing but a fetch of epoch 0 begins a session."""
     t = shared(2, 2)
     for v in (7, 11, 12, 13, 18):
         if v > ver("Fetch"):

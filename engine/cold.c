@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading ahead: a job in the bulk pool brings into memory what a fetch needs
+ * before it can be answered without blocking.
+ */
+#include <stdlib.h>
+
+#include "cold.h"
+#include "engine.h"
+#include "history.h"
+#include "look.h"
+
+enum {
+	COLD_CHUNK	= 1 * MIB,
+	WINDOWS_MAX	= 256,	/* of index entries, whole engine */
+};
+
+struct cold {
+	struct job	 job;
+	void		(*done)(void *);
+	void		*arg;
+	struct history_load *loads;
+	int		 n, cap, nloads, loads_cap;
+	struct cold_item {
+		struct part	*part;
+		struct seg	*seg;		/* ours */
+		int64_t		 offset, pos, end, nfile;
+		int32_t		 len;
+		uint32_t	 gen;
+		struct window	*window;	/* loaded; NULL: not wanted */
+		bool		 want_window;
+	} *items;
+};
+
+struct walk_window {
+	struct window	*w;
+	int64_t		 offset;
+};
+
+/* The index is unreadable: entries from the headers themselves. */
+static int
+walk_each(const struct batch *b, int64_t pos, void *arg)
+{
+	struct walk_window *x = arg;
+	struct window *w = x->w;
+	struct idx_entry e = { b->base_offset, pos, -1 };
+
+	if (b->base_offset <= x->offset) {
+		w->e[0] = e;
+		w->n = 1;
+		return 0;
+	}
+	if (pos - w->e[w->n > 0 ? w->n - 1 : 0].pos >= IDX_INTERVAL)
+		w->e[w->n++] = e;
+	return w->n == WINDOW_ENTRIES;
+}
+
+static void
+window_load(struct cold_item *it)
+{
+	char path[PATH_SIZE];
+	struct window *w = calloc(1, sizeof *w);
+	struct walk_window x = { w, it->offset };
+	int64_t at;
+	enum err e;
+
+	if (w == NULL)
+		return;
+	w->handle = it->seg->handle;
+	w->nfile = it->nfile;
+	w->asked = it->offset;
+	idx_path(it->seg, path);
+	e = idx_load(path, &it->seg->id, it->seg->base, it->nfile, 0,
+	    it->offset, w->e, WINDOW_ENTRIES, &w->n);
+	if (e != E_OK) {
+		w->n = 0;
+		e = seg_walk(it->seg->fd, 0, it->end, walk_each, &x, &at);
+		if (e != E_OK && w->n == 0) {
+			free(w);
+			return;
+		}
+	}
+	w->from_start = w->n == 0 || w->e[0].offset > it->offset;
+	w->to_end = w->n < WINDOW_ENTRIES;
+	it->window = w;
+}
+
+static void
+cold_run(struct job *j)
+{
+	struct cold *c = (struct cold *)j;
+	uint8_t *buf = malloc(COLD_CHUNK);
+
+	for (int i = 0; i < c->n; i++) {
+		struct cold_item *it = &c->items[i];
+		size_t got = 1;
+
+		if (it->want_window)
+			window_load(it);
+		/* Read for the sake of the page cache; an error shows itself
+		 * to who reads next. */
+		for (int64_t at = 0; buf != NULL && at < it->len && got > 0;
+		    at += (int64_t)got) {
+			size_t n = it->len - at < COLD_CHUNK
+			    ? (size_t)(it->len - at) : COLD_CHUNK;
+
+			if (disk->pread(it->seg->fd, buf, n, it->pos + at,
+			    &got) != E_OK)
+				break;
+		}
+	}
+	free(buf);
+	for (int i = 0; i < c->nloads; i++)
+		history_load_run(&c->loads[i]);
+}
+
+/* One window a partition; the oldest goes when there are too many. */
+static void
+window_install(struct part *p, struct window *w)
+{
+	struct engine *eng = p->eng;
+
+	window_drop(p);
+	if (eng->nwindows == WINDOWS_MAX)
+		window_drop(eng->windows->part);
+	w->part = p;
+	w->next = NULL;
+	w->prevp = eng->windows_tail;
+	*eng->windows_tail = w;
+	eng->windows_tail = &w->next;
+	eng->nwindows++;
+	p->window = w;
+}
+
+void
+window_drop(struct part *p)
+{
+	struct window *w = p->window;
+
+	if (w == NULL)
+		return;
+	*w->prevp = w->next;
+	if (w->next != NULL)
+		w->next->prevp = w->prevp;
+	else
+		p->eng->windows_tail = w->prevp;
+	p->eng->nwindows--;
+	p->window = NULL;
+	free(w);
+}
+
+static void
+cold_free(struct cold *c)
+{
+	free(c->items);
+	free(c->loads);
+	free(c);
+}
+
+static void
+cold_done(struct job *j)
+{
+	struct cold *c = (struct cold *)j;
+	void (*done)(void *) = c->done;
+	void *arg = c->arg;
+
+	for (int i = 0; i < c->n; i++) {
+		struct cold_item *it = &c->items[i];
+
+		if (it->window != NULL && it->gen == it->part->gen)
+			window_install(it->part, it->window);
+		else
+			free(it->window);
+		seg_unref(it->seg);
+		part_job_done(it->part);
+	}
+	for (int i = 0; i < c->nloads; i++)
+		history_load_end(&c->loads[i]);
+	cold_free(c);
+	done(arg);
+}
+
+static struct cold *
+cold_new(void)
+{
+	struct cold *c = calloc(1, sizeof *c);
+
+	if (c != NULL) {
+		c->job.run = cold_run;
+		c->job.done = cold_done;
+	}
+	return c;
+}
+
+/* Room for one more of n; v or NULL. */
+static void *
+grow(void *v, int n, int *cap, size_t size)
+{
+	int more = *cap * 2 + 4;
+	void *p;
+
+	if (n < *cap)
+		return v;
+	p = realloc(v, (size_t)more * size);
+	if (p != NULL)
+		*cap = more;
+	return p;
+}
+
+enum err
+cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
+    const struct fetch_extent *x)
+{
+	struct cold *c = *cp != NULL ? *cp : (*cp = cold_new());
+	struct cold_item *it;
+
+	if (c == NULL ||
+	    (it = grow(c->items, c->n, &c->cap, sizeof *it)) == NULL)
+		return E_NOMEM;
+	c->items = it;
+	it = &c->items[c->n++];
+	*it = (struct cold_item){ .part = p, .seg = seg_ref(s),
+	    .offset = offset, .gen = p->gen, .pos = x->pos, .len = x->len,
+	    .end = look_visible(p, s), .nfile = s->idx.nfile };
+	it->want_window = s->idx.nfile > 0 &&
+	    !look_covered(p->window, s, offset);
+	p->jobs++;
+	p->eng->stats.cold_reads++;
+	return E_OK;
+}
+
+enum err
+cold_add_history(struct cold **cp, struct part *p)
+{
+	struct cold *c = *cp != NULL ? *cp : (*cp = cold_new());
+	struct history_load *l;
+	enum err e;
+
+	if (c == NULL || (l = grow(c->loads, c->nloads, &c->loads_cap,
+	    sizeof *l)) == NULL)
+		return E_NOMEM;
+	c->loads = l;
+	e = history_load_begin(&c->loads[c->nloads], p);
+	c->nloads += e == E_OK;
+	return e;
+}
+
+void
+cold_start(struct cold *c, struct pool *pool, void (*done)(void *), void *arg)
+{
+	c->done = done;
+	c->arg = arg;
+	pool_submit(pool, &c->job);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an offset of a partition to bytes of a segment. */
+#ifndef LOOK_H
+#define LOOK_H
+
+#include "part.h"
+
+/* One extent of an answer, with a reference on its segment. */
+struct fetch_extent {
+	struct seg	*seg;
+	int64_t		 pos;
+	int32_t		 len;
+};
+
+struct look_want {
+	int64_t	offset;
+	int64_t	avail;		/* out: bytes there, up to max */
+	int64_t	max;		/* bytes; may be <= 0 */
+	bool	whole;		/* give one batch even if it is larger */
+	bool	block;
+};
+
+enum look { LOOK_OK, LOOK_COLD, LOOK_FAIL };
+
+/*
+ * Fills the extent; its segment is not referenced yet.  LOOK_OK with a seg of
+ * NULL: nothing to give.  LOOK_COLD: *cold (a segment) and the extent's range
+ * say what to read ahead.  LOOK_FAIL: what is in *cold makes no sense.
+ */
+enum look look_extent(const struct part *, struct look_want *,
+	    struct fetch_extent *, struct seg **cold);
+/* The end of what readers may see of a segment, bytes. */
+int64_t	 look_visible(const struct part *, const struct seg *);
+/* The window says where offset is. */
+bool	 look_covered(const struct window *, const struct seg *,
+	    int64_t offset);
+
+#endif
