@@ -195,7 +195,7 @@ enum err
 history_end(const struct part *p, int32_t want, int32_t *epoch, int64_t *end)
 {
 	const struct history *h = p->history;
-	int i = 0, n;
+	int i = 0, n, last;
 
 	*epoch = -1;
 	*end = -1;
@@ -207,7 +207,9 @@ history_end(const struct part *p, int32_t want, int32_t *epoch, int64_t *end)
 		return E_OK;
 	if (h == NULL)
 		return E_BUSY;
-	while (i + 1 < h->n && h->v[i + 1].offset <= p->start)
+	last = h->n > 0 && h->v[h->n - 1].epoch == p->epoch ? h->n - 1 : h->n;
+	while (i < last && (i + 1 < h->n ? h->v[i + 1].offset : p->epoch_start)
+	    <= p->start)
 		i++;		/* all of its records are gone */
 	for (n = i; n < h->n && h->v[n].epoch <= want; n++)
 		*epoch = h->v[n].epoch;

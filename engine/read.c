@@ -41,6 +41,17 @@ session_done(struct fetch_session *s)
 	fetch_session_idle(s);
 }
 
+/* Nobody may go on with it. */
+static void
+session_drop(struct fetch_session *s)
+{
+	bool ended = s->ended;
+
+	session_done(s);	/* frees one that has ended */
+	if (!ended)
+		fetch_session_end(s);
+}
+
 /* The extents' references are held until the frame with the fds is queued:
  * ipc_send has duplicated them by then. */
 static void
@@ -72,14 +83,17 @@ read_done(struct fetch *f)
 	struct fetch_session *s = r->session;
 
 	/* What was left out of an answer that was not sent is lost. */
-	if (s != NULL && !f->dropped && f->res.error != E_OK)
-		fetch_session_end(s);
+	bool lost = !f->dropped && f->res.error != E_OK;
+
 	if (f->dropped) {
 		fetch_release(f);
 		call_drop(r->call);
 	} else
 		reply(r->call, f);
-	session_done(s);
+	if (s != NULL && lost)
+		session_drop(s);
+	else
+		session_done(s);
 }
 
 /* The link or the session of its gateway has ended. */
@@ -114,11 +128,10 @@ session_go(struct fetch_read *r)
 
 	/* One that outgrew its bounds is one that we do not have. */
 	if (e != E_OK || s->set.n == 0) {
-		fetch_session_end(s);
 		r->call->cancel = NULL;
 		refuse(r->call, e == E_OK ? E_OK :
 		    E_FETCH_SESSION_ID_NOT_FOUND);
-		session_done(s);
+		session_drop(s);
 		return;
 	}
 	r->f.set = &s->set;
