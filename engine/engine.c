@@ -54,6 +54,8 @@ apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
 		return group_restore(eng, key, value);
 	case MT_meta_offset:
 		return group_restore_offset(eng, key, value);
+	case MT_meta_start:
+		return topic_restore_start(eng, key, value);
 	case MT_meta_begin:
 	case MT_meta_end:
 	case MT_MAX:
@@ -161,7 +163,7 @@ open_part(struct engine *eng, struct part *p)
 	part_dir(p, o->dir);
 	snprintf(o->lost, sizeof o->lost, "%s/lost+found", eng->data);
 	o->how = (struct recover_how){ .dir = o->dir, .lost = o->lost,
-	    .id = p->id, .clean = eng->clean_start };
+	    .id = p->id, .clean = eng->clean_start, .end_min = p->trimmed };
 	o->job.run = opening_run;
 	o->job.done = opening_done;
 	eng->recovering++;
@@ -358,7 +360,8 @@ stop_begin(struct engine *eng)
 				continue;
 			timer_cancel(&eng->timers, &p->retry);
 			commit_unsynced(&eng->commit, p);
-			if (p->snapped != p->next && p->next > p->start)
+			if (p->snapped != p->next &&
+			    p->next > p->segs[0]->base)
 				commit_ckpt(&eng->commit, p);
 		}
 }

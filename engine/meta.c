@@ -21,6 +21,14 @@ enum {
 	META_FILE_MAX	= 1024 * MIB,	/* far above 100,000 topics */
 };
 
+struct meta_key
+meta_key_part(struct meta_key_part *k, const struct log_id *id)
+{
+	memcpy(k->b, id->topic.b, 16);
+	be32_put(k->b + 16, (uint32_t)id->part);
+	return (struct meta_key){ k->b, sizeof k->b };
+}
+
 typedef enum err (*apply_fn)(struct engine *, enum meta_type,
     const struct meta_key *, const void *, char *, size_t);
 
@@ -170,6 +178,25 @@ snap_topics(struct snap *s)
 }
 
 static void
+snap_starts(struct snap *s)
+{
+	struct meta_key_part k;
+	struct meta_key key;
+	struct meta_start rec;
+
+	for (struct topic *t = s->m->eng->topics.first; t != NULL;
+	    t = t->next)
+		for (int32_t i = 0; t->state == TOPIC_LIVE && i < t->nparts;
+		    i++) {
+			if (t->parts[i]->trimmed == 0)
+				continue;
+			key = meta_key_part(&k, &t->parts[i]->id);
+			rec.offset = t->parts[i]->trimmed;
+			snap_put(s, MT_meta_start, &key, &rec);
+		}
+}
+
+static void
 snap_group(void *arg, enum meta_type t, const struct meta_key *key,
     const void *value)
 {
@@ -192,6 +219,7 @@ snap_make(struct meta *m, int64_t base, struct wr *out, int64_t *next)
 	snap_put(&s, MT_meta_epoch, NULL, &epoch);
 	snap_put(&s, MT_meta_pids, NULL, &pids);
 	snap_topics(&s);
+	snap_starts(&s);
 	groups_snapshot(m->eng, snap_group, &s);
 	end.records = s.records - 1;
 	snap_put(&s, MT_meta_end, NULL, &end);

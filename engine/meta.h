@@ -28,6 +28,9 @@ struct meta_key {
 	const uint8_t	*p;
 	size_t		 len;
 };
+struct meta_key_part { uint8_t b[20]; };
+/* A topic's id and a partition; the bytes are the caller's. */
+struct meta_key meta_key_part(struct meta_key_part *, const struct log_id *);
 static inline struct meta_key
 meta_key_uuid(const struct uuid *id)
 {

@@ -111,15 +111,38 @@ search_each(const struct batch *b, int64_t pos, void *arg)
 	return s->err != E_OK || s->q->offset >= 0;
 }
 
+/* The greatest time of a batch that begins before the log does. */
+static enum err
+batch_max(struct search *s, const struct batch *b, int64_t pos)
+{
+	struct batch_iter it;
+	struct record rec;
+	uint8_t *p;
+	enum err e = batch_load(s->fd, pos, b, &p);
+
+	if (e != E_OK)
+		return e;
+	e = batch_iter_open(&it, p, (size_t)batch_size(b), INFLATE_MAX);
+	while (e == E_OK && (e = batch_iter_next(&it, &rec)) == E_OK)
+		if (rec.offset >= s->q->start && rec.ts > s->max)
+			s->max = rec.ts;
+	batch_iter_close(&it);
+	free(p);
+	return e == E_EOF ? E_OK : e;
+}
+
 static int
 max_each(const struct batch *b, int64_t pos, void *arg)
 {
 	struct search *s = arg;
 
-	(void)pos;
-	if (b->max_ts > s->max)
+	if (batch_last_offset(b) < s->q->start || b->max_ts <= s->max)
+		return 0;
+	if (b->base_offset >= s->q->start)
 		s->max = b->max_ts;
-	return 0;
+	else
+		s->err = batch_max(s, b, pos);
+	return s->err != E_OK;
 }
 
 /* Where to begin: the last entry with only older records before it (by 2) or
@@ -175,19 +198,25 @@ search_max(struct query *q)
 
 	for (int i = 0; i < q->n && q->err == E_OK; i++) {
 		struct span *sp = &q->spans[i];
+		bool cut = sp->seg->base < q->start;
 		struct idx_entry from = { 0, 0, -1 };
 		int64_t at;
+		enum err e;
 
-		if (sp->end == sp->size) {
+		if (sp->end == sp->size && !cut) {
 			if (sp->max_ts > s.max)
 				s.max = sp->max_ts;
 			continue;
 		}
-		from = span_entry(sp, 1, sp->end);
+		/* What DeleteRecords took does not count: each header. */
+		if (!cut)
+			from = span_entry(sp, 1, sp->end);
 		if (from.max_ts > s.max)
 			s.max = from.max_ts;
-		q->err = seg_walk(sp->seg->fd, from.pos, sp->end, max_each,
-		    &s, &at);
+		s.fd = sp->seg->fd;
+		e = seg_walk(sp->seg->fd, from.pos, sp->end, max_each, &s,
+		    &at);
+		q->err = s.err != E_OK ? s.err : e;
 	}
 	if (q->err == E_OK && s.max >= 0)
 		search_time(q, s.max);
@@ -323,15 +352,17 @@ static enum err
 old_style(struct call *c, const struct part *p, int64_t ts, int32_t max,
     struct list_offsets_res_topic_part *r)
 {
-	int n = 0, from;
+	int n = 0, from, first;
 	int64_t *v;
 
 	v = arena_array(&c->arena, (size_t)p->nsegs + 1, sizeof *v);
 	if (v == NULL)
 		return E_NOMEM;
-	for (int i = 0; i < p->nsegs; i++)
-		if (i == 0 || p->segs[i]->base < p->hw)
-			v[n++] = i == 0 ? p->start : p->segs[i]->base;
+	if (part_seg(p, p->start, &first) == NULL)
+		first = 0;
+	for (int i = first; i < p->nsegs; i++)
+		if (i == first || p->segs[i]->base < p->hw)
+			v[n++] = i == first ? p->start : p->segs[i]->base;
 	from = n - 1;
 	if (p->hw > p->start)
 		v[n++] = p->hw;
@@ -340,7 +371,7 @@ old_style(struct call *c, const struct part *p, int64_t ts, int32_t max,
 	else if (ts == TS_EARLIEST)
 		from = 0;
 	else
-		while (from >= 0 && p->segs[from]->max_ts > ts)
+		while (from >= 0 && p->segs[first + from]->max_ts > ts)
 			from--;
 	r->old_style_offsets.n = 0;
 	r->old_style_offsets.v = arena_array(&c->arena, (size_t)n + 1,

@@ -200,7 +200,7 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	p->prods = r->prods;
 	r->prods = NULL;
 	r->nsegs = 0;
-	p->start = r->start;
+	p->start = r->start > p->trimmed ? r->start : p->trimmed;
 	p->next = p->hw = r->end;
 	p->snapped = r->snapped;
 	p->epoch = epoch;
@@ -289,6 +289,16 @@ synced_end(const struct part *p)
 }
 
 void
+part_trim(struct part *p, int64_t offset)
+{
+	if (offset <= p->trimmed)
+		return;
+	p->trimmed = offset;
+	if (offset > p->start)
+		p->start = offset;
+}
+
+void
 part_advance(struct part *p)
 {
 	int64_t durable = synced_end(p);
@@ -317,7 +327,6 @@ struct recovery {
 	struct recovered	 got;
 	enum err		 err;
 	int32_t			 epoch;
-	int64_t			 durable;	/* what must be found again */
 	char			 dir[PATH_SIZE], lost[PATH_SIZE];
 };
 
@@ -330,11 +339,6 @@ recovery_run(struct job *j)
 	if (r->err == E_NOTFOUND || (r->err == E_OK && r->got.nsegs == 0)) {
 		snprintf(r->got.why, sizeof r->got.why,
 		    "%.200s: segments are missing", r->dir);
-		r->err = E_CORRUPT;
-	} else if (r->err == E_OK && r->got.end < r->durable) {
-		snprintf(r->got.why, sizeof r->got.why, "%.160s: ends at "
-		    "offset %lld, but %lld was durable", r->dir,
-		    (long long)r->got.end, (long long)r->durable);
 		r->err = E_CORRUPT;
 	}
 }
@@ -424,13 +428,13 @@ retry_fire(struct timer *t)
 		return;
 	}
 	r->part = p;
-	r->durable = p->relaxed ? 0 : p->hw;
 	r->job.run = recovery_run;
 	r->job.done = recovery_done;
 	part_dir(p, r->dir);
 	snprintf(r->lost, sizeof r->lost, "%s/lost+found", p->eng->data);
 	r->how = (struct recover_how){ .dir = r->dir, .lost = r->lost,
-	    .id = p->id, .clean = false };
+	    .id = p->id, .clean = false,
+	    .end_min = p->relaxed ? p->trimmed : p->hw };
 	p->state = PART_RECOVERING;
 	p->jobs++;
 	pool_submit(p->eng->bulk, &r->job);

@@ -11,6 +11,8 @@
  *  4. Policy commit: hw is the synced end; so a reader never sees what a
  *     crash takes back.  Otherwise hw is the written end.
  *  5. Producer state covers everything below next.
+ *  6. start never goes back: it is the first segment's base, or what
+ *     DeleteRecords made of it, which the catalogue holds.
  *
  *   RECOVERING -> ONLINE -> FENCED -> RECOVERING     a failed write or sync
  *   RECOVERING -> OFFLINE                            damage: needs a person
@@ -79,6 +81,9 @@ struct part {
 	struct seg	**segs;		/* rising; the last one grows */
 	int		 nsegs, segs_cap;
 	int64_t		 start, next, hw;
+	/* DeleteRecords: the start that is in the catalogue, 0 none; and the
+	 * greatest that was written to it, durable or not. */
+	int64_t		 trimmed, trim_rec;
 	int64_t		 visible;	/* bytes that came below hw, ever */
 	struct prod_table *prods;	/* NULL until a producer comes */
 	int64_t		 snapped;	/* offset of the newest .prod, -1 */
@@ -145,6 +150,8 @@ void	 part_fence(struct part *, enum err, struct append_list *more,
 void	 part_drop(struct part *, void (*gone)(struct part *));
 /* A job that knew the partition came back. */
 void	 part_job_done(struct part *);
+/* The catalogue holds that records below offset are deleted. */
+void	 part_trim(struct part *, int64_t offset);
 /* hw moved: answers waiting appends, wakes fetches. */
 void	 part_advance(struct part *);
 /* The segment that holds offset: the last one with base <= offset. */

@@ -837,6 +837,10 @@ run(struct work *w)
 	    (err = judge_all(w, &n)) != E_OK ||
 	    (err = settle(w, n)) != E_OK || (err = producers(w)) != E_OK)
 		return err;
+	if (r->nsegs > 0 && r->end < w->how->end_min)
+		return fail(w, E_CORRUPT, w->how->dir, -1, "ends at offset "
+		    "%lld, but %lld was durable", (long long)r->end,
+		    (long long)w->how->end_min);
 	return w->how->clean && !w->touched ? E_OK :
 	    io(w, disk->sync_dir(w->how->dir), w->how->dir);
 }

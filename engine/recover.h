@@ -27,6 +27,7 @@ struct recover_how {
 	const char	*dir;		/* of the log */
 	const char	*lost;		/* DATA/lost+found */
 	struct log_id	 id;
+	int64_t		 end_min;	/* an end below it is damage */
 	bool		 clean;		/* stopped in order: trust the index */
 	bool		 serial;	/* only one batch at a time was ever not
 					 * synced (the catalogue): a whole one

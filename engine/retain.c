@@ -81,7 +81,10 @@ forget_oldest(struct part *p, int n)
 	for (int i = 0; i < p->nsegs; i++)
 		p->segs[i] = p->segs[i + n];
 	window_drop(p);
-	p->start = p->segs[0]->base;
+	if (p->start < p->segs[0]->base)
+		p->start = p->segs[0]->base;
+	if (p->trimmed <= p->segs[0]->base)
+		p->trimmed = 0;		/* the files say it now */
 	fetch_wake(p);		/* sessions tell where the log starts */
 	log_info("segments removed by retention",
 	    LS("topic", p->topic->name), LI("part", p->id.part),
@@ -122,6 +125,7 @@ static int
 over_limits(const struct part *p, int64_t now)
 {
 	const struct topic_conf *tc = &p->topic->conf;
+	bool may = (tc->cleanup_policy & CLEANUP_DELETE) != 0;
 	int64_t total = 0, left;
 	int n = 0;
 
@@ -135,7 +139,11 @@ over_limits(const struct part *p, int64_t now)
 		bool big = tc->retention_bytes >= 0 && n < p->nsegs - 1 &&
 		    left - s->size >= tc->retention_bytes;
 
-		if (s->size == 0 || s->end_offset > p->hw || (!old && !big) ||
+		/* All of its records were deleted, whatever the policy. */
+		bool below = s->end_offset <= p->start && n < p->nsegs - 1;
+
+		if (s->size == 0 || s->end_offset > p->hw ||
+		    !(below || (may && (old || big))) ||
 		    (n < p->nsegs - 1 && !s->idx.sealed))
 			break;
 		left -= s->size;
@@ -151,7 +159,6 @@ retain_part(struct part *p, int64_t now)
 	int n;
 
 	if (p->state != PART_ONLINE || p->retaining ||
-	    !(p->topic->conf.cleanup_policy & CLEANUP_DELETE) ||
 	    (n = over_limits(p, now)) == 0)
 		return;
 	all = n == p->nsegs;

@@ -390,6 +390,8 @@ static const struct {
 	{ API_SYNC_GROUP,	handle_sync_group },
 	{ API_CREATE_TOPICS,	handle_create_topics },
 	{ API_DELETE_TOPICS,	handle_delete_topics },
+	{ API_CREATE_PARTITIONS, handle_create_partitions },
+	{ API_DELETE_RECORDS,	handle_delete_records },
 	{ API_INIT_PRODUCER_ID,	handle_init_producer_id },
 	{ IPC_STATS,		handle_stats },
 	{ IPC_TOPIC_STATS,	handle_topic_stats },

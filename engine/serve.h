@@ -106,6 +106,8 @@ void	 handle_offset_for_leader_epoch(struct call *);	/* epochs.c */
 void	 handle_metadata(struct call *);	/* metadata.c */
 void	 handle_create_topics(struct call *);	/* topics_call.c */
 void	 handle_delete_topics(struct call *);
+void	 handle_create_partitions(struct call *);
+void	 handle_delete_records(struct call *);	/* delete_records.c */
 void	 handle_join_group(struct call *);	/* group.c */
 void	 handle_sync_group(struct call *);
 void	 handle_heartbeat(struct call *);

@@ -248,8 +248,9 @@ topic_new(struct engine *eng, struct kstr name, const struct uuid *id,
 		return NULL;
 	t->eng = eng;
 	t->id = *id;
-	t->conf = *conf;
-	t->nparts = nparts;
+	t->conf = t->conf_rec = *conf;
+	t->nparts = t->nparts_rec = nparts;
+	t->grows_tail = &t->grows;
 	t->name = strndup(name.p, (size_t)name.len);
 	t->parts = calloc((size_t)nparts, sizeof(struct part *));
 	for (; t->name != NULL && t->parts != NULL && lid.part < nparts;
@@ -275,22 +276,22 @@ new_id(struct topics *ts, struct uuid *id)
 	return E_OK;
 }
 
-enum err
-topic_record(const struct topic *t, void *out, struct arena *a)
+static enum err
+record_fill(const struct topic *t, int32_t nparts,
+    const struct topic_conf *conf, struct meta_topic *rec, struct arena *a)
 {
-	struct meta_topic *rec = out;
 	struct topic_conf_row row;
 	int n = 0;
 
-	while (topic_conf_row(&t->conf, n, &row))
+	while (topic_conf_row(conf, n, &row))
 		n++;
 	*rec = (struct meta_topic){ .name = kstr_of(t->name),
-	    .parts = t->nparts, .created_ms = t->created_ms };
+	    .parts = nparts, .created_ms = t->created_ms };
 	rec->configs.v = arena_array(a, (size_t)n + 1,
 	    sizeof *rec->configs.v);
 	if (rec->configs.v == NULL)
 		return E_NOMEM;
-	for (int i = 0; topic_conf_row(&t->conf, i, &row); i++) {
+	for (int i = 0; topic_conf_row(conf, i, &row); i++) {
 		struct meta_topic_config *c =
 		    &rec->configs.v[rec->configs.n];
 		char *v;
@@ -305,6 +306,44 @@ topic_record(const struct topic *t, void *out, struct arena *a)
 		rec->configs.n++;
 	}
 	return E_OK;
+}
+
+enum err
+topic_record(const struct topic *t, void *out, struct arena *a)
+{
+	return record_fill(t, t->nparts, &t->conf, out, a);
+}
+
+enum err
+topic_write(struct topic *t, int32_t nparts, const struct topic_conf *conf,
+    struct meta_put *put)
+{
+	struct meta_key key = meta_key_uuid(&t->id);
+	struct meta_topic rec;
+	struct arena a;
+	enum err e;
+
+	if (nparts == 0)
+		nparts = t->nparts_rec;
+	if (conf == NULL)
+		conf = &t->conf_rec;
+	arena_init(&a, 1 * MIB);
+	e = record_fill(t, nparts, conf, &rec, &a);
+	if (e == E_OK)
+		e = meta_write(&t->eng->meta, MT_meta_topic, &key, &rec, put);
+	arena_reset(&a);
+	if (e == E_OK) {
+		t->nparts_rec = nparts;
+		t->conf_rec = *conf;
+	}
+	return e;
+}
+
+void
+topic_unwrite(struct topic *t)
+{
+	t->nparts_rec = t->nparts;
+	t->conf_rec = t->conf;
 }
 
 /* ---- creating ---------------------------------------------------------- */
@@ -363,18 +402,10 @@ create_done(struct job *j)
 	struct topic_op *op = (struct topic_op *)((char *)j -
 	    offsetof(struct topic_op, job));
 	struct topic *t = op->topic;
-	struct meta_key key = meta_key_uuid(&t->id);
-	struct meta_topic rec;
-	struct arena a;
 
-	arena_init(&a, 1 * MIB);
-	if (op->err == E_OK)
-		op->err = topic_record(t, &rec, &a);
 	op->put.done = create_recorded;
 	if (op->err == E_OK)
-		op->err = meta_write(&t->eng->meta, MT_meta_topic, &key,
-		    &rec, &op->put);
-	arena_reset(&a);
+		op->err = topic_write(t, 0, NULL, &op->put);
 	if (op->err != E_OK)
 		create_end(op, op->err);
 }
@@ -532,24 +563,46 @@ delete_recorded(struct meta_put *put, enum err e)
 	op->done(op, e);
 }
 
-enum err
-topic_delete(struct topic *t, struct topic_op *op)
+static enum err
+delete_write(struct topic *t, struct topic_op *op)
 {
 	struct meta_key key = meta_key_uuid(&t->id);
 	struct meta_deleted rec = { t->nparts };
 	enum err e;
 
+	op->put.done = delete_recorded;
+	e = meta_write(&t->eng->meta, MT_meta_deleted, &key, &rec, NULL);
+	return e != E_OK ? e : meta_write(&t->eng->meta, MT_meta_topic, &key,
+	    NULL, &op->put);
+}
+
+enum err
+topic_delete(struct topic *t, struct topic_op *op)
+{
+	enum err e = E_OK;
+
 	if (t->state != TOPIC_LIVE || t->leaving)
 		return E_UNKNOWN_TOPIC;
 	op->topic = t;
-	op->put.done = delete_recorded;
-	e = meta_write(&t->eng->meta, MT_meta_deleted, &key, &rec, NULL);
-	if (e == E_OK)
-		e = meta_write(&t->eng->meta, MT_meta_topic, &key, NULL,
-		    &op->put);
-	if (e == E_OK)
-		t->leaving = true;
+	if (t->growing)
+		t->then_delete = op;
+	else
+		e = delete_write(t, op);
+	t->leaving = e == E_OK;
 	return e;
+}
+
+void
+topic_delete_now(struct topic *t)
+{
+	struct topic_op *op = t->then_delete;
+	enum err e = delete_write(t, op);
+
+	t->then_delete = NULL;
+	if (e == E_OK)
+		return;
+	t->leaving = false;
+	op->done(op, e);
 }
 
 /* ---- at start ---------------------------------------------------------- */
@@ -629,6 +682,27 @@ topic_restore_deleted(struct engine *eng, const struct uuid *id,
 	t->nparts = nparts;
 	t->state = TOPIC_DELETING;
 	list_put(&eng->topics, t);
+	return E_OK;
+}
+
+enum err
+topic_restore_start(struct engine *eng, const struct meta_key *key,
+    const void *rec)
+{
+	const struct meta_start *m = rec;
+	struct topic *t;
+	struct uuid id;
+	struct part *p;
+
+	if (key->len != 20 || (m != NULL && m->offset < 0))
+		return E_CORRUPT;
+	memcpy(id.b, key->p, 16);
+	/* Written when the topic was being deleted: nobody's any more. */
+	if ((t = topic_find_id(&eng->topics, id)) == NULL)
+		return E_OK;
+	if ((p = topic_part(t, (int32_t)be32(key->p + 16))) == NULL)
+		return E_CORRUPT;
+	p->trimmed = p->trim_rec = m != NULL ? m->offset : 0;
 	return E_OK;
 }
 

@@ -12,7 +12,7 @@
 #define TOPIC_H
 
 #include "lib/conf.h"
-#include "part.h"
+#include "meta.h"
 
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
 
@@ -24,11 +24,17 @@ struct topic {
 	struct uuid	  id;
 	enum topic_state  state;
 	bool		  leaving;	/* a deletion is on its way */
+	bool		  growing;	/* partitions are being added */
+	struct topic_op	 *grows, **grows_tail;	/* and more after that */
+	struct topic_op	 *then_delete;	/* when all that is done */
 	int32_t		  nbusy;	/* deleting: partitions not free yet */
 	int64_t		  created_ms;
 	struct topic_conf conf;
 	int32_t		  nparts;
-	struct part	**parts;
+	struct part	**parts;	/* moves when it grows: loop only */
+	/* What the last record says that was written, durable or not. */
+	int32_t		  nparts_rec;
+	struct topic_conf conf_rec;
 };
 
 struct topics {
@@ -50,12 +56,15 @@ enum err topic_name_check(struct kstr) MUST;
 /* t->conf has been changed, durably, from what it was. */
 void	 topic_reconfigured(struct topic *, const struct topic_conf *was);
 
-/* One creation or deletion on its way; the caller's until done. */
+/* One creation, growth or deletion on its way; the caller's until done. */
 struct topic_op {
 	struct meta_put	  put;
 	struct job	  job;
 	struct topic	 *topic;
-	struct recovered *fresh;	/* creating: one per partition */
+	struct topic_op	 *next;		/* growing: what waits */
+	struct recovered *fresh;	/* one per new partition */
+	struct part	**parts;	/* growing: all, the old ones still 0 */
+	int32_t		  from, to;	/* growing: their numbers */
 	enum err	  err;
 	void		(*done)(struct topic_op *, enum err);
 	void		 *arg;
@@ -71,11 +80,34 @@ enum err topic_create(struct engine *, struct kstr name, int32_t nparts,
 enum err topic_create_check(struct engine *, struct kstr name,
 	    int32_t nparts, char *why, size_t size) MUST;
 enum err topic_delete(struct topic *, struct topic_op *) MUST;
+/*
+ * More partitions: directories and empty segments first, synced; then the
+ * record with the new count, synced; then they are there for everybody.
+ * E_INVALID_PARTITIONS, E_POLICY_VIOLATION past a limit, E_UNKNOWN_TOPIC when
+ * it is being deleted are returned at once; otherwise E_OK and done follows,
+ * perhaps with one of these when other growth came first.  In topic_grow.c.
+ */
+enum err topic_grow(struct topic *, int32_t count, struct topic_op *) MUST;
+/* The same checks without doing it. */
+enum err topic_grow_check(const struct topic *, int32_t count, char *why,
+	    size_t size) MUST;
+/*
+ * Writes the topic's record anew, with another count of partitions (0: as it
+ * is) or other configs (NULL: as they are).  A change that was written before
+ * and is not durable yet stays in.
+ */
+enum err topic_write(struct topic *, int32_t nparts,
+	    const struct topic_conf *, struct meta_put *) MUST;
+/* A change came to nothing: the next record is of what is in force. */
+void	 topic_unwrite(struct topic *);
 /* The catalogue's word at start. */
 enum err topic_restore(struct engine *, const struct uuid *id,
 	    const void *meta_topic, char *why, size_t size) MUST;
 enum err topic_restore_deleted(struct engine *, const struct uuid *id,
 	    int32_t nparts) MUST;
+/* key: a topic's id and a partition, 4 bytes. */
+enum err topic_restore_start(struct engine *, const struct meta_key *key,
+	    const void *meta_start) MUST;
 /* After replay: takes up deletions that were cut short. */
 void	 topics_resume(struct engine *);
 /* A replayed topic whose tombstone follows. */
@@ -83,6 +115,8 @@ void	 topic_unrestore(struct engine *, const struct uuid *id);
 /* Fills the record that describes a topic; memory from the arena. */
 enum err topic_record(const struct topic *, void *meta_topic,
 	    struct arena *) MUST;
+/* In topic.c for topic_grow.c: starts the deletion that waited. */
+void	 topic_delete_now(struct topic *);
 void	 topics_free(struct topics *);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateTopics, DeleteTopics (protocol.md 3.6). */
+/* CreateTopics, DeleteTopics, CreatePartitions (protocol.md 3.6). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -422,4 +422,163 @@ handle_delete_topics(struct call *c)
 		    nnames + i);
 	d->starting = false;
 	delete_reply(d);
+}
+
+/* ---- CreatePartitions -------------------------------------------------- */
+
+struct growing {
+	struct call	*call;
+	struct create_partitions_res res;
+	int		 pending;
+	bool		 starting;
+	struct growing_one {
+		struct topic_op	 op;
+		struct growing	*all;
+		int32_t		 at;
+	} *ones;
+};
+
+static void
+grow_reply(struct growing *g)
+{
+	if (g->starting || g->pending > 0)
+		return;
+	call_reply(g->call, &g->res);
+	free(g->ones);
+	free(g);
+}
+
+static void
+grow_error(struct growing *g, int32_t at, enum err e, const char *why)
+{
+	struct create_partitions_res_result *r = &g->res.results.v[at];
+
+	r->error_code = err_code(e);
+	r->error_message.len = -1;
+	if (e != E_OK)
+		r->error_message = str_keep(&g->call->arena,
+		    why != NULL && why[0] != '\0' ? why : err_text(e));
+}
+
+static void
+grow_done(struct topic_op *op, enum err e)
+{
+	struct growing_one *one = op->arg;
+	struct growing *g = one->all;
+
+	grow_error(g, one->at, e, NULL);
+	g->pending--;
+	grow_reply(g);
+}
+
+/* Replicas for the new partitions: each on this node alone. */
+static enum err
+grow_assignments(struct call *c, const struct create_partitions_req_topic *q,
+    int32_t more, char *why)
+{
+	int32_t me = (int32_t)c->eng->conf->node_id;
+
+	if (q->assignments.n < 0)
+		return E_OK;
+	if (q->assignments.n != more) {
+		snprintf(why, WHY_SIZE, "%d partitions are to be added, but "
+		    "assignments are given for %d", (int)more,
+		    (int)q->assignments.n);
+		return E_INVALID_REPLICA_ASSIGNMENT;
+	}
+	for (int32_t i = 0; i < more; i++) {
+		const struct create_partitions_req_topic_assignment *a =
+		    &q->assignments.v[i];
+
+		if (a->broker_ids.n != 1 || a->broker_ids.v[0] != me) {
+			snprintf(why, WHY_SIZE, "new partition %d of %d must "
+			    "be assigned to broker %d alone", (int)i + 1,
+			    (int)more, (int)me);
+			return E_INVALID_REPLICA_ASSIGNMENT;
+		}
+	}
+	return E_OK;
+}
+
+static void
+grow_one(struct growing *g, const struct create_partitions_req_topic *q,
+    int32_t at)
+{
+	const struct create_partitions_req *req = g->call->req;
+	struct topic *t = topic_find(&g->call->eng->topics, q->name);
+	struct growing_one *one = &g->ones[at];
+	char why[WHY_SIZE] = "";
+	enum err e = E_UNKNOWN_TOPIC;
+
+	if (t != NULL)
+		e = topic_grow_check(t, q->count, why, sizeof why);
+	if (e == E_OK)
+		e = grow_assignments(g->call, q, q->count - t->nparts, why);
+	if (e == E_OK && !req->validate_only) {
+		*one = (struct growing_one){ .all = g, .at = at };
+		one->op.done = grow_done;
+		one->op.arg = one;
+		g->pending++;
+		e = topic_grow(t, q->count, &one->op);
+		if (e != E_OK)
+			g->pending--;
+	}
+	grow_error(g, at, e, why);
+}
+
+static bool
+grown_twice(const struct create_partitions_req *q, int32_t i)
+{
+	for (int32_t k = 0; k < q->topics.n; k++)
+		if (k != i && kstr_eq(q->topics.v[k].name,
+		    q->topics.v[i].name))
+			return true;
+	return false;
+}
+
+static bool
+grown_before(const struct growing *g, struct kstr name)
+{
+	for (int32_t k = 0; k < g->res.results.n; k++)
+		if (kstr_eq(g->res.results.v[k].name, name))
+			return true;
+	return false;
+}
+
+void
+handle_create_partitions(struct call *c)
+{
+	const struct create_partitions_req *q = c->req;
+	struct growing *g = calloc(1, sizeof *g);
+
+	if (g != NULL) {
+		g->call = c;
+		g->res.results.v = arena_array(&c->arena, (size_t)q->topics.n,
+		    sizeof *g->res.results.v);
+		g->ones = calloc((size_t)q->topics.n + 1, sizeof *g->ones);
+	}
+	if (g == NULL || g->res.results.v == NULL || g->ones == NULL) {
+		if (g != NULL)
+			free(g->ones);
+		free(g);
+		call_bad(c, "out of memory");
+		return;
+	}
+	g->starting = true;
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		bool twice = q->topics.n <= TWICE_MAX && grown_twice(q, i);
+		int32_t at = g->res.results.n;
+
+		if (twice && grown_before(g, q->topics.v[i].name))
+			continue;
+		g->res.results.n++;
+		g->res.results.v[at].name = q->topics.v[i].name;
+		if (twice)
+			grow_error(g, at, E_INVALID_REQUEST, "the name stands "
+			    "more than once in the request");
+		else
+			grow_one(g, &q->topics.v[i], at);
+	}
+	g->starting = false;
+	grow_reply(g);
 }

@@ -47,6 +47,10 @@ static const struct api apis[API_KEY_MAX] = {
 	    init_producer_id_lost)
 	GENERIC(API_OFFSET_FOR_LEADER_EPOCH, 0, 4, offset_for_leader_epoch,
 	    F_AGAIN, NULL)
+	GENERIC(API_DELETE_RECORDS, 0, 2, delete_records, 0,
+	    delete_records_lost)
+	GENERIC(API_CREATE_PARTITIONS, 0, 3, create_partitions, 0,
+	    create_partitions_lost)
 };
 
 const struct api *

@@ -53,6 +53,8 @@ enum err generic_send(struct req *) MUST;
 enum err generic_answer(struct req *, struct rd *) MUST;
 void	 create_topics_lost(struct req *);
 void	 delete_topics_lost(struct req *);
+void	 create_partitions_lost(struct req *);
+void	 delete_records_lost(struct req *);
 void	 init_producer_id_lost(struct req *);
 enum err metadata_answer(struct req *, struct rd *) MUST;
 enum err coordinator_answer(struct req *) MUST;

@@ -117,6 +117,75 @@ delete_topics_lost(struct req *r)
 }
 
 void
+create_partitions_lost(struct req *r)
+{
+	struct create_partitions_req q;
+	struct create_partitions_res s = { 0 };
+	struct create_partitions_res_result *t;
+	struct arena a;
+	enum err e;
+
+	arena_for_engine(&a, r->frame_len);
+	e = req_decode(r, &a, &q);
+	if (e == E_OK && q.topics.n > 0) {
+		s.results.n = q.topics.n;
+		s.results.v = arena_array(&a, (size_t)q.topics.n, sizeof *t);
+		e = s.results.v == NULL ? E_NOMEM : E_OK;
+	}
+	for (int32_t i = 0; e == E_OK && i < s.results.n; i++) {
+		t = &s.results.v[i];
+		t->name = q.topics.v[i].name;
+		t->error_code = err_code(E_TIMED_OUT);
+		t->error_message = kstr_of("the engine went away meanwhile");
+	}
+	reply_lost(r, e, &s);
+	arena_reset(&a);
+}
+
+static enum err
+delete_records_fill(const struct delete_records_req *q,
+    struct delete_records_res *s, struct arena *a)
+{
+	s->topics.n = q->topics.n;
+	s->topics.v = arena_array(a, (size_t)q->topics.n,
+	    sizeof *s->topics.v);
+	if (s->topics.v == NULL)
+		return E_NOMEM;
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		struct delete_records_res_topic *t = &s->topics.v[i];
+
+		t->name = q->topics.v[i].name;
+		t->partitions.n = q->topics.v[i].partitions.n;
+		t->partitions.v = arena_array(a, (size_t)t->partitions.n,
+		    sizeof *t->partitions.v);
+		if (t->partitions.v == NULL)
+			return E_NOMEM;
+		for (int32_t k = 0; k < t->partitions.n; k++)
+			t->partitions.v[k] =
+			    (struct delete_records_res_topic_part){
+			    q->topics.v[i].partitions.v[k].partition_index,
+			    -1, err_code(E_TIMED_OUT) };
+	}
+	return E_OK;
+}
+
+void
+delete_records_lost(struct req *r)
+{
+	struct delete_records_req q;
+	struct delete_records_res s = { 0 };
+	struct arena a;
+	enum err e;
+
+	arena_for_engine(&a, r->frame_len);
+	e = req_decode(r, &a, &q);
+	if (e == E_OK)
+		e = delete_records_fill(&q, &s, &a);
+	reply_lost(r, e, &s);
+	arena_reset(&a);
+}
+
+void
 init_producer_id_lost(struct req *r)
 {
 	struct init_producer_id_res s;
