@@ -7,6 +7,7 @@ mutated).
 """
 import kafka
 import records as R
+import samples_admin
 from kafka import (E, Conn, NO_ID, OPS_NONE, Fail, Skip, UNKNOWN_TOPIC,
                    UNKNOWN_ID, end_offset, eq, fetch_body, fetched,
                    fresh_name, isin, leader_epoch, made, metadata,
@@ -16,6 +17,7 @@ from kafka import (E, Conn, NO_ID, OPS_NONE, Fail, Skip, UNKNOWN_TOPIC,
 SCOPE = [("ApiVersions", 0, 4), ("Metadata", 0, 13), ("Produce", 0, 13),
          ("Fetch", 0, 18), ("ListOffsets", 0, 11), ("CreateTopics", 0, 7),
          ("DeleteTopics", 0, 6), ("InitProducerId", 0, 5)]
+SCOPE += samples_admin.SCOPE
 ALL = [(name, v) for name, lo, hi in SCOPE for v in range(lo, hi + 1)]
 TS = kafka.TS
 
@@ -28,7 +30,7 @@ def magic_of_fetch(version):
     return 2 if version >= 4 else 1 if version >= 2 else 0
 
 
-class Sample:
+class Sample(samples_admin.AdminSamples):
     """name, version, body; check(response) raises Fail."""
 
     def __init__(self, name, version):
@@ -206,7 +208,7 @@ class Sample:
         self.remake()
 
     def remake(self):
-        """CreateTopics and DeleteTopics want a new topic every time."""
+        """What changes a topic wants a new one every time."""
         if self.name == "CreateTopics":
             self.new = fresh_name("ct")
             made.append(self.new)
@@ -216,8 +218,8 @@ class Sample:
                 "configs": [{"name": "retention.ms",
                              "value": "3600000"}]}],
                 "timeout_ms": 30000, "validate_only": False}
-        elif self.name == "DeleteTopics":
-            self.make_deletetopics()
+        elif self.name in ("DeleteTopics", "CreatePartitions"):
+            getattr(self, "make_" + self.name.lower())()
 
     def check_createtopics(self, r):
         v = self.version
