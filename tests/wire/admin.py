@@ -176,8 +176,8 @@ def cp_delete():
     """In one breath: both are done, in order; the name is free again."""
     t = new_topic(1)
     with Conn() as c, Conn() as d:
-        c.send("CreatePartitions", 3, {"topics": [
-            {"name": t.name, "count": 20, "assignments": None}], "timeout_ms": 30000})
+        c.send("CreatePartitions", 3, {"timeout_ms": 30000, "topics": [
+            {"name": t.name, "count": 20, "assignments": None}]})
         r = d.call("DeleteTopics", 4, {"topic_names": [t.name],
                                        "timeout_ms": 30000})
         code = c.recv()["results"][0]["error_code"]
@@ -194,8 +194,8 @@ def cp_pipelined():
     """What follows on the connection waits for the change."""
     t = new_topic(1)
     with Conn() as c:
-        c.send("CreatePartitions", 3, {"topics": [
-            {"name": t.name, "count": 3, "assignments": None}], "timeout_ms": 30000})
+        c.send("CreatePartitions", 3, {"timeout_ms": 30000, "topics": [
+            {"name": t.name, "count": 3, "assignments": None}]})
         c.send("Metadata", 9, {"topics": [{"name": t.name}],
                                "allow_auto_topic_creation": False})
         eq(c.recv()["results"][0]["error_code"], 0, "error")
