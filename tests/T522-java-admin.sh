@@ -7,7 +7,7 @@
 . "$(dirname "$0")/clients/suite.sh"
 
 # Methods whose API is not served yet.
-later=createPartitions,deleteRecords,describeLogDirs,describeReplicaLogDirs
+later=describeLogDirs,describeReplicaLogDirs
 later=$later,describeProducers,describeConfigs,incrementalAlterConfigs
 later=$later,configsOfBrokers,clientQuotas,describeCluster,electLeaders
 later=$later,alterPartitionReassignments,describeFeatures,updateFeatures
