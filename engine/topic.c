@@ -607,6 +607,32 @@ topic_delete_now(struct topic *t)
 
 /* ---- at start ---------------------------------------------------------- */
 
+/* A later record of a topic that is there: grown, or other configs. */
+static enum err
+restore_changed(struct topic *t, int32_t nparts, const struct topic_conf *conf)
+{
+	struct part **v;
+
+	if (nparts < t->nparts)
+		return E_CORRUPT;
+	v = realloc(t->parts, (size_t)nparts * sizeof *v);
+	if (v == NULL)
+		return E_NOMEM;
+	t->parts = v;
+	t->conf = t->conf_rec = *conf;
+	t->nparts_rec = nparts;
+	for (; t->nparts < nparts; t->nparts++) {
+		struct log_id lid = { t->id, t->nparts };
+
+		if ((v[t->nparts] = part_new(t->eng, t, &lid)) == NULL)
+			return E_NOMEM;
+		t->eng->topics.nparts++;
+	}
+	for (int32_t i = 0; i < nparts; i++)
+		part_policy(v[i]);
+	return E_OK;
+}
+
 enum err
 topic_restore(struct engine *eng, const struct uuid *id, const void *rec,
     char *why, size_t size)
@@ -616,8 +642,10 @@ topic_restore(struct engine *eng, const struct uuid *id, const void *rec,
 	struct topic *t;
 
 	if (id == NULL || topic_name_check(m->name) != E_OK || m->parts < 1 ||
-	    m->parts > PARTS_PER_TOPIC_MAX ||
-	    find_any(&eng->topics, m->name, false) != NULL)
+	    m->parts > PARTS_PER_TOPIC_MAX)
+		return E_CORRUPT;
+	t = find_any(&eng->topics, m->name, false);
+	if (t != NULL && !uuid_eq(t->id, *id))
 		return E_CORRUPT;
 	topic_conf_init(&conf);
 	for (int32_t i = 0; i < m->configs.n; i++) {
@@ -627,6 +655,8 @@ topic_restore(struct engine *eng, const struct uuid *id, const void *rec,
 		if (e != E_OK)
 			return e;
 	}
+	if (t != NULL)
+		return restore_changed(t, m->parts, &conf);
 	t = topic_new(eng, m->name, id, m->parts, &conf);
 	if (t == NULL || table_put(&eng->topics, t) != E_OK) {
 		topic_free(t);
