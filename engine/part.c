@@ -294,8 +294,10 @@ part_trim(struct part *p, int64_t offset)
 	if (offset <= p->trimmed)
 		return;
 	p->trimmed = offset;
-	if (offset > p->start)
-		p->start = offset;
+	if (offset <= p->start)
+		return;
+	p->start = offset;
+	fetch_wake(p);		/* sessions tell where the log starts */
 }
 
 void
