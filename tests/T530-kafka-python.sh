@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # kafka-python with its defaults: records of all kinds with every codec, and
-# through restarts and kills.
+# through restarts and kills, and in a group.
 
 . "$(dirname "$0")/clients/suite.sh"
 . "$clients/python.sh"
+. "$clients/group.sh"
 # Its producer refuses headers without a value, and records without anything.
 driver_args=lacks=nullhdr,nullboth
-broker_start
+broker_start --group-initial-rebalance-delay-ms 0
 client_suite kafka_python none,gzip,snappy,lz4,zstd
+[ -n "${CHRONIK_BOOTSTRAP:-}" ] || group_course kafka_python

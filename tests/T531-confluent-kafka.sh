@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # confluent-kafka, which brings the newest librdkafka with it: records of all
-# kinds with every codec, and through restarts and kills.
+# kinds with every codec, and through restarts and kills, and in a group.
 
 . "$(dirname "$0")/clients/suite.sh"
 . "$clients/python.sh"
-broker_start
+. "$clients/group.sh"
+broker_start --group-initial-rebalance-delay-ms 0
 client_suite confluent none,gzip,snappy,lz4,zstd
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
+group_course confluent
+group_course confluent assignor=cooperative-sticky

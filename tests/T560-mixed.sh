@@ -9,7 +9,7 @@
 
 java_major=4
 there=
-for lib in java librdkafka python sarama kafkajs; do
+for lib in java librdkafka python go node; do
 	# What the library's file skips or fails ends the subshell alone.
 	rc=0
 	(trap - EXIT; . "$clients/$lib.sh") || rc=$?
@@ -20,7 +20,9 @@ for lib in java librdkafka python sarama kafkajs; do
 	esac
 	. "$clients/$lib.sh"
 	case $lib in
-	python) there="$there kafka_python confluent" ;;
+	python) there="$there kafka_python confluent aiokafka" ;;
+	go) there="$there sarama franz" ;;
+	node) there="$there kafkajs" ;;
 	*) there="$there $lib" ;;
 	esac
 done

@@ -28,3 +28,8 @@ driver_confluent()
 	exec "$python_home/venv/bin/python" \
 	    "$python_home/python/confluent.py" "$@"
 }
+
+driver_aiokafka()
+{
+	exec "$python_home/venv/bin/python" "$python_home/python/aio.py" "$@"
+}

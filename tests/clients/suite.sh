@@ -22,9 +22,11 @@
 # count, seed, t0 (the first record's timestamp), from, mode and the files
 # above.  Record i goes to partition i % parts.  mode=exact asks that each
 # record is there once and in order, mode=least that each is there.  Where a
-# client cannot write something, lacks=nullhdr (headers without a value) or
-# lacks=nullboth (neither key nor value) says so.  Otherwise the records are
-# the same in every driver, so that each can verify what another wrote.
+# client cannot write something, lacks=nullhdr (headers without a value),
+# lacks=nullboth (neither key nor value) or, known to the drivers in C and
+# JavaScript alone, lacks=binhdr (headers other than text) says so.  Otherwise
+# the records are the same in every driver, so that each can verify what another
+# wrote.
 #
 # CHRONIK_BOOTSTRAP=HOST:PORT runs the suites against a broker that is there
 # already.  It is not stopped or hurt then, unless CHRONIK_FAULTS names a file
@@ -166,7 +168,8 @@ all_faults()
 }
 
 # under_faults DRIVER FOLLOWER CODEC MODE: the driver produces and the
-# follower, a driver too, consumes through all faults.
+# follower, a driver too, consumes through all faults.  $verifier, if set, is
+# the driver that verifies in the end.
 under_faults()
 {
 	topic="topic=$prefix-f codecs=$3 seed=99 mode=$4"
@@ -191,13 +194,14 @@ under_faults()
 	say "under load: $1 had $n records acked"
 	# shellcheck disable=SC2086
 	{
-		drive "$1" verify $topic "count=$n" "from=$((n / 2))"
+		drive "${verifier:-$1}" verify $topic "count=$n" \
+		    "from=$((n / 2))"
 		drive "$1" delete $topic
 	}
 }
 
 # client_suite DRIVER CODECS: the whole course.  Under faults another driver
-# reads when $follower names one.
+# reads when $follower names one, and verifies when $verifier does.
 client_suite()
 {
 	args="topic=$prefix codecs=$2 seed=7 count=10000"
@@ -205,11 +209,11 @@ client_suite()
 	{
 		drive "$1" create $args
 		drive "$1" produce $args
-		drive "$1" verify $args from=6000
+		drive "${verifier:-$1}" verify $args from=6000
 		say "produced and verified: $2"
 		if [ -n "${CHRONIK_FAULTS:-}" ]; then
 			under_faults "$1" "${follower:-$1}" "${2##*,}" exact
-			drive "$1" verify $args from=2000
+			drive "${verifier:-$1}" verify $args from=2000
 			say "verified after the faults: $2"
 		fi
 		drive "$1" delete $args

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The driver on kafkajs: create, produce, verify, load and delete, as
-// tests/clients/suite.sh describes.  The library consumes in groups alone, so
-// verify looks up offsets with its admin and fetches with its own request and
-// decoder below the consumer; another driver follows.
+// The driver on kafkajs: create, produce, verify, load, delete and member, as
+// tests/clients/suite.sh and group.sh describe.  The library consumes in groups
+// alone, so verify looks up offsets with its admin and fetches with its own
+// request and decoder below the consumer; another driver follows.
 
 'use strict'
 
@@ -15,7 +15,7 @@ const Cluster = require('kafkajs/src/cluster')
 const SnappyCodec = require('kafkajs-snappy')
 const lz4 = require('lz4-napi')
 const { ZstdCodec } = require('zstd-codec')
-const { Records } = require('./records')
+const { Records } = require('../records')
 
 const command = process.argv[2]
 const opts = new Map(process.argv.slice(3).map(arg => {
@@ -43,7 +43,7 @@ const parts = number('parts', 3)
 const count = number('count', 10000)
 const from = number('from', 0)
 const exact = opts.get('mode') !== 'least'
-const codecs = opt('codecs').split(',')
+const codecs = (opts.get('codecs') || '').split(',')
 const topics = codecs.map(c => opt('topic') + '-' + c)
 const records = new Records(number('seed', 1), number('t0', 0),
 	opts.get('lacks') || '')
@@ -277,7 +277,29 @@ async function verify() {
 	await admin.disconnect()
 }
 
-const commands = { create, produce, verify, load, delete: remove }
+async function member() {
+	const consumer = kafka.consumer({
+		groupId: opt('group'), sessionTimeout: 10000,
+		heartbeatInterval: 300, maxWaitTimeInMs: 100,
+		retry: { retries: 200, maxRetryTime: 1000 }
+	})
+	const stopped = new Promise(resolve => process.on('SIGTERM', resolve))
+	consumer.on(consumer.events.GROUP_JOIN, e => {
+		const held = e.payload.memberAssignment[opt('topic')] || []
+		fs.appendFileSync(opt('log'), 'assigned ' + held.length + '\n')
+	})
+	await consumer.connect()
+	await consumer.subscribe({ topics: [opt('topic')],
+		fromBeginning: true })
+	await consumer.run({ eachBatch: async ({ batch }) => {
+		fs.appendFileSync(opt('out'),
+			batch.messages.map(m => m.value + '\n').join(''))
+	} })
+	await stopped
+	await consumer.disconnect()
+}
+
+const commands = { create, produce, verify, load, delete: remove, member }
 
 installCodecs().then(() => {
 	check(command in commands, 'no such command')

@@ -102,6 +102,7 @@ options(int argc, char **argv)
 	o.records.seed = (uint32_t)number("seed", "1");
 	o.records.t0 = strtoll(opt("t0", "0"), NULL, 10);
 	o.records.null_headers = strstr(opt("lacks", ""), "nullhdr") == NULL;
+	o.records.binary_headers = strstr(opt("lacks", ""), "binhdr") == NULL;
 	o.records.null_both = strstr(opt("lacks", ""), "nullboth") == NULL;
 	if (o.parts < 1 || o.parts > PARTS_MAX)
 		fail("parts=%d is out of range", o.parts);

@@ -99,6 +99,7 @@ static struct field
 header(const struct records *rs, uint32_t i, uint32_t j)
 {
 	static const struct field null = { NULL, 0 }, empty = { "", 0 };
+	uint32_t size;
 
 	switch (draw(rs, i, 8 + j, 4)) {
 	case 0:
@@ -106,7 +107,12 @@ header(const struct records *rs, uint32_t i, uint32_t j)
 	case 1:
 		return empty;
 	default:
-		return slice(rs, i, 12 + j, draw(rs, i, 16 + j, 50));
+		size = draw(rs, i, 16 + j, 50);
+		if (rs->binary_headers)
+			return slice(rs, i, 12 + j, size);
+		/* The pool begins with text. */
+		return (struct field){ pool + draw(rs, i, 12 + j, 4000),
+		    size };
 	}
 }
 

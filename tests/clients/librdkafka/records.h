@@ -20,6 +20,7 @@ struct records {
 	uint32_t seed;
 	int64_t t0;		/* timestamp of record 0 */
 	int null_headers;	/* headers may lack a value */
+	int binary_headers;	/* and be other than text */
 	int null_both;		/* key and value may both be null */
 };
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The driver on confluent-kafka, idempotent.  Its consumer has a group.id,
-# because the library wants one, but never joins or commits.
+# because the library wants one, but never joins or commits, unless it is a
+# member.
 
 import confluent_kafka
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import records
-from records import Acks, Reader, check
+from records import Acks, Member, Reader, check
 
 WAIT = 60
 
@@ -141,5 +142,27 @@ def follow(opts):
     cons.close()
 
 
+def member(opts):
+    me = Member(opts)
+    extra = {'group_protocol': opts.values.get('protocol', 'classic')}
+    # With the consumer protocol these are the broker's to say.
+    if extra['group_protocol'] == 'classic':
+        extra.update(heartbeat_interval_ms=300, session_timeout_ms=10000,
+                     partition_assignment_strategy=opts.values.get(
+                         'assignor', 'range'))
+    cons = confluent_kafka.Consumer(config(
+        opts, group_id=me.group, auto_offset_reset='earliest',
+        auto_commit_interval_ms=200, **extra))
+    cons.subscribe(
+        [me.topic],
+        on_assign=lambda _, tps: me.gained(tp.partition for tp in tps),
+        on_revoke=lambda _, tps: me.lost(tp.partition for tp in tps),
+        on_lost=lambda _, tps: me.lost(tp.partition for tp in tps))
+    while not me.stopped:
+        me.add(m.value() for m in cons.consume(500, 0.1) if not m.error())
+    cons.close()
+
+
 records.main({'create': create, 'produce': produce, 'verify': verify,
-              'load': load, 'follow': follow, 'delete': delete})
+              'load': load, 'follow': follow, 'delete': delete,
+              'member': member})

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The driver on kafka-python, with its defaults: it finds the API versions
-# itself and produces idempotently.  Never uses a consumer group.
+# itself and produces idempotently.  It uses a consumer group as a member alone.
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka import TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaAdminClient
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 import records
-from records import Acks, Reader, check
+from records import Acks, Member, Reader, check
 
 
 def create(opts):
@@ -114,5 +114,30 @@ def follow(opts):
     cons.close()
 
 
+class Listener(ConsumerRebalanceListener):
+    def __init__(self, me):
+        self.me = me
+
+    def on_partitions_revoked(self, revoked):
+        self.me.lost(tp.partition for tp in revoked)
+
+    def on_partitions_assigned(self, assigned):
+        self.me.gained(tp.partition for tp in assigned)
+
+
+def member(opts):
+    me = Member(opts)
+    cons = KafkaConsumer(
+        bootstrap_servers=opts.bootstrap, group_id=me.group,
+        auto_offset_reset='earliest', auto_commit_interval_ms=200,
+        heartbeat_interval_ms=300, session_timeout_ms=10000)
+    cons.subscribe([me.topic], listener=Listener(me))
+    while not me.stopped:
+        for batch in cons.poll(timeout_ms=100).values():
+            me.add(r.value for r in batch)
+    cons.close()
+
+
 records.main({'create': create, 'produce': produce, 'verify': verify,
-              'load': load, 'follow': follow, 'delete': delete})
+              'load': load, 'follow': follow, 'delete': delete,
+              'member': member})

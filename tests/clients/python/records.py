@@ -5,6 +5,7 @@
 # of any client library.
 
 import os
+import signal
 import struct
 import sys
 import time
@@ -42,7 +43,7 @@ class Options:
     def __init__(self, argv):
         self.values = dict(arg.split('=', 1) for arg in argv)
         self.bootstrap = self.text('bootstrap')
-        self.codecs = self.text('codecs').split(',')
+        self.codecs = self.values.get('codecs', '').split(',')
         self.topics = [self.text('topic') + '-' + c for c in self.codecs]
         self.parts = self.number('parts', 3)
         self.count = self.number('count', 10000)
@@ -215,6 +216,35 @@ class Acks:
         check(self.error is None, self.error)
         check(self.acked == sent, '%s: %d acks for %d records'
               % (self.topic, self.acked, sent))
+
+
+class Member:
+    """A member of a group: what it reads and what it is given."""
+
+    def __init__(self, opts):
+        self.topic = opts.text('topic')
+        self.group = opts.text('group')
+        self.out = open(opts.text('out'), 'a', encoding='ascii')
+        self.log = open(opts.text('log'), 'a', encoding='ascii')
+        self.stopped = False
+        self.held = set()
+        signal.signal(signal.SIGTERM, self.stop)
+
+    def stop(self, *_):
+        self.stopped = True
+
+    def add(self, values):
+        for value in values:
+            print(value.decode(), file=self.out)
+        self.out.flush()
+
+    def gained(self, parts):
+        """Numbers of partitions that it holds from now on, too."""
+        self.held |= set(parts)
+        print('assigned', len(self.held), file=self.log, flush=True)
+
+    def lost(self, parts):
+        self.held -= set(parts)
 
 
 def indices(opts, until=None):

@@ -26,6 +26,7 @@ class Records {
 		this.seed = seed
 		this.t0 = t0
 		this.nullHeaders = !lacks.includes('nullhdr')
+		this.binaryHeaders = !lacks.includes('binhdr')
 		this.nullBoth = !lacks.includes('nullboth')
 	}
 
@@ -78,6 +79,14 @@ class Records {
 		}
 	}
 
+	// The pool begins with text.
+	headerBytes(i, k, size) {
+		if (this.binaryHeaders)
+			return this.slice(i, k, size)
+		const at = this.draw(i, k, 4000)
+		return pool.subarray(at, at + size)
+	}
+
 	// The library's shape: a name that comes twice has a list of values.
 	headers(i) {
 		const out = {}
@@ -88,7 +97,7 @@ class Records {
 			if (kind === 0 && this.nullHeaders)
 				v = null
 			else if (kind > 1)
-				v = this.slice(i, 12 + j,
+				v = this.headerBytes(i, 12 + j,
 					this.draw(i, 16 + j, 50))
 			const name = NAMES[j]
 			out[name] = name in out ? [out[name], v] : v

@@ -3,14 +3,12 @@
 // The records of every client driver, in Go: record i of a seed, as in
 // Records.java.  Must never depend on time or on chance.
 
-package main
+package suite
 
 import (
 	"encoding/binary"
 	"strings"
 	"time"
-
-	"github.com/IBM/sarama"
 )
 
 const poolSize = 262144
@@ -20,15 +18,22 @@ var (
 	pool  = makePool()
 )
 
-type records struct {
+// A Header of a record; a null value is nil.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Records makes them.
+type Records struct {
 	seed        uint32
 	t0          int64
 	nullHeaders bool
 	nullBoth    bool
 }
 
-func newRecords(seed uint32, t0 int64, lacks string) records {
-	return records{seed, t0, !strings.Contains(lacks, "nullhdr"),
+func newRecords(seed uint32, t0 int64, lacks string) Records {
+	return Records{seed, t0, !strings.Contains(lacks, "nullhdr"),
 		!strings.Contains(lacks, "nullboth")}
 }
 
@@ -54,25 +59,27 @@ func makePool() []byte {
 }
 
 // draw is the draw numbered k of record i, below n.
-func (r records) draw(i int, k, n uint32) uint32 {
+func (r Records) draw(i int, k, n uint32) uint32 {
 	return mix(mix(r.seed+uint32(i))+k) % n
 }
 
-func (r records) slice(i int, k, size uint32) []byte {
+func (r Records) slice(i int, k, size uint32) []byte {
 	at := r.draw(i, k, poolSize-size)
 	return pool[at : at+size : at+size]
 }
 
-func (r records) numbered(i int, k, size uint32) []byte {
+func (r Records) numbered(i int, k, size uint32) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(i))
 	return append(b, r.slice(i, k, size)...)
 }
 
-func (r records) timestamp(i int) time.Time {
+// Timestamp of record i.
+func (r Records) Timestamp(i int) time.Time {
 	return time.UnixMilli(r.t0 + 3*int64(i))
 }
 
-func (r records) key(i int) []byte {
+// Key of record i, nil for null.
+func (r Records) Key(i int) []byte {
 	switch r.draw(i, 1, 8) {
 	case 0:
 		return nil
@@ -83,7 +90,8 @@ func (r records) key(i int) []byte {
 	}
 }
 
-func (r records) value(i int) []byte {
+// Value of record i, nil for null.
+func (r Records) Value(i int) []byte {
 	if i%2500 == 1777 {
 		return r.numbered(i, 6, 100000+r.draw(i, 5, 2000))
 	}
@@ -92,7 +100,7 @@ func (r records) value(i int) []byte {
 	}
 	switch r.draw(i, 4, 16) {
 	case 0:
-		if r.nullBoth || r.key(i) != nil {
+		if r.nullBoth || r.Key(i) != nil {
 			return nil
 		}
 		return []byte{}
@@ -103,8 +111,9 @@ func (r records) value(i int) []byte {
 	}
 }
 
-func (r records) headers(i int) []sarama.RecordHeader {
-	var out []sarama.RecordHeader
+// Headers of record i.
+func (r Records) Headers(i int) []Header {
+	var out []Header
 	for j := uint32(0); j < r.draw(i, 7, 5); j++ {
 		var v []byte
 		switch kind := r.draw(i, 8+j, 4); {
@@ -114,8 +123,8 @@ func (r records) headers(i int) []sarama.RecordHeader {
 		default:
 			v = r.slice(i, 12+j, r.draw(i, 16+j, 50))
 		}
-		out = append(out, sarama.RecordHeader{
-			Key: []byte(names[j]), Value: v})
+		out = append(out, Header{
+			Key: names[j], Value: v})
 	}
 	return out
 }
