@@ -17,7 +17,9 @@ import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 
 public final class Tools {
@@ -27,6 +29,7 @@ public final class Tools {
 	private static volatile OutputStream out;
 	private static volatile OutputStream err;
 	private static volatile int status;
+	private static final List<Runnable> hooks = new ArrayList<>();
 
 	/* Thrown where a tool would end the process. */
 	static final class Ended extends Error {
@@ -41,6 +44,23 @@ public final class Tools {
 		if (status < 0)
 			status = code;
 		throw new Ended();
+	}
+
+	/* What is to be done at the end of the process, or here of the tool. */
+	static void hook(Runnable r) {
+		synchronized (hooks) {
+			hooks.add(r);
+		}
+	}
+
+	private static void runHooks() {
+		List<Runnable> l;
+		synchronized (hooks) {
+			l = new ArrayList<>(hooks);
+			hooks.clear();
+		}
+		for (Runnable r : l)
+			r.run();
 	}
 
 	/* Scala keeps the first streams that it sees, so these never change. */
@@ -99,8 +119,10 @@ public final class Tools {
 			out = o;
 			err = e;
 			status = -1;
-			Thread t = new Thread(() -> call(f[3],
-			    Arrays.copyOfRange(f, 4, f.length)));
+			Thread t = new Thread(() -> {
+				call(f[3], Arrays.copyOfRange(f, 4, f.length));
+				runHooks();
+			});
 			t.start();
 			t.join(LIMIT_MS);
 			if (!t.isAlive())

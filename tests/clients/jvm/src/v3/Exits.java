@@ -11,6 +11,6 @@ final class Exits {
 	static void replace() {
 		Exit.setExitProcedure((code, message) -> Tools.exit(code));
 		Exit.setHaltProcedure((code, message) -> Tools.exit(code));
-		Exit.setShutdownHookAdder((name, hook) -> { });
+		Exit.setShutdownHookAdder((name, hook) -> Tools.hook(hook));
 	}
 }
