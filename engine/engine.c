@@ -54,6 +54,9 @@ apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
 		return group_restore(eng, key, value);
 	case MT_meta_offset:
 		return group_restore_offset(eng, key, value);
+	case MT_meta_broker_config:
+	case MT_meta_group_config:
+		return configs_restore(eng, t, key, value, why, size);
 	case MT_meta_start:
 		return topic_restore_start(eng, key, value);
 	case MT_meta_begin:
@@ -312,10 +315,14 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	if (e == E_OK)
 		e = cluster_id_new(eng->cluster_id);
 	if (e == E_OK)
+		e = configs_open(eng);
+	if (e == E_OK)
 		e = meta_open(&eng->meta, eng, eng->clean_start, apply, why,
 		    size);
-	if (e == E_OK)
+	if (e == E_OK) {
+		configs_ready(eng);
 		e = epoch_bump(eng);
+	}
 	if (e != E_OK) {
 		if (why[0] == '\0')
 			snprintf(why, size, "%s: %s", eng->data, err_text(e));
@@ -403,6 +410,7 @@ engine_close(struct engine *eng)
 	groups_free(eng);
 	fetch_sessions_free(eng);
 	topics_free(&eng->topics);
+	configs_free(eng);
 	meta_close(&eng->meta);
 	commit_close(&eng->commit);
 	timers_free(&eng->timers);

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "commit.h"
+#include "configs.h"
 #include "fetch_session.h"
 #include "group.h"
 #include "lib/conf.h"
@@ -21,6 +22,7 @@ struct engine {
 	struct timers	  timers;
 	struct committer  commit;
 	struct meta	  meta;
+	struct configs	  configs;	/* that change at run time */
 	struct topics	  topics;
 	struct groups	  groups;
 	char		  cluster_id[24];

@@ -299,7 +299,9 @@ try_row(struct fetch *f, struct round *rd, struct fetch_row *row,
 		return E_OK;
 	}
 	r->leader_epoch = p->epoch;
-	e = part_checks(p, row);
+	/* Batches are of format 2, which versions below 4 do not know. */
+	e = f->version < 4 && !p->topic->conf.message_downconversion_enable
+	    ? E_UNSUPPORTED_VERSION : part_checks(p, row);
 	if (e == E_OK)
 		e = row_diverges(f, rd, p, row, r);
 	if (e == E_BUSY)

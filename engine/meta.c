@@ -197,7 +197,7 @@ snap_starts(struct snap *s)
 }
 
 static void
-snap_group(void *arg, enum meta_type t, const struct meta_key *key,
+snap_one(void *arg, enum meta_type t, const struct meta_key *key,
     const void *value)
 {
 	snap_put(arg, t, key, value);
@@ -218,9 +218,10 @@ snap_make(struct meta *m, int64_t base, struct wr *out, int64_t *next)
 	snap_put(&s, MT_meta_begin, NULL, &begin);
 	snap_put(&s, MT_meta_epoch, NULL, &epoch);
 	snap_put(&s, MT_meta_pids, NULL, &pids);
+	configs_snapshot(m->eng, snap_one, &s);
 	snap_topics(&s);
 	snap_starts(&s);
-	groups_snapshot(m->eng, snap_group, &s);
+	groups_snapshot(m->eng, snap_one, &s);
 	end.records = s.records - 1;
 	snap_put(&s, MT_meta_end, NULL, &end);
 	snap_flush(&s);

@@ -93,7 +93,6 @@ auto_create(struct metadata *md, int32_t at, struct metadata_res_topic *r)
 {
 	struct engine *eng = md->call->eng;
 	struct creation *cr = &md->creations[at];
-	struct topic_conf conf;
 	char why[WHY_SIZE];
 	enum err e;
 
@@ -103,13 +102,12 @@ auto_create(struct metadata *md, int32_t at, struct metadata_res_topic *r)
 	if (e == E_TOPIC_EXISTS)
 		e = E_LEADER_NOT_AVAILABLE;
 	if (e == E_OK) {
-		topic_conf_init(&conf);
 		*cr = (struct creation){ .md = md, .at = at };
 		cr->op.done = created;
 		cr->op.arg = cr;
 		md->pending++;
 		e = topic_create(eng, r->name,
-		    (int32_t)eng->conf->num_partitions, &conf, &cr->op);
+		    (int32_t)eng->conf->num_partitions, NULL, &cr->op);
 		if (e != E_OK)
 			md->pending--;
 	}

@@ -154,33 +154,6 @@ part_written(const struct part *p)
 	return s == NULL ? p->start : s->end_offset;
 }
 
-/*
- * A topic's own flush.* goes before the engine's sync.  flush.messages = 1 is
- * sync at every commit, which is also what sync=commit means.
- */
-void
-part_policy(struct part *p)
-{
-	const struct conf *c = p->eng->conf;
-	const struct topic_conf *tc;
-	struct topic_conf unset;
-
-	p->relaxed = p->topic != NULL && c->sync != SYNC_COMMIT;
-	p->flush_messages = INT64_MAX;
-	p->flush_ms = c->sync == SYNC_INTERVAL ? c->sync_interval_ms
-	    : INT64_MAX;
-	if (p->topic == NULL)
-		return;
-	tc = &p->topic->conf;
-	topic_conf_init(&unset);
-	if (tc->flush_messages != unset.flush_messages ||
-	    tc->flush_ms != unset.flush_ms) {
-		p->relaxed = tc->flush_messages > 1 && tc->flush_ms > 0;
-		p->flush_messages = tc->flush_messages;
-		p->flush_ms = tc->flush_ms;
-	}
-}
-
 enum err
 part_install(struct part *p, struct recovered *r, int32_t epoch)
 {
@@ -319,6 +292,51 @@ part_advance(struct part *p)
 	}
 }
 
+/* Bytes count as visible when they are written or when they are synced: those
+ * in between change sides.  hw never goes back. */
+static void
+policy_changed(struct part *p, bool was_relaxed)
+{
+	int64_t between = 0;
+
+	for (int i = 0; i < p->nsegs; i++)
+		between += p->segs[i]->size - p->segs[i]->synced;
+	if (between == 0)
+		return;
+	if (p->relaxed != was_relaxed)
+		p->visible += p->relaxed ? between : -between;
+	/* It is looked at whether a sync is due, by the new measure. */
+	commit_unsynced(&p->eng->commit, p);
+	part_advance(p);
+}
+
+/*
+ * A topic's own flush.* goes before the engine's sync.  flush.messages = 1 is
+ * sync at every commit, which is also what sync=commit means.
+ */
+void
+part_policy(struct part *p)
+{
+	const struct conf *c = p->eng->conf;
+	const struct topic_conf *tc;
+	bool was = p->relaxed;
+
+	p->relaxed = p->topic != NULL && c->sync != SYNC_COMMIT;
+	p->flush_messages = INT64_MAX;
+	p->flush_ms = c->sync == SYNC_INTERVAL ? c->sync_interval_ms
+	    : INT64_MAX;
+	if (p->topic == NULL)
+		return;
+	tc = &p->topic->conf;
+	if (tc->flush_messages != INT64_MAX || tc->flush_ms != INT64_MAX) {
+		p->relaxed = tc->flush_messages > 1 && tc->flush_ms > 0;
+		p->flush_messages = tc->flush_messages;
+		p->flush_ms = tc->flush_ms;
+	}
+	if (p->state == PART_ONLINE)
+		policy_changed(p, was);
+}
+
 /* ---- faults ------------------------------------------------------------ */
 
 struct recovery {
@@ -421,6 +439,7 @@ retry_fire(struct timer *t)
 	struct part *p = (struct part *)((char *)t -
 	    offsetof(struct part, retry));
 	struct recovery *r;
+	int64_t durable;
 
 	if (p->state != PART_FENCED || p->jobs > 0)
 		return;		/* part_job_done comes back to it */
@@ -434,9 +453,12 @@ retry_fire(struct timer *t)
 	r->job.done = recovery_done;
 	part_dir(p, r->dir);
 	snprintf(r->lost, sizeof r->lost, "%s/lost+found", p->eng->data);
+	/* hw is past the synced end where the policy was another before. */
+	durable = synced_end(p);
 	r->how = (struct recover_how){ .dir = r->dir, .lost = r->lost,
 	    .id = p->id, .clean = false,
-	    .end_min = p->relaxed ? p->trimmed : p->hw };
+	    .end_min = p->relaxed ? p->trimmed : p->hw < durable ? p->hw :
+	    durable };
 	p->state = PART_RECOVERING;
 	p->jobs++;
 	pool_submit(p->eng->bulk, &r->job);

@@ -213,6 +213,14 @@ link_send(struct link *l, const struct ipc_head *h, const struct msg *m,
 }
 
 void
+link_tell(struct link *l, int type, const void *msg)
+{
+	struct ipc_head h = { .type = (uint16_t)type };
+
+	link_send(l, &h, ipc_req(type), msg, NULL);
+}
+
+void
 serve_flush(struct serve *s)
 {
 	struct link *l;
@@ -393,6 +401,10 @@ static const struct {
 	{ API_CREATE_PARTITIONS, handle_create_partitions },
 	{ API_DELETE_RECORDS,	handle_delete_records },
 	{ API_INIT_PRODUCER_ID,	handle_init_producer_id },
+	{ API_DESCRIBE_CONFIGS,	handle_describe_configs },
+	{ API_ALTER_CONFIGS,	handle_alter_configs },
+	{ API_INCREMENTAL_ALTER_CONFIGS, handle_incremental_alter_configs },
+	{ API_LIST_CONFIG_RESOURCES, handle_list_config_resources },
 	{ IPC_STATS,		handle_stats },
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
 };
@@ -532,6 +544,25 @@ call_start(struct link *l, const struct ipc_head *h, struct rd body)
 		handlers[i].handle(c);
 }
 
+/* A gateway's options; it hears what is otherwise now. */
+static void
+gateway_told(struct link *l, struct rd body)
+{
+	struct gateway_conf_req m;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, ARENA_BASE);
+	e = msg_read(&ipc_msgs[IM_gateway_conf_req], VER_ALL, &body, &a, &m);
+	if (e == E_OK)
+		e = link_conf_told(l, &m);
+	arena_reset(&a);
+	if (e != E_OK)
+		link_close(l, "bad options");
+	else
+		link_conf_tell(l);
+}
+
 static void
 link_frame(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 {
@@ -543,6 +574,8 @@ link_frame(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 		bye(l, h->session);
 	else if (h->type == IPC_WHO)
 		who(l, h->session, body);
+	else if (h->type == IPC_GATEWAY_CONF)
+		gateway_told(l, body);
 	else
 		call_start(l, h, body);
 	for (int i = 0; i < h->nfds; i++)

@@ -29,6 +29,12 @@ struct handles {
 	size_t		 size, n;
 };
 
+/* An option of a gateway, as it told. */
+struct link_option {
+	char		*name, *value;
+	bool		 given;
+};
+
 struct link {
 	struct link	*next, **prevp;
 	struct serve	*serve;
@@ -37,6 +43,8 @@ struct link {
 	struct region	*region;	/* NULL: none */
 	struct handles	 handles;
 	struct sessions	 sessions;
+	struct link_option *options;	/* NULL: no gateway */
+	int		 noptions;
 	struct call	*calls;		/* not answered yet */
 	int		 ncalls;
 	int64_t		 call_bytes;	/* of their requests */
@@ -94,6 +102,15 @@ void	 call_drop(struct call *);
 /* The peer broke the protocol: closes the link, drops the call. */
 void	 call_bad(struct call *, const char *why);
 
+/* Says something one way. */
+void	 link_tell(struct link *, int type, const void *msg);
+/* In configs_broker.c: what a gateway told of its options, and what it hears of
+ * dynamic ones: one, all. */
+enum err link_conf_told(struct link *, const struct gateway_conf_req *) MUST;
+void	 link_conf_free(struct link *);
+void	 link_conf_tell(struct link *);
+void	 gateways_tell(struct engine *);
+
 struct region *region_ref(struct region *);
 void	 region_unref(struct region *);
 
@@ -114,6 +131,10 @@ void	 handle_heartbeat(struct call *);
 void	 handle_leave_group(struct call *);
 void	 handle_offset_commit(struct call *);	/* group_offset.c */
 void	 handle_offset_fetch(struct call *);
+void	 handle_describe_configs(struct call *);	/* configs_*.c */
+void	 handle_alter_configs(struct call *);
+void	 handle_incremental_alter_configs(struct call *);
+void	 handle_list_config_resources(struct call *);
 void	 handle_stats(struct call *);		/* stats.c */
 void	 handle_topic_stats(struct call *);
 

@@ -2,7 +2,7 @@
 /* What the engine says of itself, for the tools. */
 #include <string.h>
 
-#include "serve.h"
+#include "configs_call.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -85,11 +85,9 @@ static enum err
 topic_stats(struct arena *a, const struct topic *t,
     struct topic_stats_res_topic *r)
 {
-	struct topic_conf_row row;
-	int n = 0;
+	const struct topic_row *row;
+	int n = CONF_TOPICS;
 
-	while (topic_conf_row(&t->conf, n, &row))
-		n++;
 	r->name = kstr_of(arena_strndup(a, t->name, strlen(t->name)));
 	r->id = t->id;
 	r->parts.n = t->nparts;
@@ -100,13 +98,16 @@ topic_stats(struct arena *a, const struct topic *t,
 		return E_NOMEM;
 	for (int32_t i = 0; i < t->nparts; i++)
 		part_stats(t->parts[i], &r->parts.v[i]);
-	for (int i = 0; i < n && topic_conf_row(&t->conf, i, &row); i++) {
-		char *v = arena_strndup(a, row.value, strlen(row.value));
+	for (int i = 0; (row = topic_row(i)) != NULL; i++) {
+		enum config_source src;
+		const char *value = topic_config_value(t->eng, &t->own.set,
+		    row, &src);
+		char *v = arena_strndup(a, value, strlen(value));
 
 		if (v == NULL)
 			return E_NOMEM;
 		r->configs.v[i] = (struct topic_stats_res_config){
-		    kstr_of(row.name), kstr_of(v), row.set };
+		    kstr_of(row->name), kstr_of(v), src == SRC_TOPIC };
 	}
 	return E_OK;
 }

@@ -234,12 +234,13 @@ topic_free(struct topic *t)
 		part_free(t->parts[i]);
 	free(t->parts);
 	free(t->name);
+	conf_set_free(&t->own.set);
 	free(t);
 }
 
 static struct topic *
 topic_new(struct engine *eng, struct kstr name, const struct uuid *id,
-    int32_t nparts, const struct topic_conf *conf)
+    int32_t nparts, const struct conf_set *own)
 {
 	struct topic *t = calloc(1, sizeof *t);
 	struct log_id lid = { *id, 0 };
@@ -248,9 +249,14 @@ topic_new(struct engine *eng, struct kstr name, const struct uuid *id,
 		return NULL;
 	t->eng = eng;
 	t->id = *id;
-	t->conf = t->conf_rec = *conf;
 	t->nparts = t->nparts_rec = nparts;
 	t->grows_tail = &t->grows;
+	t->conf = eng->configs.topics;
+	if (own != NULL && conf_set_copy(&t->own.set, own) != E_OK) {
+		free(t);
+		return NULL;
+	}
+	topic_conf_own(&t->conf, &t->own.set);
 	t->name = strndup(name.p, (size_t)name.len);
 	t->parts = calloc((size_t)nparts, sizeof(struct part *));
 	for (; t->name != NULL && t->parts != NULL && lid.part < nparts;
@@ -277,46 +283,32 @@ new_id(struct topics *ts, struct uuid *id)
 }
 
 static enum err
-record_fill(const struct topic *t, int32_t nparts,
-    const struct topic_conf *conf, struct meta_topic *rec, struct arena *a)
+record_fill(const struct topic *t, int32_t nparts, struct meta_topic *rec,
+    struct arena *a)
 {
-	struct topic_conf_row row;
-	int n = 0;
+	const struct conf_set *own = configs_newest(&t->own);
 
-	while (topic_conf_row(conf, n, &row))
-		n++;
 	*rec = (struct meta_topic){ .name = kstr_of(t->name),
 	    .parts = nparts, .created_ms = t->created_ms };
-	rec->configs.v = arena_array(a, (size_t)n + 1,
+	rec->configs.n = own->n;
+	rec->configs.v = arena_array(a, (size_t)own->n,
 	    sizeof *rec->configs.v);
 	if (rec->configs.v == NULL)
 		return E_NOMEM;
-	for (int i = 0; topic_conf_row(conf, i, &row); i++) {
-		struct meta_topic_config *c =
-		    &rec->configs.v[rec->configs.n];
-		char *v;
-
-		if (!row.set)
-			continue;
-		v = arena_strndup(a, row.value, strlen(row.value));
-		if (v == NULL)
-			return E_NOMEM;
-		c->name = kstr_of(row.name);
-		c->value = kstr_of(v);
-		rec->configs.n++;
-	}
+	for (int i = 0; i < own->n; i++)
+		rec->configs.v[i] = (struct meta_topic_config){
+		    kstr_of(own->v[i].name), kstr_of(own->v[i].value) };
 	return E_OK;
 }
 
 enum err
 topic_record(const struct topic *t, void *out, struct arena *a)
 {
-	return record_fill(t, t->nparts, &t->conf, out, a);
+	return record_fill(t, t->nparts, out, a);
 }
 
 enum err
-topic_write(struct topic *t, int32_t nparts, const struct topic_conf *conf,
-    struct meta_put *put)
+topic_write(struct topic *t, int32_t nparts, struct meta_put *put)
 {
 	struct meta_key key = meta_key_uuid(&t->id);
 	struct meta_topic rec;
@@ -325,17 +317,13 @@ topic_write(struct topic *t, int32_t nparts, const struct topic_conf *conf,
 
 	if (nparts == 0)
 		nparts = t->nparts_rec;
-	if (conf == NULL)
-		conf = &t->conf_rec;
 	arena_init(&a, 1 * MIB);
-	e = record_fill(t, nparts, conf, &rec, &a);
+	e = record_fill(t, nparts, &rec, &a);
 	if (e == E_OK)
 		e = meta_write(&t->eng->meta, MT_meta_topic, &key, &rec, put);
 	arena_reset(&a);
-	if (e == E_OK) {
+	if (e == E_OK)
 		t->nparts_rec = nparts;
-		t->conf_rec = *conf;
-	}
 	return e;
 }
 
@@ -343,7 +331,6 @@ void
 topic_unwrite(struct topic *t)
 {
 	t->nparts_rec = t->nparts;
-	t->conf_rec = t->conf;
 }
 
 /* ---- creating ---------------------------------------------------------- */
@@ -405,7 +392,7 @@ create_done(struct job *j)
 
 	op->put.done = create_recorded;
 	if (op->err == E_OK)
-		op->err = topic_write(t, 0, NULL, &op->put);
+		op->err = topic_write(t, 0, &op->put);
 	if (op->err != E_OK)
 		create_end(op, op->err);
 }
@@ -453,7 +440,7 @@ topic_create_check(struct engine *eng, struct kstr name, int32_t nparts,
 
 enum err
 topic_create(struct engine *eng, struct kstr name, int32_t nparts,
-    const struct topic_conf *conf, struct topic_op *op)
+    const struct conf_set *own, struct topic_op *op)
 {
 	char why[256];
 	struct uuid id;
@@ -465,7 +452,7 @@ topic_create(struct engine *eng, struct kstr name, int32_t nparts,
 		e = new_id(&eng->topics, &id);
 	if (e != E_OK)
 		return e;
-	t = topic_new(eng, name, &id, nparts, conf);
+	t = topic_new(eng, name, &id, nparts, own);
 	op->fresh = calloc((size_t)nparts, sizeof *op->fresh);
 	if (t == NULL || op->fresh == NULL ||
 	    table_put(&eng->topics, t) != E_OK) {
@@ -609,7 +596,7 @@ topic_delete_now(struct topic *t)
 
 /* A later record of a topic that is there: grown, or other configs. */
 static enum err
-restore_changed(struct topic *t, int32_t nparts, const struct topic_conf *conf)
+restore_changed(struct topic *t, int32_t nparts, struct conf_set *own)
 {
 	struct part **v;
 
@@ -619,7 +606,9 @@ restore_changed(struct topic *t, int32_t nparts, const struct topic_conf *conf)
 	if (v == NULL)
 		return E_NOMEM;
 	t->parts = v;
-	t->conf = t->conf_rec = *conf;
+	conf_set_free(&t->own.set);
+	t->own.set = *own;		/* configs_ready lays it out */
+	*own = (struct conf_set){ 0 };
 	t->nparts_rec = nparts;
 	for (; t->nparts < nparts; t->nparts++) {
 		struct log_id lid = { t->id, t->nparts };
@@ -628,8 +617,6 @@ restore_changed(struct topic *t, int32_t nparts, const struct topic_conf *conf)
 			return E_NOMEM;
 		t->eng->topics.nparts++;
 	}
-	for (int32_t i = 0; i < nparts; i++)
-		part_policy(v[i]);
 	return E_OK;
 }
 
@@ -638,7 +625,8 @@ topic_restore(struct engine *eng, const struct uuid *id, const void *rec,
     char *why, size_t size)
 {
 	const struct meta_topic *m = rec;
-	struct topic_conf conf;
+	struct conf_set own = { 0 };
+	enum err e = E_OK;
 	struct topic *t;
 
 	if (id == NULL || topic_name_check(m->name) != E_OK || m->parts < 1 ||
@@ -647,21 +635,21 @@ topic_restore(struct engine *eng, const struct uuid *id, const void *rec,
 	t = find_any(&eng->topics, m->name, false);
 	if (t != NULL && !uuid_eq(t->id, *id))
 		return E_CORRUPT;
-	topic_conf_init(&conf);
-	for (int32_t i = 0; i < m->configs.n; i++) {
-		enum err e = topic_conf_set(&conf, m->configs.v[i].name,
+	for (int32_t i = 0; e == E_OK && i < m->configs.n; i++)
+		e = topic_conf_put(&own, m->configs.v[i].name,
 		    m->configs.v[i].value, why, size);
-
-		if (e != E_OK)
-			return e;
+	if (e == E_OK && t != NULL)
+		e = restore_changed(t, m->parts, &own);
+	else if (e == E_OK) {
+		t = topic_new(eng, m->name, id, m->parts, &own);
+		if (t == NULL || table_put(&eng->topics, t) != E_OK) {
+			topic_free(t);
+			e = E_NOMEM;
+		}
 	}
-	if (t != NULL)
-		return restore_changed(t, m->parts, &conf);
-	t = topic_new(eng, m->name, id, m->parts, &conf);
-	if (t == NULL || table_put(&eng->topics, t) != E_OK) {
-		topic_free(t);
-		return E_NOMEM;
-	}
+	conf_set_free(&own);
+	if (e != E_OK)
+		return e;
 	t->state = TOPIC_LIVE;
 	t->created_ms = m->created_ms;
 	return E_OK;

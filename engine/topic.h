@@ -11,8 +11,7 @@
 #ifndef TOPIC_H
 #define TOPIC_H
 
-#include "lib/conf.h"
-#include "meta.h"
+#include "configs.h"
 
 enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
 
@@ -29,12 +28,12 @@ struct topic {
 	struct topic_op	 *then_delete;	/* when all that is done */
 	int32_t		  nbusy;	/* deleting: partitions not free yet */
 	int64_t		  created_ms;
-	struct topic_conf conf;
+	struct own_configs own;		/* what was set for it */
+	struct topic_conf conf;		/* what holds for it */
 	int32_t		  nparts;
 	struct part	**parts;	/* moves when it grows: loop only */
 	/* What the last record says that was written, durable or not. */
 	int32_t		  nparts_rec;
-	struct topic_conf conf_rec;
 };
 
 struct topics {
@@ -72,10 +71,10 @@ struct topic_op {
 /*
  * E_INVALID_TOPIC, E_TOPIC_EXISTS (also while one is being created),
  * E_INVALID_PARTITIONS, E_POLICY_VIOLATION past a limit are returned at once;
- * otherwise E_OK and done follows.  conf is copied.
+ * otherwise E_OK and done follows.  own is copied; NULL: no configs.
  */
 enum err topic_create(struct engine *, struct kstr name, int32_t nparts,
-	    const struct topic_conf *, struct topic_op *) MUST;
+	    const struct conf_set *own, struct topic_op *) MUST;
 /* The same checks without doing it. */
 enum err topic_create_check(struct engine *, struct kstr name,
 	    int32_t nparts, char *why, size_t size) MUST;
@@ -93,11 +92,10 @@ enum err topic_grow_check(const struct topic *, int32_t count, char *why,
 	    size_t size) MUST;
 /*
  * Writes the topic's record anew, with another count of partitions (0: as it
- * is) or other configs (NULL: as they are).  A change that was written before
- * and is not durable yet stays in.
+ * is), and the newest of its configs.  A change that was written before and is
+ * not durable yet stays in.
  */
-enum err topic_write(struct topic *, int32_t nparts,
-	    const struct topic_conf *, struct meta_put *) MUST;
+enum err topic_write(struct topic *, int32_t nparts, struct meta_put *) MUST;
 /* A change came to nothing: the next record is of what is in force. */
 void	 topic_unwrite(struct topic *);
 /* The catalogue's word at start. */
@@ -112,7 +110,9 @@ enum err topic_restore_start(struct engine *, const struct meta_key *key,
 void	 topics_resume(struct engine *);
 /* A replayed topic whose tombstone follows. */
 void	 topic_unrestore(struct engine *, const struct uuid *id);
-/* Fills the record that describes a topic; memory from the arena. */
+/* Fills the record that describes a topic, with what is on its way to the disk
+ * of changes: a record that follows must not take them back.  Memory from the
+ * arena; strings are the topic's. */
 enum err topic_record(const struct topic *, void *meta_topic,
 	    struct arena *) MUST;
 /* In topic.c for topic_grow.c: starts the deletion that waited. */

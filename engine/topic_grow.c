@@ -57,6 +57,9 @@ grow_recorded(struct meta_put *put, enum err e)
 		t->parts = op->parts;
 		t->nparts = op->to;
 		op->parts = NULL;
+		/* Configs may have changed since they were made. */
+		for (int32_t i = op->from; i < op->to; i++)
+			part_policy(t->parts[i]);
 	} else
 		topic_unwrite(t);
 	grow_end(op, e);
@@ -90,7 +93,7 @@ grow_done(struct job *j)
 		    op->topic->eng->epoch);
 	op->put.done = grow_recorded;
 	if (op->err == E_OK)
-		op->err = topic_write(op->topic, op->to, NULL, &op->put);
+		op->err = topic_write(op->topic, op->to, &op->put);
 	if (op->err != E_OK)
 		grow_end(op, op->err);
 }

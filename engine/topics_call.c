@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin.h"
+#include "configs_call.h"
 
 /* ---- CreateTopics ------------------------------------------------------ */
 
@@ -126,53 +126,59 @@ check_counts(struct call *c, const struct create_topics_req_topic *q,
 }
 
 static enum err
-read_configs(const struct create_topics_req_topic *q, struct topic_conf *tc,
-    char *why)
+read_configs(const struct engine *eng,
+    const struct create_topics_req_topic *q, struct conf_set *own, char *why)
 {
+	struct topic_conf tc = eng->configs.topics;
 	enum err e = E_OK;
 
-	topic_conf_init(tc);
 	for (int32_t i = 0; i < q->configs.n && e == E_OK; i++) {
 		const struct create_topics_req_topic_config *kv =
 		    &q->configs.v[i];
 
-		for (int32_t k = 0; k < i; k++)
-			if (kstr_eq(kv->name, q->configs.v[k].name)) {
-				snprintf(why, WHY_SIZE, "a config is named "
-				    "twice");
-				return E_INVALID_CONFIG;
-			}
 		if (kv->value.len < 0) {
 			snprintf(why, WHY_SIZE, "the value of a config is "
 			    "null");
 			return E_INVALID_CONFIG;
 		}
-		e = topic_conf_set(tc, kv->name, kv->value, why, WHY_SIZE);
+		/* Own names only: there are no more than rows of them. */
+		for (int k = 0; k < own->n; k++)
+			if (kstr_eq(kv->name, kstr_of(own->v[k].name))) {
+				snprintf(why, WHY_SIZE, "a config is named "
+				    "twice");
+				return E_INVALID_CONFIG;
+			}
+		e = topic_conf_put(own, kv->name, kv->value, why, WHY_SIZE);
 	}
-	return e;
+	if (e != E_OK)
+		return e;
+	topic_conf_own(&tc, own);
+	return topic_conf_check(&tc, why, WHY_SIZE);
 }
 
-/* The configs as CreateTopics v5+ shows them: source 1 given, 5 default. */
+/* The configs as CreateTopics v5+ shows them. */
 static void
-show_configs(struct creating *cr, const struct topic_conf *tc,
+show_configs(struct creating *cr, const struct conf_set *own,
     struct create_topics_res_topic *r)
 {
-	struct topic_conf_row row;
-	int n = 0;
+	const struct topic_row *row;
 
-	while (topic_conf_row(tc, n, &row))
-		n++;
 	r->configs.n = -1;
-	r->configs.v = arena_array(&cr->call->arena, (size_t)n,
+	r->configs.v = arena_array(&cr->call->arena, CONF_TOPICS,
 	    sizeof *r->configs.v);
 	if (r->configs.v == NULL)
 		return;
-	r->configs.n = n;
-	for (int i = 0; i < n && topic_conf_row(tc, i, &row); i++)
+	r->configs.n = CONF_TOPICS;
+	for (int i = 0; (row = topic_row(i)) != NULL; i++) {
+		enum config_source src;
+		const char *v = topic_config_value(cr->call->eng, own, row,
+		    &src);
+
 		r->configs.v[i] = (struct create_topics_res_topic_config){
-		    .name = kstr_of(row.name), .value = str_keep(
-		    &cr->call->arena, row.value),
-		    .config_source = row.set ? 1 : 5 };
+		    .name = kstr_of(row->name),
+		    .value = str_keep(&cr->call->arena, v),
+		    .config_source = (int8_t)src };
+	}
 }
 
 static void
@@ -183,7 +189,7 @@ create_one(struct creating *cr, const struct create_topics_req_topic *q,
 	struct create_topics_res_topic *r = &cr->res.topics.v[at];
 	struct creating_one *one = &cr->ones[at];
 	char why[WHY_SIZE] = "";
-	struct topic_conf tc;
+	struct conf_set own = { 0 };
 	int32_t nparts = 1;
 	enum err e;
 
@@ -196,24 +202,25 @@ create_one(struct creating *cr, const struct create_topics_req_topic *q,
 		e = topic_create_check(cr->call->eng, q->name, nparts, why,
 		    sizeof why);
 	if (e == E_OK)
-		e = read_configs(q, &tc, why);
+		e = read_configs(cr->call->eng, q, &own, why);
 	if (e == E_OK && !req->validate_only) {
 		*one = (struct creating_one){ .all = cr, .at = at };
 		one->op.done = create_done;
 		one->op.arg = one;
 		cr->pending++;
-		e = topic_create(cr->call->eng, q->name, nparts, &tc,
+		e = topic_create(cr->call->eng, q->name, nparts, &own,
 		    &one->op);
 		if (e != E_OK)
 			cr->pending--;
 	}
-	if (e != E_OK) {
+	if (e != E_OK)
 		create_error(cr, r, e, why);
-		return;
+	else {
+		r->num_partitions = nparts;
+		r->replication_factor = 1;
+		show_configs(cr, &own, r);
 	}
-	r->num_partitions = nparts;
-	r->replication_factor = 1;
-	show_configs(cr, &tc, r);
+	conf_set_free(&own);
 }
 
 static bool

@@ -51,6 +51,13 @@ static const struct api apis[API_KEY_MAX] = {
 	    delete_records_lost)
 	GENERIC(API_CREATE_PARTITIONS, 0, 3, create_partitions, 0,
 	    create_partitions_lost)
+	GENERIC(API_DESCRIBE_CONFIGS, 0, 4, describe_configs, F_AGAIN, NULL)
+	/* Once or twice makes no difference. */
+	GENERIC(API_ALTER_CONFIGS, 0, 2, alter_configs, F_AGAIN, NULL)
+	GENERIC(API_INCREMENTAL_ALTER_CONFIGS, 0, 1, incremental_alter_configs,
+	    F_AGAIN, NULL)
+	GENERIC(API_LIST_CONFIG_RESOURCES, 0, 1, list_config_resources,
+	    F_AGAIN, NULL)
 };
 
 const struct api *

@@ -164,6 +164,8 @@ struct gw {
 	uv_timer_t	 idle, stall;
 	uint64_t	 quiet_from;	/* rate of debug lines */
 	int		 quiet_n;
+	const char	*bound;		/* HOST:PORT of the listener */
+	int64_t		 conns_max;	/* that open files allow; 0 any */
 	char		 host[256];	/* advertised */
 	int		 port;
 	bool		 stopping;

@@ -136,9 +136,10 @@ more_fds(void)
 		return;
 	if (keep > (int64_t)r.rlim_cur / 2)
 		keep = (int64_t)r.rlim_cur / 2;
-	if (gw.conf.max_connections <= (int64_t)r.rlim_cur - keep)
+	gw.conns_max = (int64_t)r.rlim_cur - keep;
+	if (gw.conf.max_connections <= gw.conns_max)
 		return;
-	gw.conf.max_connections = (int64_t)r.rlim_cur - keep;
+	gw.conf.max_connections = gw.conns_max;
 	log_warn("open files are too few for max-connections",
 	    LI("open_files", (int64_t)r.rlim_cur),
 	    LI("max_connections", gw.conf.max_connections));
@@ -180,6 +181,7 @@ main(int argc, char **argv)
 	if ((e = gw_open(&gw)) != E_OK)
 		log_fatal("cannot start", LE(e));
 	listen_fd = net_bind(&gw, shown, sizeof shown);
+	gw.bound = shown;
 	if (uv_poll_init(&gw.loop, &listener, listen_fd) != 0)
 		log_fatal("cannot watch the listening socket");
 	uv_timer_init(&gw.loop, &pause_timer);

@@ -17,6 +17,7 @@
 #include "gateway.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
+#include "options.h"
 
 #define BACKOFF_MIN_MS	20
 #define BACKOFF_MAX_MS	1000
@@ -423,6 +424,7 @@ got_hello(struct up *up, struct rd *body)
 	uv_timer_stop(&up->expire);
 	log_info("engine link up", LI("node_id", up->node_id),
 	    LI("credit", up->credit));
+	options_tell(up->gw);
 	if (up->gw->on_link != NULL)
 		up->gw->on_link(up->gw);
 	return E_OK;
@@ -505,6 +507,8 @@ got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
 		return got_retire(up, body);
 	if (h->type == IPC_TOPIC_CODECS && h->flags == 0)
 		return got_codecs(up, body);
+	if (h->type == IPC_GATEWAY_CONF && h->flags == 0)
+		return options_told(up->gw, body);
 	if (h->flags != IPC_RESPONSE)
 		return E_PROTO;
 	if (h->type == IPC_EXTENTS)

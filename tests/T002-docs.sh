@@ -48,7 +48,7 @@ rows engine/lib/conf.def TOPIC | not_items man/chronik.conf.5 |
 # The programs' own pages name the options that they take.
 for w in E:chronik-engine.8 G:chronik-gateway.8; do
 	tr '\n' ' ' <engine/lib/conf.def | sed 's/OPT(/\n&/g' |
-	    sed -nE "s/^OPT\\(([a-z0-9_]+),.* [SEG|]*${w%:*}[SEG|]*, .*/\\1/p" |
+	    sed -nE "s/^OPT\\(([a-z0-9_]+),.* [SEGDO|]*${w%:*}[SEGDO|]*, .*/\\1/p" |
 	    not_items "man/${w#*:}" | report "options that ${w#*:} lacks"
 done
 

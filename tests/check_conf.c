@@ -30,7 +30,7 @@ load(enum conf_where where, const char *a, const char *b, const char *d)
 
 /* Runs load in a child; its exit status, and what it printed in out. */
 static int
-load_fails(enum conf_where where, const char *a, const char *b, char out[4096])
+load_fails(enum conf_where where, const char *a, const char *b, char out[16384])
 {
 	int fds[2], status;
 	ssize_t n, len = 0;
@@ -48,7 +48,7 @@ load_fails(enum conf_where where, const char *a, const char *b, char out[4096])
 		_exit(99);
 	}
 	close(fds[1]);
-	while ((n = read(fds[0], out + len, (size_t)(4095 - len))) > 0)
+	while ((n = read(fds[0], out + len, (size_t)(16383 - len))) > 0)
 		len += n;
 	out[len] = '\0';
 	close(fds[0]);
@@ -181,7 +181,7 @@ START_TEST(refused)
 		{ "--config", "/nonexistent/x", "/nonexistent/x: No such",
 		    CONF_S },
 	};
-	char out[4096];
+	char out[16384];
 	size_t i;
 
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -203,7 +203,7 @@ START_TEST(refused_in_file)
 		{ "gateways = many\n", "must be a number from 1 to 64" },
 		{ "config = /x\n", "another file" },
 	};
-	char out[4096];
+	char out[16384];
 	const char *path;
 	size_t i;
 
@@ -224,7 +224,7 @@ END_TEST
 
 START_TEST(help)
 {
-	char out[4096];
+	char out[16384];
 
 	ck_assert_int_eq(load_fails(CONF_G, "--help", NULL, out), 0);
 	ck_assert_ptr_nonnull(strstr(out, "usage: " USAGE));
@@ -286,16 +286,23 @@ END_TEST
 /* ---- topic configs ------------------------------------------------------ */
 
 static enum err
-tset(struct topic_conf *t, const char *name, const char *value)
+tset(struct conf_set *set, struct topic_conf *t, const char *name,
+    const char *value)
 {
+	enum err e;
+
 	why[0] = '\0';
-	return topic_conf_set(t, kstr_of(name), kstr_of(value), why,
+	e = topic_conf_put(set, kstr_of(name), kstr_of(value), why,
 	    sizeof(why));
+	topic_conf_init(t);
+	topic_conf_own(t, set);
+	return e;
 }
 
 START_TEST(topic_defaults)
 {
-	struct topic_conf_row r;
+	const struct topic_row *r;
+	struct conf_set set = { 0 };
 	struct topic_conf t;
 	int i;
 
@@ -303,72 +310,218 @@ START_TEST(topic_defaults)
 	ck_assert(t.set == 0 && t.segment_bytes == 1 << 30);
 	ck_assert_int_eq(t.cleanup_policy, CLEANUP_DELETE);
 	/* Every default is a value that its own row takes. */
-	for (i = 0; topic_conf_row(&t, i, &r); i++) {
-		ck_assert(!r.set);
-		ck_assert_msg(tset(&t, r.name, r.value) == E_OK, "%s: %s",
-		    r.name, why);
-		ck_assert(topic_conf_row(&t, i, &r) && r.set);
+	for (i = 0; (r = topic_row(i)) != NULL; i++) {
+		ck_assert_msg(tset(&set, &t, r->name, r->def) == E_OK,
+		    "%s: %s", r->name, why);
+		ck_assert_str_eq(conf_set_get(&set, r->name), r->def);
+		ck_assert(r->doc[0] != '\0');
 	}
-	ck_assert_int_gt(i, 20);
+	ck_assert_int_eq(i, 36);
 	ck_assert(t.set == ((uint64_t)1 << i) - 1);
+	conf_set_free(&set);
 }
 END_TEST
 
 START_TEST(topic_rows)
 {
-	struct topic_conf_row r;
-	struct topic_conf t;
-	bool seen = false;
-	int i;
+	static const struct {
+		const char *name, *synonym, *def;
+		enum conf_ctype type;
+		enum conf_state state;
+	} t[] = {
+		{ "cleanup.policy", "log.cleanup.policy", "delete", CT_LIST,
+		    CONF_ENFORCED },
+		{ "segment.bytes", "log.segment.bytes", "1073741824", CT_INT,
+		    CONF_ENFORCED },
+		{ "retention.ms", "log.retention.ms", "604800000", CT_LONG,
+		    CONF_ENFORCED },
+		{ "min.cleanable.dirty.ratio",
+		    "log.cleaner.min.cleanable.ratio", "0.5", CT_DOUBLE,
+		    CONF_KEPT },
+		{ "preallocate", "log.preallocate", "false", CT_BOOLEAN,
+		    CONF_ENFORCED },
+		{ "max.message.bytes", "message.max.bytes", "1048588", CT_INT,
+		    CONF_ENFORCED },
+		{ "remote.storage.enable", "", "false", CT_BOOLEAN,
+		    CONF_REFUSED },
+		{ "leader.replication.throttled.replicas", "", "", CT_LIST,
+		    CONF_KEPT },
+		{ "compression.type", "compression.type", "producer",
+		    CT_STRING, CONF_ENFORCED },
+	};
+	const struct topic_row *r;
 
-	topic_conf_init(&t);
-	ck_assert_int_eq(tset(&t, "cleanup.policy", "compact , delete"), 0);
-	for (i = 0; topic_conf_row(&t, i, &r); i++) {
-		if (strcmp(r.name, "cleanup.policy") == 0) {
-			ck_assert_int_eq(r.type, CT_LIST);
-			ck_assert_str_eq(r.value, "delete,compact");
-			ck_assert(r.set && r.enforced);
-		} else if (strcmp(r.name, "segment.bytes") == 0) {
-			ck_assert_int_eq(r.type, CT_INT);
-			ck_assert_str_eq(r.synonym, "log.segment.bytes");
-			ck_assert_str_eq(r.value, "1073741824");
-			seen = true;
-		} else if (strcmp(r.name, "retention.ms") == 0)
-			ck_assert_int_eq(r.type, CT_LONG);
-		else if (strcmp(r.name, "min.cleanable.dirty.ratio") == 0) {
-			ck_assert_int_eq(r.type, CT_DOUBLE);
-			ck_assert_str_eq(r.value, "0.5");
-		} else if (strcmp(r.name, "preallocate") == 0) {
-			ck_assert_int_eq(r.type, CT_BOOLEAN);
-			ck_assert_str_eq(r.value, "false");
-		} else if (strcmp(r.name, "compression.type") == 0)
-			ck_assert_int_eq(r.type, CT_STRING);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		r = topic_row_find(kstr_of(t[i].name));
+		ck_assert_ptr_nonnull(r);
+		ck_assert_str_eq(r->synonym, t[i].synonym);
+		ck_assert_str_eq(r->def, t[i].def);
+		ck_assert_int_eq(r->type, t[i].type);
+		if (t[i].synonym[0] != '\0')
+			ck_assert_ptr_eq(topic_row_broker(kstr_of(
+			    t[i].synonym)), r);
 	}
-	ck_assert(seen);
-	ck_assert(!topic_conf_row(&t, -1, &r));
+	ck_assert_ptr_null(topic_row(-1));
+	ck_assert_ptr_null(topic_row_find(kstr_of("")));
+	ck_assert_ptr_null(topic_row_broker(kstr_of("")));
 }
 END_TEST
 
 START_TEST(topic_values)
 {
+	struct conf_set set = { 0 };
 	struct topic_conf t;
 
-	topic_conf_init(&t);
-	ck_assert_int_eq(tset(&t, "cleanup.policy", "compact"), 0);
+	ck_assert_int_eq(tset(&set, &t, "cleanup.policy", "compact"), 0);
 	ck_assert_int_eq(t.cleanup_policy, CLEANUP_COMPACT);
-	ck_assert_int_eq(tset(&t, "cleanup.policy", ""), 0);
-	ck_assert_int_eq(t.cleanup_policy, 0);
-	ck_assert_int_eq(tset(&t, "segment.bytes", " +1048576\n"), 0);
-	ck_assert(t.segment_bytes == 1048576);
-	ck_assert_int_eq(tset(&t, "max.message.bytes", "0"), 0);
-	ck_assert_int_eq(tset(&t, "message.timestamp.type", "LogAppendTime"),
+	/* A list keeps its order and loses its blanks. */
+	ck_assert_int_eq(tset(&set, &t, "cleanup.policy", "compact , delete"),
 	    0);
+	ck_assert_int_eq(t.cleanup_policy, CLEANUP_COMPACT | CLEANUP_DELETE);
+	ck_assert_str_eq(conf_set_get(&set, "cleanup.policy"),
+	    "compact,delete");
+	ck_assert_int_eq(tset(&set, &t, "cleanup.policy", ""), 0);
+	ck_assert_int_eq(t.cleanup_policy, 0);
+	ck_assert_int_eq(tset(&set, &t, "segment.bytes", " +1048576\n"), 0);
+	ck_assert(t.segment_bytes == 1048576);
+	ck_assert_str_eq(conf_set_get(&set, "segment.bytes"), "1048576");
+	ck_assert_int_eq(tset(&set, &t, "max.message.bytes", "0"), 0);
+	ck_assert_int_eq(tset(&set, &t, "message.timestamp.type",
+	    "LogAppendTime"), 0);
 	ck_assert_int_eq(t.message_timestamp_type, TS_APPEND);
-	ck_assert_int_eq(tset(&t, "preallocate", "False"), 0);
-	ck_assert_int_eq(tset(&t, "min.cleanable.dirty.ratio", "5e-1"), 0);
-	ck_assert_int_eq(tset(&t, "flush.ms", "9223372036854775807"), 0);
-	ck_assert_int_eq(tset(&t, "flush.messages", "1"), 0);
+	ck_assert_int_eq(tset(&set, &t, "preallocate", "False"), 0);
+	ck_assert_str_eq(conf_set_get(&set, "preallocate"), "false");
+	ck_assert_int_eq(tset(&set, &t, "min.cleanable.dirty.ratio", "2.5e-1"),
+	    0);
+	ck_assert_str_eq(conf_set_get(&set, "min.cleanable.dirty.ratio"),
+	    "0.25");
+	ck_assert_int_eq(tset(&set, &t, "flush.ms", "9223372036854775807"), 0);
+	ck_assert_int_eq(tset(&set, &t, "flush.messages", "1"), 0);
 	ck_assert(t.flush_messages == 1);
+	ck_assert_int_eq(tset(&set, &t,
+	    "leader.replication.throttled.replicas", "0:1, 1:1"), 0);
+	ck_assert_str_eq(conf_set_get(&set,
+	    "leader.replication.throttled.replicas"), "0:1,1:1");
+	ck_assert_int_eq(tset(&set, &t,
+	    "follower.replication.throttled.replicas", "*"), 0);
+	ck_assert_int_eq(tset(&set, &t, "message.format.version", "2.8"), 0);
+	ck_assert_int_eq(tset(&set, &t, "message.format.version",
+	    "0.11.0-IV2"), 0);
+	conf_set_free(&set);
+}
+END_TEST
+
+/* Kafka 3's one limit of timestamps stands in for two. */
+START_TEST(topic_difference)
+{
+	struct conf_set set = { 0 }, broker = { 0 };
+	struct topic_conf t;
+
+	ck_assert_int_eq(tset(&set, &t,
+	    "message.timestamp.difference.max.ms", "1000"), 0);
+	ck_assert(t.message_timestamp_before_max_ms == 1000 &&
+	    t.message_timestamp_after_max_ms == 1000);
+	ck_assert_int_eq(tset(&set, &t, "message.timestamp.before.max.ms",
+	    "7"), 0);
+	ck_assert(t.message_timestamp_before_max_ms == 7 &&
+	    t.message_timestamp_after_max_ms == 1000);
+	/* The topic's own goes before the broker's. */
+	ck_assert_int_eq(conf_set_put(&broker,
+	    "log.message.timestamp.after.max.ms", strdup("5")), 0);
+	topic_conf_init(&t);
+	topic_conf_broker(&t, &broker);
+	ck_assert(t.message_timestamp_after_max_ms == 5);
+	topic_conf_own(&t, &set);
+	ck_assert(t.message_timestamp_after_max_ms == 1000);
+	conf_set_free(&set);
+	conf_set_free(&broker);
+}
+END_TEST
+
+START_TEST(topic_layers)
+{
+	struct conf_set own = { 0 }, copy, broker = { 0 };
+	struct topic_conf t;
+
+	ck_assert_int_eq(topic_row_put(topic_row_broker(kstr_of(
+	    "log.retention.ms")), "log.retention.ms", &broker,
+	    kstr_of(" 12 "), why, sizeof(why)), 0);
+	topic_conf_init(&t);
+	topic_conf_broker(&t, &broker);
+	topic_conf_own(&t, &own);
+	ck_assert(t.retention_ms == 12 && t.set == 0);
+	ck_assert_int_eq(topic_conf_put(&own, kstr_of("retention.ms"),
+	    kstr_of("-1"), why, sizeof(why)), 0);
+	topic_conf_own(&t, &own);
+	ck_assert(t.retention_ms == -1 && t.set != 0);
+	ck_assert_int_eq(conf_set_copy(&copy, &own), 0);
+	ck_assert(conf_set_eq(&copy, &own));
+	conf_set_drop(&copy, "retention.ms");
+	conf_set_drop(&copy, "retention.ms");
+	ck_assert(copy.n == 0 && !conf_set_eq(&copy, &own));
+	/* Values that contradict each other. */
+	topic_conf_init(&t);
+	ck_assert_int_eq(topic_conf_check(&t, why, sizeof(why)), 0);
+	t.min_compaction_lag_ms = 6;
+	t.max_compaction_lag_ms = 5;
+	ck_assert_int_eq(topic_conf_check(&t, why, sizeof(why)),
+	    E_INVALID_CONFIG);
+	ck_assert_ptr_nonnull(strstr(why, "min.compaction.lag.ms (6) >"));
+	conf_set_free(&own);
+	conf_set_free(&copy);
+	conf_set_free(&broker);
+}
+END_TEST
+
+/* The broker's names of topic configs are options. */
+START_TEST(topic_options)
+{
+	char out[16384], **v;
+	struct conf_row row;
+	const char *own;
+	bool known = false, seen = false;
+
+	load(CONF_S, "--log.retention.ms=5", "--message-max-bytes=8MiB", NULL);
+	ck_assert_str_eq(c.topic[CONF_TOPIC_retention_ms], "5");
+	ck_assert_str_eq(c.topic[CONF_TOPIC_max_message_bytes], "8388608");
+	ck_assert_ptr_null(c.topic[CONF_TOPIC_segment_bytes]);
+	v = conf_argv(&c, CONF_E, "prog", 0);
+	ck_assert_str_eq(v[1], "--message-max-bytes=8388608");
+	ck_assert_str_eq(v[2], "--log-retention-ms=5");
+	ck_assert_ptr_null(v[3]);
+	for (int i = 0; v[i] != NULL; i++)
+		free(v[i]);
+	free(v);
+	setenv("CHRONIK_LOG_CLEANUP_POLICY", "compact", 1);
+	load(CONF_E, NULL, NULL, NULL);
+	ck_assert_str_eq(c.topic[CONF_TOPIC_cleanup_policy], "compact");
+	unsetenv("CHRONIK_LOG_CLEANUP_POLICY");
+	ck_assert_int_eq(load_fails(CONF_E, "--log-segment-bytes=1", NULL,
+	    out), 2);
+	ck_assert_ptr_nonnull(strstr(out, "from 1048576 to"));
+	ck_assert_int_eq(load_fails(CONF_E, "--log-local-retention-ms=1",
+	    NULL, out), 2);
+	ck_assert_ptr_nonnull(strstr(out, "only its default, -2"));
+	ck_assert_int_eq(load_fails(CONF_E, "--=1", NULL, out), 2);
+	/* What was given is told from what was not. */
+	load(CONF_S, "--num-partitions=1", NULL, NULL);
+	for (int i = 0; conf_row(&c, i, &row); i++)
+		if (strcmp(row.name, "num.partitions") == 0) {
+			ck_assert(row.given && row.type == CT_INT);
+			ck_assert_str_eq(row.value, "1");
+			seen = true;
+		} else
+			ck_assert(!row.given);
+	ck_assert(seen);
+	ck_assert_ptr_null(conf_dynamic(kstr_of("num.partitions"), &own,
+	    &known));
+	ck_assert(known);
+	ck_assert_ptr_nonnull(conf_dynamic(kstr_of("max.connections"), &own,
+	    &known));
+	ck_assert(conf_change(&c, kstr_of("max.connections"), kstr_of("7")));
+	ck_assert(c.max_connections == 7);
+	ck_assert(!conf_change(&c, kstr_of("max.connections"), kstr_of("0")));
+	ck_assert(!conf_change(&c, kstr_of("num.partitions"), kstr_of("2")));
 }
 END_TEST
 
@@ -394,40 +547,49 @@ START_TEST(topic_refused)
 		{ "cleanup.policy", "a\1\xff\"b", "Invalid value a??\"b" },
 		{ "message.timestamp.type", "createtime", "CreateTime or" },
 		{ "preallocate", "1", "must be true or false" },
-		{ "preallocate", "true", "preallocate is not supported yet: "
-		    "it takes only its default, false" },
-		{ "index.interval.bytes", "1", "not supported yet" },
+		{ "remote.storage.enable", "true", "it is not supported yet "
+		    "and takes only its default, false" },
+		{ "max.compaction.lag.ms", "1", "not supported yet" },
+		{ "local.retention.ms", "-1", "not supported yet" },
 		{ "compression.gzip.level", "0", "between 1 and 9 or equal" },
 		{ "compression.gzip.level", "10", "from -1 to 9" },
 		{ "compression.lz4.level", "0", "from 1 to 17" },
 		{ "compression.zstd.level", "23", "from -131072 to 22" },
 		{ "compression.type", "none", "must be producer, uncomp" },
 		{ "retention.ms", "-2", "must be a number from -1" },
-		{ "min.cleanable.dirty.ratio", "0.4", "not supported yet" },
+		{ "leader.replication.throttled.replicas", "1", "list of "
+		    "partition:broker" },
+		{ "leader.replication.throttled.replicas", "1:2,", "list of" },
+		{ "leader.replication.throttled.replicas", "1:-2", "list of" },
+		{ "message.format.version", "0.10.2", "from 0.11.0 on" },
+		{ "message.format.version", "4", "from 0.11.0 on" },
+		{ "message.format.version", "3.0-IV", "from 0.11.0 on" },
+		{ "message.format.version", "3.0.x", "from 0.11.0 on" },
+		{ "message.format.version", "", "from 0.11.0 on" },
 		{ "min.cleanable.dirty.ratio", "nan", "fraction from 0 to 1" },
 		{ "min.cleanable.dirty.ratio", "1.1", "fraction from 0 to 1" },
 		{ "min.cleanable.dirty.ratio", "0x1p-1", "fraction from 0" },
 		{ "min.cleanable.dirty.ratio", "", "fraction from 0 to 1" },
 	};
-	struct topic_conf t, was;
+	struct conf_set set = { 0 };
+	struct topic_conf t;
 	char small[8];
 	size_t i;
 
-	topic_conf_init(&t);
-	was = t;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		ck_assert_msg(tset(&t, bad[i][0], bad[i][1]) ==
+		ck_assert_msg(tset(&set, &t, bad[i][0], bad[i][1]) ==
 		    E_INVALID_CONFIG, "%s", bad[i][0]);
 		ck_assert_msg(strstr(why, bad[i][2]) != NULL, "%s: %s",
 		    bad[i][2], why);
-		ck_assert_mem_eq(&t, &was, sizeof(t));
+		ck_assert(set.n == 0 && t.set == 0);
 	}
 	/* A name is its whole length, and a short buffer is kept to. */
-	ck_assert_int_eq(topic_conf_set(&t, (struct kstr){ 13,
+	ck_assert_int_eq(topic_conf_put(&set, (struct kstr){ 13,
 	    "segment.bytes.more" }, kstr_of("1048576"), why, sizeof(why)), 0);
-	ck_assert_int_eq(topic_conf_set(&t, kstr_of("no.such.config"),
+	ck_assert_int_eq(topic_conf_put(&set, kstr_of("no.such.config"),
 	    kstr_of("1"), small, sizeof(small)), E_INVALID_CONFIG);
 	ck_assert_str_eq(small, "Unknown");
+	conf_set_free(&set);
 }
 END_TEST
 
@@ -452,6 +614,9 @@ main(void)
 	tcase_add_test(t, topic_rows);
 	tcase_add_test(t, topic_values);
 	tcase_add_test(t, topic_refused);
+	tcase_add_test(t, topic_difference);
+	tcase_add_test(t, topic_layers);
+	tcase_add_test(t, topic_options);
 	suite_add_tcase(s, t);
 	no_environment();
 	r = srunner_create(s);

@@ -356,21 +356,19 @@ finish(struct topic_op *op, enum err e)
 START_TEST(test_names)
 {
 	struct topic_op op = { .done = finish };
-	struct topic_conf tc;
 	struct topic *t;
 
 	(void)fresh();
-	topic_conf_init(&tc);
 	t = rig_topic(&r, "a.b", 2);
-	ck_assert_int_eq(topic_create(&r.eng, kstr_of("a.b"), 1, &tc, &op),
+	ck_assert_int_eq(topic_create(&r.eng, kstr_of("a.b"), 1, NULL, &op),
 	    E_TOPIC_EXISTS);
-	ck_assert_int_eq(topic_create(&r.eng, kstr_of("a_b"), 1, &tc, &op),
+	ck_assert_int_eq(topic_create(&r.eng, kstr_of("a_b"), 1, NULL, &op),
 	    E_INVALID_TOPIC);
-	ck_assert_int_eq(topic_create(&r.eng, kstr_of(".."), 1, &tc, &op),
+	ck_assert_int_eq(topic_create(&r.eng, kstr_of(".."), 1, NULL, &op),
 	    E_INVALID_TOPIC);
 	ck_assert_int_eq(topic_create(&r.eng, (struct kstr){ -1, NULL }, 1,
-	    &tc, &op), E_INVALID_TOPIC);
-	ck_assert_int_eq(topic_create(&r.eng, kstr_of("c"), 0, &tc, &op),
+	    NULL, &op), E_INVALID_TOPIC);
+	ck_assert_int_eq(topic_create(&r.eng, kstr_of("c"), 0, NULL, &op),
 	    E_INVALID_PARTITIONS);
 	ck_assert_int_eq(topic_delete(t, &op), E_OK);
 	ck_assert_int_eq(topic_delete(t, &op), E_UNKNOWN_TOPIC);

@@ -357,16 +357,14 @@ static void
 topic_step(struct world *w)
 {
 	struct mtopic *mt = &w->topics[below(w, TOPICS)];
-	struct topic_conf conf;
 	enum err err;
 
 	if (mt->state == NONE) {
-		topic_conf_init(&conf);
 		mt->nparts = (int32_t)below(w, PARTS_MOST) + 1;
 		mt->state = CREATING;
 		mt->op = (struct topic_op){ .done = created, .arg = mt };
 		err = topic_create(w->eng, kstr_of(mt->name), mt->nparts,
-		    &conf, &mt->op);
+		    NULL, &mt->op);
 		ck_assert_int_eq(err, E_OK);
 	} else if (mt->state == LIVE && below(w, 4) == 0) {
 		struct topic *t = topic_find(&w->eng->topics,

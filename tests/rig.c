@@ -164,12 +164,10 @@ struct topic *
 rig_topic(struct rig *r, const char *name, int32_t nparts)
 {
 	struct made_topic m = { .op = { .done = made } };
-	struct topic_conf tc;
 	enum err e;
 
-	topic_conf_init(&tc);
 	m.op.arg = &m;
-	e = topic_create(&r->eng, kstr_of(name), nparts, &tc, &m.op);
+	e = topic_create(&r->eng, kstr_of(name), nparts, NULL, &m.op);
 	ASSERT(e == E_OK);
 	engine_drain(&r->eng);
 	ASSERT(m.calls == 1);

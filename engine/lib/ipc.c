@@ -416,6 +416,8 @@ ipc_req(int type)
 		return &ipc_msgs[IM_who];
 	case IPC_TOPIC_CODECS:
 		return &ipc_msgs[IM_topic_codecs];
+	case IPC_GATEWAY_CONF:
+		return &ipc_msgs[IM_gateway_conf_req];
 	}
 	return type < API_KEY_MAX ? kafka_req(type) : NULL;
 }
@@ -430,6 +432,7 @@ ipc_res(int type)
 	case IPC_BYE:
 	case IPC_WHO:
 	case IPC_TOPIC_CODECS:
+	case IPC_GATEWAY_CONF:
 		return NULL;
 	case API_FETCH:
 		return &ipc_msgs[IM_extents_res];

@@ -62,6 +62,7 @@ enum {
 	GROUP_BYTES_MAX		= 8 * MIB,	/* what members of one bring */
 	GROUPS_BYTES_MAX	= 256 * MIB,	/* and of all groups */
 	OFFSETS_MAX		= 1000000,	/* of one group */
+	GROUP_CONFIGS_MAX	= 100000,	/* groups with own configs */
 
 	/* Log */
 	IDX_INTERVAL		= 4 * KIB,	/* log bytes per index entry */

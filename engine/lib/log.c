@@ -232,6 +232,18 @@ log_setup(const char *program, enum log_level level, enum log_format format)
 	log_format = format;
 }
 
+enum log_level
+log_level_get(void)
+{
+	return log_level;
+}
+
+void
+log_level_set(enum log_level level)
+{
+	log_level = level;
+}
+
 bool
 log_on(enum log_level level)
 {

@@ -31,6 +31,8 @@ struct log_kv {
 /* program: a constant string that stands in every line. */
 void	 log_setup(const char *program, enum log_level, enum log_format);
 bool	 log_on(enum log_level);
+enum log_level log_level_get(void);
+void	 log_level_set(enum log_level);
 void	 log_write(enum log_level, const char *event, const struct log_kv *);
 /* As log_write, then exit(1): the world does not let us go on. */
 _Noreturn void log_die(const char *event, const struct log_kv *);

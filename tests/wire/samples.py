@@ -12,11 +12,13 @@ from kafka import (E, Conn, NO_ID, OPS_NONE, Fail, Skip, UNKNOWN_TOPIC,
                    UNKNOWN_ID, end_offset, eq, fetch_body, fetched,
                    fresh_name, isin, leader_epoch, made, metadata,
                    new_topic, ok, produce_body, produce_ok, produced,
-                   same_records, ver)
+                   same_records, until, ver)
 
 SCOPE = [("ApiVersions", 0, 4), ("Metadata", 0, 13), ("Produce", 0, 13),
          ("Fetch", 0, 18), ("ListOffsets", 0, 11), ("CreateTopics", 0, 7),
-         ("DeleteTopics", 0, 6), ("InitProducerId", 0, 5)]
+         ("DeleteTopics", 0, 6), ("InitProducerId", 0, 5),
+         ("DescribeConfigs", 0, 4), ("AlterConfigs", 0, 2),
+         ("IncrementalAlterConfigs", 0, 1), ("ListConfigResources", 0, 1)]
 SCOPE += samples_admin.SCOPE
 ALL = [(name, v) for name, lo, hi in SCOPE for v in range(lo, hi + 1)]
 TS = kafka.TS
@@ -275,12 +277,111 @@ class Sample(samples_admin.AdminSamples):
                      "transaction_timeout_ms": 60000,
                      "producer_id": -1, "producer_epoch": -1}
 
+    # DescribeConfigs
+
+    def make_describeconfigs(self):
+        self.topic = new_topic(1, {"retention.ms": "3600000"}, hint="dc")
+        self.body = {"resources": [
+            {"resource_type": 2, "resource_name": self.topic.name,
+             "configuration_keys": None},
+            {"resource_type": 2, "resource_name": self.topic.name + "x",
+             "configuration_keys": ["retention.ms"]}],
+            "include_synonyms": True, "include_documentation": True}
+
+    def check_describeconfigs(self, r):
+        v = self.version
+        good, bad = r["results"]
+        eq((bad["error_code"], bad["configs"]), (UNKNOWN_TOPIC, []),
+           "unknown topic")
+        eq(good["error_code"], 0, "error (%s)" % good["error_message"])
+        eq((good["resource_type"], good["resource_name"]),
+           (2, self.topic.name), "resource")
+        conf = {x["name"]: x for x in good["configs"]}
+        eq(len(conf), len(good["configs"]), "distinct names")
+        x, y = conf["retention.ms"], conf["segment.bytes"]
+        eq((x["value"], y["value"]), ("3600000", "1073741824"), "values")
+        eq((x["read_only"], x["is_sensitive"]), (False, False), "flags")
+        if v == 0:
+            eq((x["is_default"], y["is_default"]), (False, True), "default")
+        else:
+            eq((x["config_source"], y["config_source"]), (1, 5), "source")
+            eq([(z["name"], z["source"]) for z in y["synonyms"]],
+               [("log.segment.bytes", 5)], "synonyms of segment.bytes")
+            eq([(z["name"], z["value"], z["source"])
+                for z in x["synonyms"]][0], ("retention.ms", "3600000", 1),
+               "first synonym of retention.ms")
+        if v >= 3:
+            eq((x["config_type"], y["config_type"]), (5, 3), "types")
+            ok(x["documentation"], "no documentation")
+
+    # AlterConfigs, IncrementalAlterConfigs
+
+    def make_alterconfigs(self):
+        self.topic = new_topic(1, {"retention.ms": "3600000",
+                                   "flush.ms": "9"}, hint="ac")
+        self.body = {"resources": [
+            {"resource_type": 2, "resource_name": self.topic.name,
+             "configs": [{"name": "retention.ms", "value": "77000"}]}],
+            "validate_only": False}
+
+    def make_incrementalalterconfigs(self):
+        self.make_alterconfigs()
+        self.body["resources"][0]["configs"] = [
+            {"name": "retention.ms", "config_operation": 0,
+             "value": "77000"},
+            {"name": "flush.ms", "config_operation": 1, "value": None}]
+
+    def check_alterconfigs(self, r):
+        x, = r["responses"]
+        eq((x["error_code"], x["error_message"]), (0, None), "error")
+        eq((x["resource_type"], x["resource_name"]), (2, self.topic.name),
+           "resource")
+        with Conn() as c:
+            d = until(lambda: described(c, 2, self.topic.name),
+                      lambda d: own(d) == {"retention.ms": "77000"})
+        eq(own(d), {"retention.ms": "77000"}, "configs of the topic")
+
+    check_incrementalalterconfigs = check_alterconfigs
+
+    # ListConfigResources
+
+    def make_listconfigresources(self):
+        self.topic = new_topic(1, hint="lc")
+        self.body = {"resource_types": [2, 4, 16]}
+
+    def check_listconfigresources(self, r):
+        eq(r["error_code"], 0, "error")
+        got = {(x.get("resource_type", 16), x["resource_name"])
+               for x in r["config_resources"]}
+        if self.version == 0:
+            eq(got, set(), "client metrics")
+        else:
+            isin((2, self.topic.name), got, "the topic")
+            eq({t for t, _ in got}, {2, 4}, "types")
+
     def check_initproducerid(self, r):
         eq(r["error_code"], 0, "error")
         ok(r["producer_id"] >= 0, "producer id %d" % r["producer_id"])
         eq(r["producer_epoch"], 0, "epoch")
         ok(r["producer_id"] not in self.seen, "producer id given twice")
         self.seen.add(r["producer_id"])
+
+
+def described(c, kind, name, version=4, keys=None, synonyms=True):
+    """DescribeConfigs of one resource: its row, configs by name."""
+    r = c.call("DescribeConfigs", ver("DescribeConfigs", version), {
+        "resources": [{"resource_type": kind, "resource_name": name,
+                       "configuration_keys": keys}],
+        "include_synonyms": synonyms, "include_documentation": True})
+    x, = r["results"]
+    x["by"] = {y["name"]: y for y in x["configs"]}
+    return x
+
+
+def own(d, source=1):
+    """What was set of a resource itself."""
+    return {n: y["value"] for n, y in d["by"].items()
+            if y["config_source"] == source}
 
 
 def check_brokers(r, v):
