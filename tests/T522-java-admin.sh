@@ -8,15 +8,14 @@
 
 # Methods whose API is not served yet.
 later=describeLogDirs,describeReplicaLogDirs
-later=$later,describeProducers,describeConfigs,incrementalAlterConfigs
-later=$later,configsOfBrokers,clientQuotas,describeCluster,electLeaders
+later=$later,describeProducers,incrementalAlterConfigs
+later=$later,clientQuotas,describeCluster,electLeaders
 later=$later,alterPartitionReassignments,describeFeatures,updateFeatures
 later=$later,describeMetadataQuorum,listConsumerGroups
 later=$later,describeConsumerGroups,describeConsumerGroupsNew
 later=$later,deleteConsumerGroupOffsets,deleteConsumerGroups
 later=$later,removeMembersFromConsumerGroup,listGroups
-later=$later,describeClassicGroups,listConfigResources,configsOfGroups
-later=$later,alterConfigs
+later=$later,describeClassicGroups
 
 broker_start --group-initial-rebalance-delay-ms 0
 for java_major in 3 4; do
