@@ -12,41 +12,64 @@
 struct call;
 struct engine;
 struct group;
+struct topic;
 
 enum group_state { GROUP_EMPTY, GROUP_PREPARING, GROUP_COMPLETING,
     GROUP_STABLE };
 
-struct protocol {
-	char	*name;
-	uint8_t	*metadata;		/* ours; opaque */
-	int32_t	 len;
+/* A protocol's name, once per group, and how many members offer it. */
+struct known {
+	struct known	*next;		/* hash chain */
+	int32_t		 members;
+	int32_t		 votes;		/* while a vote is counted */
+	char		 name[];
 };
 
-/* Owned by its group's list, in the order in which members joined. */
+struct protocol {
+	const char	*name;		/* the known's */
+	struct known	*known;
+	uint8_t		*metadata;	/* ours; opaque */
+	int32_t		 len;
+	bool		 again;		/* named before by this member */
+};
+
+/*
+ * Owned by its group, in one of two lists: those that were given an id and
+ * have not come back with it are pending, the others are in the order in
+ * which they joined.  Either is found by its id.
+ */
 struct member {
-	struct member	*next;
+	struct member	*prev, *next;
+	struct member	*next_id, *next_instance;	/* hash chains */
 	struct group	*group;
 	char		*id;
 	char		*instance;	/* NULL: dynamic */
+	char		*client_id, *client_host;	/* of the last join */
 	int32_t		 session_ms, rebalance_ms;
 	struct protocol	*protocols;
 	int		 nprotocols;
 	uint8_t		*assignment;
 	int32_t		 assignment_len;
 	struct call	*join, *sync;	/* waiting for an answer */
-	struct timer	 session;	/* not set while a join waits */
-	size_t		 bytes;		/* of the protocols */
+	char		*old_leader;	/* the join is told that this leads */
+	struct timer	 session;
+	size_t		 bytes;		/* all that it holds */
 	bool		 unsynced;	/* of this generation's assignment */
-	bool		 pending;	/* was given an id, has not joined */
+	bool		 pending;
 };
 
-/* A committed offset; keyed by topic and partition. */
+/* A committed offset: in its group's table and in its topic's list. */
 struct committed {
-	struct committed *next;
-	struct uuid	 topic;
+	struct committed *next;		/* hash chain */
+	struct committed *topic_next, **topic_prevp;
+	struct group	*group;
+	struct topic	*topic;
 	int32_t		 part, epoch;
+	int		 commits;	/* of it, on their way */
 	int64_t		 offset, ts;	/* ts: wall_ms of the commit */
-	char		*metadata;
+	int64_t		 expire_ms;	/* wall_ms; -1: as the group's do */
+	struct kstr	 metadata;	/* never null */
+	char		*text;		/* what it points to; NULL: nothing */
 };
 
 /*
@@ -77,6 +100,7 @@ struct group_ops {
 	void		(*free)(struct group *);
 };
 
+/* Owned by the table of groups. */
 struct group {
 	struct group	*next_hash, *prev, *next;
 	struct engine	*eng;
@@ -86,11 +110,17 @@ struct group {
 	enum group_state state;
 	int32_t		 generation;
 	char		*type, *protocol;	/* NULL: none */
-	struct member	*members;
+	struct member	*members, *members_last;
+	struct member	*pending;
+	struct member	**by_id, **by_instance;	/* members and pending */
+	size_t		 hash_size;	/* of both; a power of two */
+	struct known	**known;	/* hash table */
+	size_t		 known_size, nknown;
 	struct member	*leader;
-	int		 nmembers;	/* without pending ones */
-	int		 npending;
-	size_t		 bytes;		/* of the members' protocols */
+	int		 nmembers, npending;
+	int		 njoining;	/* members whose join waits */
+	int		 nunsynced;
+	size_t		 bytes;		/* of the members */
 	struct timer	 rebalance;	/* of the join phase, then of syncs */
 	bool		 delayed;	/* the initial delay runs */
 	bool		 newcomer;	/* somebody joined during it */
@@ -98,18 +128,24 @@ struct group {
 	int64_t		 empty_since;	/* wall_ms; 0 unless EMPTY */
 	struct committed **offsets;	/* hash table */
 	size_t		 offsets_size, noffsets;
+	int		 commits;	/* on their way to the catalogue */
 	bool		 stored;	/* the catalogue has a record */
 };
 
 struct groups {
 	struct group	**hash;
 	size_t		  size, n;
-	size_t		  bytes;	/* of all members' protocols */
+	uint64_t	  seed;		/* of hashes: names are foreign */
+	size_t		  bytes;	/* names, and what members hold */
+	size_t		  offset_bytes;	/* committed offsets */
 	struct group	 *first;
 	struct timer	  expiry;
+	struct group	 *sweep;	/* the next to be looked at */
+	size_t		  sweep_slot;	/* of its offsets */
 };
 
-/* NULL: none; create makes one (NULL also without memory or past the limit). */
+/* NULL: none; create makes one (NULL also without memory or past the limit).
+ * A name may be empty: offsets of long ago are kept under it. */
 struct group *group_find(struct engine *, struct kstr name, bool create);
 /* Drops a group that has neither members nor offsets, with its records. */
 void	 group_reap(struct group *);
@@ -123,10 +159,11 @@ const char *group_type_name(const struct group *);
  * session. */
 enum err group_check_commit(struct group *, struct kstr member,
 	    struct kstr instance, int32_t generation) MUST;
-struct committed *group_offset(struct group *, const struct uuid *topic,
-	    int32_t part, bool create);
+/* committed.c */
+struct committed *group_offset(struct group *, struct topic *, int32_t part,
+	    bool create);
 /* The topic is gone: so are its offsets. */
-void	 groups_topic_gone(struct engine *, const struct uuid *topic);
+void	 groups_topic_gone(struct topic *);
 /* The catalogue's word at start (value NULL: tombstone). */
 enum err group_restore(struct engine *, const struct meta_key *,
 	    const void *meta_group) MUST;

@@ -44,32 +44,22 @@ join_refuse(struct call *c, enum err e, const char *id)
 	call_reply(c, &res);
 }
 
-static const struct protocol *
-selected(const struct group *g, const struct member *m)
-{
-	for (int i = 0; g->protocol != NULL && i < m->nprotocols; i++)
-		if (strcmp(m->protocols[i].name, g->protocol) == 0)
-			return &m->protocols[i];
-	return NULL;
-}
-
 /* Only the leader is told who the members are, and what they want. */
 static enum err
 fill_members(struct call *c, const struct group *g,
     struct join_group_res *res)
 {
+	const struct known *k = known_find(g, kstr_of(g->protocol));
+
 	res->members.v = arena_array(&c->arena, (size_t)g->nmembers,
 	    sizeof *res->members.v);
 	if (res->members.v == NULL)
 		return E_NOMEM;
 	for (const struct member *m = g->members; m != NULL; m = m->next) {
-		struct join_group_res_member *r;
-		const struct protocol *p;
+		struct join_group_res_member *r =
+		    &res->members.v[res->members.n++];
+		const struct protocol *p = member_protocol(m, k);
 
-		if (m->pending)
-			continue;
-		r = &res->members.v[res->members.n++];
-		p = selected(g, m);
 		r->member_id = kstr_of(m->id);
 		r->group_instance_id = kstr_of(m->instance);
 		if (p != NULL)
@@ -87,14 +77,14 @@ join_answer(struct call *c, const struct group *g, const struct member *m)
 	    .leader = kstr_of(g->leader->id), .member_id = kstr_of(m->id) };
 
 	c->arena.limit += (size_t)64 * MIB;
-	if (c->state != NULL)
-		res.leader = kstr_of(c->state);
+	if (m->old_leader != NULL)
+		res.leader = kstr_of(m->old_leader);
 	else if (m == g->leader && fill_members(c, g, &res) != E_OK) {
 		join_refuse(c, E_COORDINATOR_NOT_AVAILABLE, m->id);
 		return;
 	}
 	/* A static leader that came back must not assign anew. */
-	res.skip_assignment = m == g->leader && c->state == NULL &&
+	res.skip_assignment = m == g->leader && m->old_leader == NULL &&
 	    g->state == GROUP_STABLE;
 	call_reply(c, &res);
 }

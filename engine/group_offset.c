@@ -14,9 +14,9 @@
 
 struct commit_one {
 	struct uuid	 topic;
-	int32_t		 part, epoch;
-	int64_t		 offset;
-	char		*metadata;
+	int32_t		 part;
+	bool		 counted;	/* the committed offset knows of it */
+	struct meta_offset rec;		/* points into the request */
 };
 
 struct committing {
@@ -27,14 +27,6 @@ struct committing {
 	int		 n;
 	struct commit_one ones[];
 };
-
-static void
-committing_free(struct committing *k)
-{
-	for (int i = 0; i < k->n; i++)
-		free(k->ones[i].metadata);
-	free(k);
-}
 
 static void
 res_fail_all(struct offset_commit_res *res, enum err e)
@@ -49,39 +41,56 @@ res_fail_all(struct offset_commit_res *res, enum err e)
 		}
 }
 
+/* A topic that was deleted meanwhile has taken it with it. */
+static enum err
+commit_apply(struct group *g, struct commit_one *one, enum err e)
+{
+	struct topic *t = topic_find_id(&g->eng->topics, one->topic);
+	struct committed *o = t == NULL ? NULL : group_offset(g, t, one->part,
+	    e == E_OK);
+
+	if (o != NULL && one->counted && o->commits > 0)
+		o->commits--;
+	if (e != E_OK || t == NULL)
+		return e;
+	return o == NULL ? E_NOMEM : committed_set(o, &one->rec);
+}
+
 static void
 committed(struct meta_put *put, enum err e)
 {
 	struct committing *k = (struct committing *)put;
 	const struct offset_commit_req *q = k->call->req;
-	struct group *g = group_find(k->call->eng, q->group_id, true);
+	/* It is there: commits on their way hold it. */
+	struct group *g = group_find(k->call->eng, q->group_id, false);
+	enum err one;
 
-	for (int i = 0; e == E_OK && i < k->n; i++) {
-		struct commit_one *one = &k->ones[i];
-		struct committed *o = g == NULL ? NULL : group_offset(g,
-		    &one->topic, one->part, true);
-
-		if (o == NULL) {
-			e = E_COORDINATOR_NOT_AVAILABLE;
-			break;
-		}
-		o->offset = one->offset;
-		o->epoch = one->epoch;
-		o->ts = k->now;
-		free(o->metadata);
-		o->metadata = one->metadata;
-		one->metadata = NULL;
+	ASSERT(g != NULL && g->commits > 0);
+	for (int i = 0; i < k->n; i++) {
+		one = commit_apply(g, &k->ones[i], e);
+		e = e == E_OK ? one : e;
 	}
+	g->commits--;
 	if (e != E_OK)
 		res_fail_all(&k->res, E_COORDINATOR_NOT_AVAILABLE);
-	/* A topic that was deleted meanwhile takes them with it. */
-	for (int i = 0; e == E_OK && i < k->n; i++)
-		if (topic_find_id(&k->call->eng->topics, k->ones[i].topic) ==
-		    NULL && group_offset(g, &k->ones[i].topic,
-		    k->ones[i].part, false) != NULL)
-			groups_topic_gone(k->call->eng, &k->ones[i].topic);
 	call_reply(k->call, &k->res);
-	committing_free(k);
+	free(k);
+	group_unused(g);
+}
+
+/* When a commit with a retention of its own ends; -1: it has none. */
+static int64_t
+expire_ms(const struct call *c, int64_t now)
+{
+	const struct offset_commit_req *q = c->req;
+	int64_t at;
+
+	if (c->head.version < 2 || c->head.version > 4 ||
+	    q->retention_time_ms == -1)
+		return -1;
+	if (__builtin_add_overflow(now, q->retention_time_ms, &at))
+		return INT64_MAX;
+	return at < 0 ? 0 : at;
 }
 
 static enum err
@@ -89,31 +98,33 @@ commit_part(struct committing *k, struct group *g, struct topic *t,
     const struct offset_commit_req_topic_part *q)
 {
 	struct call *c = k->call;
+	struct groups *gs = &c->eng->groups;
 	struct commit_one *one = &k->ones[k->n];
-	struct meta_offset rec = { q->committed_offset,
-	    q->committed_leader_epoch, q->committed_metadata, k->now };
+	struct committed *o = group_offset(g, t, q->partition_index, false);
 	struct meta_key key;
-	enum err e;
 
-	if (t == NULL || topic_part(t, q->partition_index) == NULL)
-		return E_UNKNOWN_TOPIC;
 	if (q->committed_metadata.len > c->eng->conf->offset_metadata_max_bytes)
 		return E_OFFSET_METADATA_TOO_LARGE;
-	if (rec.metadata.len < 0)
-		rec.metadata = kstr_of("");
-	if (g->noffsets + (size_t)k->n >= OFFSETS_MAX && group_offset(g,
-	    &t->id, q->partition_index, false) == NULL)
+	if ((o == NULL && g->noffsets + (size_t)k->n >= OFFSETS_MAX) ||
+	    gs->offset_bytes > OFFSETS_BYTES_MAX)
 		return E_COORDINATOR_NOT_AVAILABLE;
-	e = offset_key(&c->arena, g->name, &t->id, q->partition_index, &key);
-	if (e == E_OK)
-		e = meta_write(&c->eng->meta, MT_meta_offset, &key, &rec,
-		    NULL);
-	if (e != E_OK || (one->metadata = kstr_dup(rec.metadata)) == NULL)
+	one->rec = (struct meta_offset){ .offset = q->committed_offset,
+	    .epoch = q->committed_leader_epoch,
+	    .metadata = q->committed_metadata, .committed_ms = k->now,
+	    .expire_ms = expire_ms(c, k->now) };
+	if (one->rec.metadata.len < 0)
+		one->rec.metadata = kstr_of("");
+	if (c->head.version == 1 && q->commit_timestamp >= 0)
+		one->rec.committed_ms = q->commit_timestamp;
+	if (offset_key(&c->arena, g, t, q->partition_index, &key) != E_OK ||
+	    meta_write(&c->eng->meta, MT_meta_offset, &key, &one->rec,
+	    NULL) != E_OK)
 		return E_COORDINATOR_NOT_AVAILABLE;
 	one->topic = t->id;
 	one->part = q->partition_index;
-	one->offset = q->committed_offset;
-	one->epoch = q->committed_leader_epoch;
+	one->counted = o != NULL;
+	if (o != NULL)
+		o->commits++;
 	k->n++;
 	return E_OK;
 }
@@ -123,9 +134,10 @@ commit_group(struct call *c, struct group **out)
 {
 	const struct offset_commit_req *q = c->req;
 	struct group *g;
+	enum err e = group_name_check(q->group_id);
 
-	if (q->group_id.len <= 0)
-		return E_INVALID_GROUP_ID;
+	if (e != E_OK)
+		return e;
 	g = group_find(c->eng, q->group_id, false);
 	if (g == NULL && q->generation_id_or_member_epoch >= 0)
 		return c->head.version >= 9 ? E_GROUP_ID_NOT_FOUND
@@ -184,60 +196,99 @@ committing_new(struct call *c)
 	return k;
 }
 
+static struct topic *
+topic_of(const struct call *c, struct kstr name, struct uuid id)
+{
+	return c->head.version >= 10 ? topic_find_id(&c->eng->topics, id)
+	    : topic_find(&c->eng->topics, name);
+}
+
+/* Partitions that do not exist are refused first; the group is asked, or made,
+ * only for others.  True when there are any. */
+static bool
+commit_known(struct call *c, struct committing *k)
+{
+	const struct offset_commit_req *q = c->req;
+	enum err none = c->head.version >= 10 ? E_UNKNOWN_TOPIC_ID
+	    : E_UNKNOWN_TOPIC;
+	bool any = false;
+
+	for (int32_t i = 0; i < k->res.topics.n; i++) {
+		struct offset_commit_res_topic *r = &k->res.topics.v[i];
+		struct topic *t = topic_of(c, q->topics.v[i].name,
+		    q->topics.v[i].topic_id);
+
+		for (int32_t j = 0; j < r->partitions.n; j++) {
+			enum err e = t == NULL ? none : topic_part(t,
+			    q->topics.v[i].partitions.v[j].partition_index) ==
+			    NULL ? E_UNKNOWN_TOPIC : E_OK;
+
+			r->partitions.v[j].error_code = err_code(e);
+			any |= e == E_OK;
+		}
+	}
+	return any;
+}
+
 void
 handle_offset_commit(struct call *c)
 {
 	const struct offset_commit_req *q = c->req;
 	struct committing *k = committing_new(c);
 	struct group *g = NULL;
-	enum err e;
+	enum err e = E_OK;
 
 	if (k == NULL) {
 		call_bad(c, "out of memory");
 		return;
 	}
-	e = commit_group(c, &g);
-	for (int32_t i = 0; e == E_OK && i < k->res.topics.n; i++) {
-		struct topic *t = c->head.version >= 10
-		    ? topic_find_id(&c->eng->topics, q->topics.v[i].topic_id)
-		    : topic_find(&c->eng->topics, q->topics.v[i].name);
-		enum err te = c->head.version >= 10 && t == NULL
-		    ? E_UNKNOWN_TOPIC_ID : E_OK;
+	if (commit_known(c, k))
+		e = commit_group(c, &g);
+	for (int32_t i = 0; e == E_OK && g != NULL && i < q->topics.n; i++) {
+		struct topic *t = topic_of(c, q->topics.v[i].name,
+		    q->topics.v[i].topic_id);
+		struct offset_commit_res_topic *r = &k->res.topics.v[i];
 
-		for (int32_t j = 0; j < k->res.topics.v[i].partitions.n; j++)
-			k->res.topics.v[i].partitions.v[j].error_code =
-			    err_code(te != E_OK ? te : commit_part(k, g, t,
-			    &q->topics.v[i].partitions.v[j]));
+		for (int32_t j = 0; j < r->partitions.n; j++)
+			if (r->partitions.v[j].error_code == 0)
+				r->partitions.v[j].error_code =
+				    err_code(commit_part(k, g, t,
+				    &q->topics.v[i].partitions.v[j]));
 	}
 	if (e != E_OK)
 		res_fail_all(&k->res, e);
 	if (k->n > 0) {
+		g->commits++;
 		meta_wait(&c->eng->meta, &k->put);
 		return;
 	}
 	call_reply(c, &k->res);
-	committing_free(k);
+	free(k);
 	if (g != NULL)
 		group_unused(g);
 }
 
-/* An answer of more bytes than this is refused: ask for less at once. */
-enum { ANSWER_MAX = 64 * MIB };
-
 /* ---- fetch ------------------------------------------------------------- */
 
 static void
-fill_part(const struct group *g, const struct topic *t, int32_t index,
+fill_part(const struct committed *o, int32_t index,
     struct offset_fetch_res_group_topic_part *r)
 {
-	const struct committed *o = g == NULL || t == NULL ? NULL
-	    : group_offset((struct group *)(uintptr_t)g, &t->id, index, false);
-
 	*r = (struct offset_fetch_res_group_topic_part){
 	    .partition_index = index,
 	    .committed_offset = o != NULL ? o->offset : -1,
 	    .committed_leader_epoch = o != NULL ? o->epoch : -1,
-	    .metadata = kstr_of(o != NULL ? o->metadata : "") };
+	    .metadata = o != NULL ? o->metadata : kstr_of("") };
+}
+
+static int
+committed_cmp(const void *a, const void *b)
+{
+	const struct committed *x = *(const struct committed *const *)a;
+	const struct committed *y = *(const struct committed *const *)b;
+	int d = memcmp(x->topic->id.b, y->topic->id.b, 16);
+
+	return d != 0 ? d : (x->part > y->part) - (x->part < y->part);
 }
 
 /* Everything the group has committed, by topic. */
@@ -245,37 +296,33 @@ static enum err
 fill_all(struct call *c, const struct group *g,
     struct offset_fetch_res_group *r)
 {
-	struct topics *ts = &c->eng->topics;
-	struct topic *t;
+	size_t n = g == NULL ? 0 : g->noffsets, at = 0;
+	struct committed **all = arena_array(&c->arena, n, sizeof *all);
+	struct offset_fetch_res_group_topic_part *parts =
+	    arena_array(&c->arena, n, sizeof *parts);
 
-	r->topics.v = arena_array(&c->arena, g == NULL ? 0 : ts->n,
-	    sizeof *r->topics.v);
-	if (r->topics.v == NULL)
+	r->topics.v = arena_array(&c->arena, n, sizeof *r->topics.v);
+	if (all == NULL || parts == NULL || r->topics.v == NULL)
 		return E_NOMEM;
-	for (t = ts->first; g != NULL && t != NULL; t = t->next) {
-		struct offset_fetch_res_group_topic *rt =
-		    &r->topics.v[r->topics.n];
-		int32_t n = 0;
+	for (size_t i = 0; n > 0 && i < g->offsets_size; i++)
+		for (struct committed *o = g->offsets[i]; o != NULL;
+		    o = o->next)
+			all[at++] = o;
+	if (n > 0)
+		qsort(all, n, sizeof(struct committed *), committed_cmp);
+	for (size_t i = 0; i < n; i++) {
+		struct offset_fetch_res_group_topic *t;
 
-		if (t->state != TOPIC_LIVE)
-			continue;
-		for (int32_t i = 0; i < t->nparts; i++)
-			n += group_offset((struct group *)(uintptr_t)g,
-			    &t->id, i, false) != NULL;
-		if (n == 0)
-			continue;
-		rt->partitions.v = arena_array(&c->arena, (size_t)n,
-		    sizeof *rt->partitions.v);
-		if (rt->partitions.v == NULL)
-			return E_NOMEM;
-		rt->name = kstr_of(t->name);
-		rt->topic_id = t->id;
-		for (int32_t i = 0; i < t->nparts; i++)
-			if (group_offset((struct group *)(uintptr_t)g, &t->id,
-			    i, false) != NULL)
-				fill_part(g, t, i, &rt->partitions.v[
-				    rt->partitions.n++]);
-		r->topics.n++;
+		if (i == 0 || all[i]->topic != all[i - 1]->topic) {
+			t = &r->topics.v[r->topics.n++];
+			*t = (struct offset_fetch_res_group_topic){
+			    .name = kstr_of(all[i]->topic->name),
+			    .topic_id = all[i]->topic->id,
+			    .partitions = { 0, &parts[i] } };
+		}
+		t = &r->topics.v[r->topics.n - 1];
+		fill_part(all[i], all[i]->part, &parts[i]);
+		t->partitions.n++;
 	}
 	return E_OK;
 }
@@ -306,14 +353,13 @@ fill_group(struct call *c, const struct offset_fetch_req_group *q,
 {
 	struct group *g = group_find(c->eng, q->group_id, false);
 	bool by_id = c->head.version >= 10;
-
-	enum err e = q->group_id.len > 0 ? E_OK : E_INVALID_GROUP_ID;
+	enum err e = group_name_check(q->group_id);
 
 	r->group_id = q->group_id;
 	if (e == E_OK && g != NULL && g->ops != NULL)
 		e = g->ops->check_fetch(g, q->member_id, q->member_epoch);
 	r->error_code = err_code(e);
-	if (e != E_OK && c->head.version >= 8)
+	if (e != E_OK)
 		return E_OK;
 	if (q->topics.n < 0)
 		return fill_all(c, g, r);
@@ -325,9 +371,7 @@ fill_group(struct call *c, const struct offset_fetch_req_group *q,
 		const struct offset_fetch_req_group_topic *qt =
 		    &q->topics.v[i];
 		struct offset_fetch_res_group_topic *rt = &r->topics.v[i];
-		struct topic *t = by_id
-		    ? topic_find_id(&c->eng->topics, qt->topic_id)
-		    : topic_find(&c->eng->topics, qt->name);
+		struct topic *t = topic_of(c, qt->name, qt->topic_id);
 		int32_t n = qt->partition_indexes.n;
 
 		rt->name = qt->name.len >= 0 ? qt->name : kstr_of("");
@@ -338,8 +382,10 @@ fill_group(struct call *c, const struct offset_fetch_req_group *q,
 		if (rt->partitions.v == NULL)
 			return E_NOMEM;
 		for (int32_t k = 0; k < n; k++) {
-			fill_part(g, t, qt->partition_indexes.v[k],
-			    &rt->partitions.v[k]);
+			int32_t index = qt->partition_indexes.v[k];
+
+			fill_part(g == NULL || t == NULL ? NULL : group_offset(
+			    g, t, index, false), index, &rt->partitions.v[k]);
 			if (by_id && t == NULL)
 				rt->partitions.v[k].error_code =
 				    err_code(E_UNKNOWN_TOPIC_ID);
@@ -351,42 +397,87 @@ fill_group(struct call *c, const struct offset_fetch_req_group *q,
 
 /* Versions 0-7 speak of one group, in other fields. */
 static enum err
+group_of_old(struct call *c, const struct offset_fetch_req *q,
+    struct offset_fetch_req_group *one)
+{
+	*one = (struct offset_fetch_req_group){ .group_id = q->group_id,
+	    .member_id = kstr_of(NULL), .member_epoch = -1,
+	    .topics = { q->topics.n, NULL } };
+	if (q->topics.n <= 0)
+		return E_OK;
+	one->topics.v = arena_array(&c->arena, (size_t)q->topics.n,
+	    sizeof *one->topics.v);
+	if (one->topics.v == NULL)
+		return E_NOMEM;
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		one->topics.v[i].name = q->topics.v[i].name;
+		one->topics.v[i].partition_indexes.n =
+		    q->topics.v[i].partition_indexes.n;
+		one->topics.v[i].partition_indexes.v =
+		    q->topics.v[i].partition_indexes.v;
+	}
+	return E_OK;
+}
+
+/* Versions 0 and 1 have no place for the group's error but every row. */
+static enum err
+fill_failed(struct call *c, const struct offset_fetch_req_group *q,
+    enum err why, struct offset_fetch_res_group *r)
+{
+	bool rows = c->head.version < 2;
+	struct offset_fetch_res_group_topic *t;
+
+	*r = (struct offset_fetch_res_group){ .error_code = err_code(why) };
+	if (!rows || q->topics.n <= 0)
+		return E_OK;
+	r->topics.v = arena_array(&c->arena, (size_t)q->topics.n, sizeof *t);
+	if (r->topics.v == NULL)
+		return E_NOMEM;
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		int32_t n = q->topics.v[i].partition_indexes.n;
+
+		t = &r->topics.v[r->topics.n++];
+		t->name = q->topics.v[i].name;
+		t->partitions.n = n > 0 ? n : 0;
+		t->partitions.v = arena_array(&c->arena, n > 0 ? (size_t)n
+		    : 0, sizeof *t->partitions.v);
+		if (t->partitions.v == NULL)
+			return E_NOMEM;
+		for (int32_t k = 0; k < n; k++)
+			fill_part(NULL, q->topics.v[i].partition_indexes.v[k],
+			    &t->partitions.v[k]);
+	}
+	return E_OK;
+}
+
+static enum err
 fill_old(struct call *c, const struct offset_fetch_req *q,
     struct offset_fetch_res *res)
 {
-	struct offset_fetch_req_group one = { .group_id = q->group_id,
-	    .topics = { q->topics.n, NULL } };
+	struct offset_fetch_req_group one;
 	struct offset_fetch_res_group r = { 0 };
-	size_t left = ANSWER_MAX;
-	enum err e;
+	size_t left = GROUP_ANSWER_MAX;
+	enum err e = group_of_old(c, q, &one);
 
-	if (q->topics.n > 0) {
-		one.topics.v = arena_array(&c->arena, (size_t)q->topics.n,
-		    sizeof *one.topics.v);
-		if (one.topics.v == NULL)
-			return E_NOMEM;
-		for (int32_t i = 0; i < q->topics.n; i++) {
-			one.topics.v[i].name = q->topics.v[i].name;
-			one.topics.v[i].partition_indexes.n =
-			    q->topics.v[i].partition_indexes.n;
-			one.topics.v[i].partition_indexes.v =
-			    q->topics.v[i].partition_indexes.v;
-		}
-	}
-	e = fill_group(c, &one, &r);
+	if (e == E_OK)
+		e = fill_group(c, &one, &r);
 	if (e == E_OK && !fits(&r, &left))
 		e = E_NOMEM;
+	if (e == E_OK && r.error_code != 0)
+		e = fill_failed(c, &one, group_name_check(q->group_id) ==
+		    E_OK ? E_UNKNOWN_MEMBER : E_INVALID_GROUP_ID, &r);
 	if (e != E_OK)
 		return e;
 	res->error_code = r.error_code;
-	res->topics.n = r.topics.n;
 	res->topics.v = arena_array(&c->arena, (size_t)r.topics.n,
 	    sizeof *res->topics.v);
-	for (int32_t i = 0; res->topics.v != NULL && i < r.topics.n; i++) {
+	if (res->topics.v == NULL)
+		return E_NOMEM;
+	for (int32_t i = 0; i < r.topics.n; i++) {
 		struct offset_fetch_res_group_topic *t = &r.topics.v[i];
 		struct offset_fetch_res_topic *o = &res->topics.v[i];
 
-		o->name = t->name;
+		o->name = t->name.len >= 0 ? t->name : kstr_of("");
 		o->partitions.n = t->partitions.n;
 		o->partitions.v = arena_array(&c->arena,
 		    (size_t)t->partitions.n, sizeof *o->partitions.v);
@@ -399,8 +490,9 @@ fill_old(struct call *c, const struct offset_fetch_req *q,
 			    t->partitions.v[k].committed_offset,
 			    t->partitions.v[k].committed_leader_epoch,
 			    t->partitions.v[k].metadata, r.error_code };
+		res->topics.n++;
 	}
-	return res->topics.v == NULL ? E_NOMEM : E_OK;
+	return E_OK;
 }
 
 void
@@ -408,7 +500,7 @@ handle_offset_fetch(struct call *c)
 {
 	const struct offset_fetch_req *q = c->req;
 	struct offset_fetch_res res = { 0 };
-	size_t left = ANSWER_MAX;
+	size_t left = GROUP_ANSWER_MAX;
 
 	c->arena.limit += (size_t)256 * MIB;
 	if (c->head.version < 8) {

@@ -125,10 +125,14 @@ void	 handle_create_topics(struct call *);	/* topics_call.c */
 void	 handle_delete_topics(struct call *);
 void	 handle_create_partitions(struct call *);
 void	 handle_delete_records(struct call *);	/* delete_records.c */
-void	 handle_join_group(struct call *);	/* group.c */
-void	 handle_sync_group(struct call *);
+void	 handle_join_group(struct call *);	/* group_join.c */
+void	 handle_sync_group(struct call *);	/* group_sync.c */
 void	 handle_heartbeat(struct call *);
 void	 handle_leave_group(struct call *);
+void	 handle_describe_groups(struct call *);	/* group_admin.c */
+void	 handle_list_groups(struct call *);
+void	 handle_delete_groups(struct call *);
+void	 handle_offset_delete(struct call *);
 void	 handle_offset_commit(struct call *);	/* group_offset.c */
 void	 handle_offset_fetch(struct call *);
 void	 handle_describe_configs(struct call *);	/* configs_*.c */

@@ -538,7 +538,7 @@ delete_recorded(struct meta_put *put, enum err e)
 	if (e == E_OK) {
 		log_info("topic deleted", LS("topic", t->name));
 		table_drop(&t->eng->topics, t);
-		groups_topic_gone(t->eng, &t->id);
+		groups_topic_gone(t);
 		t->state = TOPIC_DELETING;
 		if (t->conf.compression_type != COMPRESS_PRODUCER)
 			recoded(t);
@@ -672,6 +672,7 @@ topic_unrestore(struct engine *eng, const struct uuid *id)
 
 	if (t == NULL)
 		return;
+	groups_topic_gone(t);
 	table_drop(&eng->topics, t);
 	list_drop(&eng->topics, t);
 	topic_free(t);

@@ -34,6 +34,7 @@ struct topic {
 	struct part	**parts;	/* moves when it grows: loop only */
 	/* What the last record says that was written, durable or not. */
 	int32_t		  nparts_rec;
+	struct committed *committed;	/* offsets of groups; theirs */
 };
 
 struct topics {

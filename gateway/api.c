@@ -38,6 +38,8 @@ static const struct api apis[API_KEY_MAX] = {
 	GENERIC(API_HEARTBEAT, 0, 4, heartbeat, 0, NULL)
 	GENERIC(API_LEAVE_GROUP, 0, 5, leave_group, 0, NULL)
 	GENERIC(API_SYNC_GROUP, 0, 5, sync_group, 0, NULL)
+	GENERIC(API_DESCRIBE_GROUPS, 0, 6, describe_groups, F_AGAIN, NULL)
+	GENERIC(API_LIST_GROUPS, 0, 5, list_groups, F_AGAIN, NULL)
 	[API_VERSIONS] = { "api_versions", 0, 4, F_SMALL, API_VERSIONS,
 	    &kafka_msgs[KM_api_versions_req], &kafka_msgs[KM_api_versions_res],
 	    versions_answer, NULL, NULL },
@@ -45,6 +47,8 @@ static const struct api apis[API_KEY_MAX] = {
 	GENERIC(API_DELETE_TOPICS, 0, 6, delete_topics, 0, delete_topics_lost)
 	GENERIC(API_INIT_PRODUCER_ID, 0, 5, init_producer_id, 0,
 	    init_producer_id_lost)
+	GENERIC(API_DELETE_GROUPS, 0, 2, delete_groups, 0, NULL)
+	GENERIC(API_OFFSET_DELETE, 0, 0, offset_delete, 0, NULL)
 	GENERIC(API_OFFSET_FOR_LEADER_EPOCH, 0, 4, offset_for_leader_epoch,
 	    F_AGAIN, NULL)
 	GENERIC(API_DELETE_RECORDS, 0, 2, delete_records, 0,

@@ -61,8 +61,10 @@ enum {
 	PROTOCOLS_MAX		= 100,		/* that one member offers */
 	GROUP_BYTES_MAX		= 8 * MIB,	/* what members of one bring */
 	GROUPS_BYTES_MAX	= 256 * MIB,	/* and of all groups */
+	GROUP_ANSWER_MAX	= 64 * MIB,	/* members, offsets told */
 	OFFSETS_MAX		= 1000000,	/* of one group */
 	GROUP_CONFIGS_MAX	= 100000,	/* groups with own configs */
+	OFFSETS_BYTES_MAX	= 512 * MIB,	/* and of all groups: memory */
 
 	/* Log */
 	IDX_INTERVAL		= 4 * KIB,	/* log bytes per index entry */
