@@ -4,7 +4,7 @@
 # N5); and what names and client ids held must not reach the log as it came.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/wire/run.sh"
-wire_options="--log-level debug"
+wire_options="--log-level debug --group-initial-rebalance-delay-ms 0"
 wire_run hostile "$@"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
 # Everything that is right byte by byte too (N1).

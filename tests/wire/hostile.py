@@ -22,6 +22,7 @@ from kafka import (E, INVALID_TOPIC, KAFKA, NO_ID, RUN, UNKNOWN_TOPIC, Closed,
                    need, new_topic, ok, produce, produce_body, produce_ok,
                    produced, read_all, roundtrip, row, rows, ver)
 from samples import ALL, SCOPE, Sample
+from samples_group import ONCE
 from schema import Raw, uvarint
 
 WRAPS = "Kafka's varints wrap into negative numbers, which pass for null"
@@ -268,6 +269,30 @@ def null_cases():
             ("DeleteTopics", 1, "topic_names"),
             ("DeleteTopics", 4, "topic_names"),
             ("DeleteTopics", 6, "topics"),
+            ("JoinGroup", 0, "group_id"), ("JoinGroup", 6, "protocols"),
+            ("JoinGroup", 6, "member_id"), ("JoinGroup", 3, "protocols.name"),
+            ("JoinGroup", 3, "protocols.metadata"),
+            ("SyncGroup", 0, "assignments"), ("SyncGroup", 4, "group_id"),
+            ("SyncGroup", 4, "member_id"), ("Heartbeat", 0, "group_id"),
+            ("Heartbeat", 4, "member_id"), ("LeaveGroup", 0, "member_id"),
+            ("LeaveGroup", 4, "members"), ("LeaveGroup", 4, "group_id"),
+            ("LeaveGroup", 4, "members.member_id"),
+            ("OffsetCommit", 2, "topics"), ("OffsetCommit", 8, "group_id"),
+            ("OffsetCommit", 8, "topics.name"),
+            ("OffsetCommit", 8, "topics.partitions"),
+            ("OffsetFetch", 1, "topics"), ("OffsetFetch", 6, "group_id"),
+            ("OffsetFetch", 6, "topics.partition_indexes"),
+            ("OffsetFetch", 8, "groups"), ("OffsetFetch", 8,
+                                           "groups.group_id"),
+            ("FindCoordinator", 0, "key"), ("FindCoordinator", 4,
+                                            "coordinator_keys"),
+            ("DescribeGroups", 0, "groups"), ("DescribeGroups", 5, "groups"),
+            ("ListGroups", 4, "states_filter"),
+            ("ListGroups", 5, "types_filter"),
+            ("DeleteGroups", 0, "groups_names"),
+            ("DeleteGroups", 2, "groups_names"),
+            ("OffsetDelete", 0, "group_id"), ("OffsetDelete", 0, "topics"),
+            ("OffsetDelete", 0, "topics.partitions"),
             ("ApiVersions", 3, "client_software_name"),
             ("ApiVersions", 3, "client_software_version")):
         out.append((name, v, path))
@@ -322,7 +347,8 @@ def minus_two(name, v, path):
 
 def count_cases():
     return [c + (n, ) for c in null_cases() if not c[2].endswith(
-        ("name", "topic", "version", "rack_id"))
+        ("name", "topic", "version", "rack_id", "group_id", "member_id",
+         ".metadata", "key"))
         for n in ("max", "20M", "left+1")]
 
 
@@ -492,7 +518,7 @@ def split(name, v):
     s = Sample(name, v)
     with Conn() as c, Conn() as other:
         size = len(c.build(name, v, s.body)[0]) + 4
-        step = 3 if name in ("CreateTopics", "DeleteTopics") else 1
+        step = 3 if name in ("CreateTopics", "DeleteTopics") + ONCE else 1
         for n in range(1, size, step):
             data, corr, _ = c.build(name, v, s.body)
             data = frame(data)
@@ -742,7 +768,39 @@ def light_body(name, v):
         return {"topics": [{"name": RUN + "-none"}],
                 "topic_names": [RUN + "-none", RUN + "-none2"],
                 "timeout_ms": 1000}
-    return {"transactional_id": None, "transaction_timeout_ms": 1000}
+    if name == "InitProducerId":
+        return {"transactional_id": None, "transaction_timeout_ms": 1000}
+    return light_group_body(name, v, t)
+
+
+def light_group_body(name, v, t):
+    """A group of its own for who would wait for others."""
+    g = RUN + "-group"
+    ts = [{"name": t.name, "topic_id": t.id, "partition_indexes": [0],
+           "partitions": [{"partition_index": 0, "committed_offset": 1,
+                           "committed_leader_epoch": -1,
+                           "committed_metadata": "m"}]}]
+    return {
+        "OffsetCommit": {"group_id": g, "generation_id_or_member_epoch": -1,
+                         "member_id": "", "topics": ts},
+        "OffsetFetch": {"group_id": g, "topics": ts,
+                        "groups": [{"group_id": g, "topics": ts}]},
+        "FindCoordinator": {"key": g, "coordinator_keys": [g, "x"]},
+        "JoinGroup": {"group_id": fresh_name("g"), "member_id": "",
+                      "session_timeout_ms": 6000,
+                      "rebalance_timeout_ms": 6000,
+                      "protocol_type": "consumer",
+                      "protocols": [{"name": "range", "metadata": b"ab"}]},
+        "Heartbeat": {"group_id": g, "member_id": "m"},
+        "LeaveGroup": {"group_id": g, "member_id": "m",
+                       "members": [{"member_id": "m"}]},
+        "SyncGroup": {"group_id": g, "member_id": "m", "assignments": [
+            {"member_id": "m", "assignment": b"abc"}]},
+        "DescribeGroups": {"groups": [g, "x"]},
+        "ListGroups": {"states_filter": ["Stable"], "types_filter": []},
+        "DeleteGroups": {"groups_names": [g, "x"]},
+        "OffsetDelete": {"group_id": g, "topics": ts},
+    }.get(name, {})
 
 
 SCRATCH = []

@@ -8,6 +8,7 @@ mutated).
 import kafka
 import records as R
 import samples_admin
+import samples_group
 from kafka import (E, Conn, NO_ID, OPS_NONE, Fail, Skip, UNKNOWN_TOPIC,
                    UNKNOWN_ID, end_offset, eq, fetch_body, fetched,
                    fresh_name, isin, leader_epoch, made, metadata,
@@ -19,7 +20,7 @@ SCOPE = [("ApiVersions", 0, 4), ("Metadata", 0, 13), ("Produce", 0, 13),
          ("DeleteTopics", 0, 6), ("InitProducerId", 0, 5),
          ("DescribeConfigs", 0, 4), ("AlterConfigs", 0, 2),
          ("IncrementalAlterConfigs", 0, 1), ("ListConfigResources", 0, 1)]
-SCOPE += samples_admin.SCOPE
+SCOPE += samples_admin.SCOPE + samples_group.SCOPE
 ALL = [(name, v) for name, lo, hi in SCOPE for v in range(lo, hi + 1)]
 TS = kafka.TS
 
@@ -32,7 +33,8 @@ def magic_of_fetch(version):
     return 2 if version >= 4 else 1 if version >= 2 else 0
 
 
-class Sample(samples_admin.AdminSamples):
+class Sample(samples_admin.AdminSamples,
+             samples_group.GroupSamples):
     """name, version, body; check(response) raises Fail."""
 
     def __init__(self, name, version):
@@ -210,8 +212,10 @@ class Sample(samples_admin.AdminSamples):
         self.remake()
 
     def remake(self):
-        """What changes a topic wants a new one every time."""
-        if self.name == "CreateTopics":
+        """Some requests work only once."""
+        if self.name in samples_group.ONCE:
+            getattr(self, "make_" + self.name.lower())()
+        elif self.name == "CreateTopics":
             self.new = fresh_name("ct")
             made.append(self.new)
             self.body = {"topics": [{

@@ -22,6 +22,9 @@ KAFKA_DIFFERS = {
     "range/CreateTopics": ("44", "4.x dropped v0-1"),
     "range/DeleteTopics": ("44", "4.x dropped v0"),
     "range/ApiVersions": ("44", "4.4 added v5"),
+    "range/OffsetCommit": ("39 44", "4.x dropped v0-1, 3.9 ends at v9"),
+    "range/OffsetFetch": ("39 44", "4.x dropped v0, 3.9 ends at v9"),
+    "range/DescribeGroups": ("39", "3.9 ends at v5"),
     "unlisted-key-closes/71": ("all", "telemetry is answered, unlisted"),
 }
 
