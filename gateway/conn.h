@@ -37,6 +37,28 @@ void	 req_free(struct req *);
  * Frees the request that has none. */
 void	 req_fail(struct req *, const char *why);
 
+/* conn.c, for input.c: a frame is whole.  It is at p in the scratch (copy), or
+ * becomes the request's, with its cap bytes at place. */
+void	 conn_request(struct conn *, uint8_t *p, uint32_t n, uint32_t cap,
+	    bool copy);
+/* Bytes have moved: the connection goes to the young end. */
+void	 conn_moved(struct conn *);
+/* Counts n bytes of memory; false: there are too many. */
+bool	 heap_take(struct gw *, size_t n) MUST;
+
+/* input.c: takes what the socket has. */
+void	 input_read(struct conn *);
+/* Bytes that were held; true when some of them moved. */
+bool	 input_held(struct conn *);
+/* More may be read now. */
+bool	 input_wanted(const struct conn *);
+/* Forgets the frame in the making; what is held, too. */
+void	 input_drop_frame(struct conn *);
+void	 input_drop(struct conn *);
+/* Lets those in line for region have what was given back. */
+void	 input_serve(struct gw *);
+void	 input_stall(struct gw *);
+
 /* session.c: tells the engine, before a request is sent to it, who asks, if it
  * does not know yet.  False: out of memory. */
 bool	 session_tell(struct req *) MUST;
