@@ -59,6 +59,10 @@ apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
 		return configs_restore(eng, t, key, value, why, size);
 	case MT_meta_start:
 		return topic_restore_start(eng, key, value);
+	case MT_meta_user:
+		return user_restore(eng, key, value);
+	case MT_meta_secret:
+		return auth_restore(eng, key, value);
 	case MT_meta_begin:
 	case MT_meta_end:
 	case MT_MAX:
@@ -323,6 +327,8 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 		configs_ready(eng);
 		e = epoch_bump(eng);
 	}
+	if (e == E_OK)
+		e = auth_open(eng);
 	if (e != E_OK) {
 		if (why[0] == '\0')
 			snprintf(why, size, "%s: %s", eng->data, err_text(e));
@@ -409,6 +415,8 @@ engine_close(struct engine *eng)
 {
 	groups_free(eng);
 	fetch_sessions_free(eng);
+	auth_free(eng);
+	users_free(&eng->users);
 	topics_free(&eng->topics);
 	configs_free(eng);
 	meta_close(&eng->meta);

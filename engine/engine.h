@@ -6,6 +6,7 @@
 #ifndef ENGINE_H
 #define ENGINE_H
 
+#include "auth.h"
 #include "clock.h"
 #include "commit.h"
 #include "configs.h"
@@ -14,6 +15,7 @@
 #include "lib/conf.h"
 #include "meta.h"
 #include "topic.h"
+#include "user.h"
 
 struct engine {
 	const struct conf *conf;
@@ -25,6 +27,8 @@ struct engine {
 	struct configs	  configs;	/* that change at run time */
 	struct topics	  topics;
 	struct groups	  groups;
+	struct users	  users;
+	struct auth	  auth;
 	char		  cluster_id[24];
 	int32_t		  epoch;	/* leader epoch given out next */
 	/* Producer ids: the next, the end of the block that was taken, and

@@ -409,6 +409,10 @@ static const struct {
 	{ API_ALTER_CONFIGS,	handle_alter_configs },
 	{ API_INCREMENTAL_ALTER_CONFIGS, handle_incremental_alter_configs },
 	{ API_LIST_CONFIG_RESOURCES, handle_list_config_resources },
+	{ API_DESCRIBE_USER_SCRAM, handle_describe_user_scram },
+	{ API_ALTER_USER_SCRAM, handle_alter_user_scram },
+	{ IPC_USER,		handle_user },
+	{ IPC_AUTH,		handle_auth },
 	{ IPC_STATS,		handle_stats },
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
 };
@@ -441,6 +445,9 @@ who(struct link *l, uint64_t session, struct rd body)
 	e = msg_read(&ipc_msgs[IM_who], VER_ALL, &body, &a, &w);
 	if (e == E_OK)
 		e = session_told(&l->sessions, session, &w);
+	if (e == E_OK && w.token.len > 0)
+		auth_token(l->serve->eng, session_find(&l->sessions, session),
+		    w.token);
 	if (e != E_OK)
 		link_close(l, e == E_BUSY ? "too many sessions" : err_text(e));
 	arena_reset(&a);
@@ -480,6 +487,9 @@ hello(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 		    q.program.len > 0 ? (int)q.program.len : 0, q.program.p);
 		e = sessions_open(&l->sessions, l->program);
 	}
+	/* A gateway speaks for others, never for itself. */
+	if (e == E_OK && l->region != NULL)
+		l->sessions.self->authenticated = false;
 	if (e == E_OK) {
 		l->greeted = res.error == E_OK;
 		link_send(l, &rh, &ipc_msgs[IM_hello_res], &res, NULL);
@@ -507,6 +517,28 @@ call_decode(struct call *c, struct rd body, const struct msg *m)
 	return msg_read(m, VER_ALL, &r, &c->arena, c->req);
 }
 
+/* A request of a session that has not authenticated, or whose time is over:
+ * the connection ends.  Appends are answered all the same. */
+static void
+refuse(struct link *l, const struct ipc_head *h)
+{
+	struct ipc_head bh = { .type = IPC_BYE, .session = h->session };
+	struct ipc_head rh = { .type = h->type, .id = h->id,
+	    .session = h->session, .flags = IPC_RESPONSE };
+	struct produce_res res;
+	struct bye b = { 0 };
+
+	if (h->session == 0) {
+		link_close(l, "call of nobody");
+		return;
+	}
+	link_send(l, &bh, &ipc_msgs[IM_bye], &b, NULL);
+	if (h->type != IPC_APPEND)
+		return;
+	msg_init(ipc_res(IPC_APPEND), &res);
+	link_send(l, &rh, ipc_res(IPC_APPEND), &res, NULL);
+}
+
 static void
 call_start(struct link *l, const struct ipc_head *h, struct rd body)
 {
@@ -524,6 +556,10 @@ call_start(struct link *l, const struct ipc_head *h, struct rd body)
 	}
 	if (s == NULL) {
 		link_close(l, "call of an unknown session");
+		return;
+	}
+	if (h->type != IPC_AUTH && !auth_allows(l->serve->eng, s)) {
+		refuse(l, h);
 		return;
 	}
 	if (l->ncalls >= CALLS_MAX || l->call_bytes + h->length >

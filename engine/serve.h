@@ -139,6 +139,10 @@ void	 handle_describe_configs(struct call *);	/* configs_*.c */
 void	 handle_alter_configs(struct call *);
 void	 handle_incremental_alter_configs(struct call *);
 void	 handle_list_config_resources(struct call *);
+void	 handle_describe_user_scram(struct call *);	/* user.c */
+void	 handle_alter_user_scram(struct call *);
+void	 handle_user(struct call *);
+void	 handle_auth(struct call *);		/* auth.c */
 void	 handle_stats(struct call *);		/* stats.c */
 void	 handle_topic_stats(struct call *);
 

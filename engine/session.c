@@ -164,6 +164,18 @@ session_told(struct sessions *ss, uint64_t number, const struct who *w)
 	return E_OK;
 }
 
+enum err
+session_bind(struct session *s, const char *principal, int64_t expires)
+{
+	enum err e = set(&s->principal, kstr_of(principal), USER_NAME_MAX);
+
+	if (e != E_OK)
+		return e;
+	s->authenticated = true;
+	s->expires = expires;
+	return E_OK;
+}
+
 void
 session_end(struct sessions *ss, uint64_t number)
 {
@@ -187,7 +199,10 @@ sessions_open(struct sessions *ss, const char *program)
 	    .software_name = kstr_of(NULL), .software_version = kstr_of(NULL) };
 
 	ss->self = session_new(0, &w);
-	return ss->self == NULL ? E_NOMEM : E_OK;
+	if (ss->self == NULL)
+		return E_NOMEM;
+	ss->self->authenticated = true;
+	return E_OK;
 }
 
 void

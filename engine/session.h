@@ -24,6 +24,8 @@ struct session {
 	char		*host;		/* address of the client; "": none */
 	char		*software;	/* "NAME VERSION"; "": unknown */
 	char		*principal;	/* "ANONYMOUS" */
+	bool		 authenticated;	/* the link itself always is */
+	int64_t		 expires;	/* wall_ms; 0: never */
 };
 
 /* Owned by a link.  self: of calls without a session, those of tools. */
@@ -40,6 +42,9 @@ void	 sessions_free(struct sessions *);
 struct session *session_find(const struct sessions *, uint64_t number);
 /* E_PROTO: it may not say this; E_BUSY: too many; E_NOMEM. */
 enum err session_told(struct sessions *, uint64_t number, const struct who *)
+	    MUST;
+/* It has proved to be this principal. */
+enum err session_bind(struct session *, const char *principal, int64_t expires)
 	    MUST;
 void	 session_end(struct sessions *, uint64_t number);
 struct session *session_ref(struct session *);

@@ -40,6 +40,9 @@ static const struct api apis[API_KEY_MAX] = {
 	GENERIC(API_SYNC_GROUP, 0, 5, sync_group, 0, NULL)
 	GENERIC(API_DESCRIBE_GROUPS, 0, 6, describe_groups, F_AGAIN, NULL)
 	GENERIC(API_LIST_GROUPS, 0, 5, list_groups, F_AGAIN, NULL)
+	[API_SASL_HANDSHAKE] = { "sasl_handshake", 0, 1, F_SMALL,
+	    API_SASL_HANDSHAKE, &kafka_msgs[KM_sasl_handshake_req],
+	    &kafka_msgs[KM_sasl_handshake_res], sasl_handshake, NULL, NULL },
 	[API_VERSIONS] = { "api_versions", 0, 4, F_SMALL, API_VERSIONS,
 	    &kafka_msgs[KM_api_versions_req], &kafka_msgs[KM_api_versions_res],
 	    versions_answer, NULL, NULL },
@@ -49,6 +52,15 @@ static const struct api apis[API_KEY_MAX] = {
 	    init_producer_id_lost)
 	GENERIC(API_DELETE_GROUPS, 0, 2, delete_groups, 0, NULL)
 	GENERIC(API_OFFSET_DELETE, 0, 0, offset_delete, 0, NULL)
+	[API_SASL_AUTHENTICATE] = { "sasl_authenticate", 0, 2,
+	    F_AGAIN | F_ALONE | F_SMALL, IPC_AUTH,
+	    &kafka_msgs[KM_sasl_authenticate_req],
+	    &kafka_msgs[KM_sasl_authenticate_res], sasl_send, sasl_answer,
+	    NULL },
+	GENERIC(API_DESCRIBE_USER_SCRAM, 0, 0, describe_user_scram_credentials,
+	    F_AGAIN, NULL)
+	GENERIC(API_ALTER_USER_SCRAM, 0, 0, alter_user_scram_credentials, 0,
+	    NULL)
 	GENERIC(API_OFFSET_FOR_LEADER_EPOCH, 0, 4, offset_for_leader_epoch,
 	    F_AGAIN, NULL)
 	GENERIC(API_DELETE_RECORDS, 0, 2, delete_records, 0,

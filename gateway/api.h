@@ -13,6 +13,7 @@
 enum {
 	F_APPEND = 1,	/* needs credit; lends pieces to the engine */
 	F_AGAIN	 = 2,	/* reads only: sent again after a lost link */
+	F_ALONE	 = 8,	/* the next one is not read before its answer */
 	F_SMALL	 = 4,	/* its answer in memory is no larger than it */
 };
 
@@ -58,6 +59,9 @@ void	 delete_records_lost(struct req *);
 void	 init_producer_id_lost(struct req *);
 enum err metadata_answer(struct req *, struct rd *) MUST;
 enum err coordinator_answer(struct req *) MUST;
+enum err sasl_handshake(struct req *) MUST;
+enum err sasl_send(struct req *) MUST;
+enum err sasl_answer(struct req *, struct rd *) MUST;
 enum err versions_answer(struct req *) MUST;
 enum err versions_too_new(struct req *) MUST;
 enum err produce_send(struct req *) MUST;

@@ -9,6 +9,7 @@
 
 #include "api.h"
 #include "conn.h"
+#include "lib/ipc.h"
 #include "lib/log.h"
 #include "recode.h"
 
@@ -62,6 +63,10 @@ conn_open(struct gw *gw, int fd)
 	c->place = -1;
 	c->session = ++gw->sessions;
 	c->frame_max = (uint32_t)gw->conf.socket_request_max_bytes;
+	c->sasl.token.len = -1;
+	sasl_open(c);
+	uv_timer_init(&gw->loop, &c->pause);
+	c->pause.data = c;
 	c->active = uv_now(&gw->loop);
 	TAILQ_INIT(&c->reqs);
 	TAILQ_INSERT_TAIL(&gw->conns, c, by_age);
@@ -90,6 +95,8 @@ req_release(struct req *r)
 	struct region *g = &r->gw->region;
 
 	ASSERT(!r->lent);
+	if (r->api->type == IPC_AUTH && r->frame != NULL)
+		explicit_bzero(r->frame, r->frame_len);	/* a password */
 	if (r->piece.place >= 0)
 		region_free(g, r->piece.place, r->piece.n);
 	else if (r->frame != NULL && r->frame != r->small) {
@@ -168,12 +175,21 @@ req_reply(struct req *r)
 }
 
 static void
+pause_freed(uv_handle_t *h)
+{
+	struct conn *c = h->data;
+
+	free(c->sasl.token.p);
+	free(c->told.client_id);
+	free(c);
+}
+
+static void
 freed_cb(uv_handle_t *h)
 {
 	struct conn *c = h->data;
 
-	free(c->told.client_id);
-	free(c);
+	uv_close((uv_handle_t *)&c->pause, pause_freed);
 }
 
 void
@@ -205,6 +221,7 @@ conn_close(struct conn *c, const char *why)
 		TAILQ_REMOVE(&gw->touched, c, touched);
 	TAILQ_REMOVE(&gw->conns, c, by_age);
 	gw->nconns--;
+	uv_timer_stop(&c->pause);
 	uv_close((uv_handle_t *)&c->poll, freed_cb);
 	close(c->fd);
 }
@@ -225,6 +242,45 @@ conn_end(struct conn *c, const char *why)
 	conn_touch(c);
 }
 
+static void
+resume_cb(uv_timer_t *t)
+{
+	struct conn *c = t->data;
+	void (*resume)(struct conn *) = c->resume;
+
+	c->paused = false;
+	c->resume = NULL;
+	conn_touch(c);
+	if (resume != NULL)
+		resume(c);
+}
+
+void
+conn_pause(struct conn *c, uint64_t ms, void (*resume)(struct conn *))
+{
+	if (c->closing)
+		return;
+	if (resume != NULL)
+		c->resume = resume;
+	if (c->paused && uv_timer_get_due_in(&c->pause) >= ms)
+		return;
+	c->paused = true;
+	conn_touch(c);
+	uv_timer_start(&c->pause, resume_cb, ms, 0);
+}
+
+void
+conn_bye(struct gw *gw, uint64_t session)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &gw->conns, by_age)
+		if (c->session == session) {
+			conn_close(c, "the engine refuses it");
+			return;
+		}
+}
+
 /*
  * Requests.
  */
@@ -236,9 +292,17 @@ dispatch(struct conn *c, struct req *r)
 	struct rd rd = rd_of(r->frame, r->frame_len);
 	struct request_header h;
 	struct arena none;
-	int key = rd_i16(&rd), v = rd_i16(&rd);
+	int key, v;
 	enum err e = E_OK;
 
+	if (r->raw) {
+		r->client_id = (struct kstr){ c->told.client_id_len,
+		    c->told.client_id };
+		up_submit(&c->gw->up, r);
+		return;
+	}
+	key = rd_i16(&rd);
+	v = rd_i16(&rd);
 	r->correlation = rd_i32(&rd);
 	r->version = (int16_t)v;
 	if (key == API_VERSIONS && (v < r->api->min || v > r->api->max)) {
@@ -253,6 +317,8 @@ dispatch(struct conn *c, struct req *r)
 		    kafka_req_header(r->api->req, v), &rd, &none, &h);
 		r->client_id = h.client_id;
 		r->body = (uint32_t)(rd.p - r->frame);
+		if (e == E_OK && !sasl_gate(r))
+			return;
 		if (e == E_OK && r->api->answer != NULL) {
 			up_submit(&c->gw->up, r);
 			return;
@@ -267,7 +333,9 @@ dispatch(struct conn *c, struct req *r)
 void
 conn_request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 {
-	const struct api *api = api_find((int16_t)be16(p));
+	bool raw = c->sasl.state == SASL_RAW;
+	const struct api *api = api_find(raw ? API_SASL_AUTHENTICATE :
+	    (int16_t)be16(p));
 	size_t size = sizeof(struct req) + (copy ? n : 0);
 	struct gw *gw = c->gw;
 	struct req *r = NULL;
@@ -286,8 +354,8 @@ conn_request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 	    .piece = { copy ? -1 : c->place, cap }, .heap = size,
 	    .owed = n, .big = !(api->flags & F_SMALL) ||
 	    (api->type == API_FETCH && (int16_t)be16(p + 2) <= 3),
-	    .alone = api->answer != NULL &&
-	    !(api->flags & (F_APPEND | F_AGAIN)) };
+	    .raw = raw, .alone = api->answer != NULL &&
+	    (api->flags & F_ALONE || !(api->flags & (F_APPEND | F_AGAIN))) };
 	if (copy)
 		memcpy(r->small, p, n);
 	else if (c->place < 0)

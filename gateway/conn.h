@@ -15,6 +15,11 @@ void	 conn_close(struct conn *, const char *why);
 void	 conn_end(struct conn *, const char *why);
 /* Puts it on the list of those that the end of the turn looks at. */
 void	 conn_touch(struct conn *);
+/* Is not read for so long; resume is called then, if there is one.  The longer
+ * pause counts. */
+void	 conn_pause(struct conn *, uint64_t ms, void (*resume)(struct conn *));
+/* The engine wants no more of a session. */
+void	 conn_bye(struct gw *, uint64_t session);
 /* The end of a turn: moves what can move until nothing does. */
 void	 conn_turn_all(struct gw *);
 /* No more input; ends those that owe nothing, or only a parked fetch. */
@@ -58,6 +63,12 @@ void	 input_drop(struct conn *);
 /* Lets those in line for region have what was given back. */
 void	 input_serve(struct gw *);
 void	 input_stall(struct gw *);
+
+/* sasl.c: options that make no sense: false, and a sentence. */
+bool	 sasl_setup(struct gw *, char *why, size_t size) MUST;
+void	 sasl_open(struct conn *);
+/* The request may be made now; false: it has been dealt with. */
+bool	 sasl_gate(struct req *) MUST;
 
 /* session.c: tells the engine, before a request is sent to it, who asks, if it
  * does not know yet.  False: out of memory. */

@@ -72,6 +72,7 @@ struct req {
 	const struct api *api;
 	enum req_state	 state;
 	bool		 silent;	/* acks=0: no response */
+	bool		 raw;		/* a token without Kafka's header */
 	bool		 ends;		/* instead: the connection's end */
 	bool		 committed;	/* a fetch of isolation level 1 */
 	bool		 big;		/* counts as conn.generic */
@@ -101,6 +102,19 @@ TAILQ_HEAD(req_list, req);
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(plan_list, plan);
 
+enum sasl_state {
+	SASL_OFF, SASL_NEW, SASL_TOKEN, SASL_RAW, SASL_DONE, SASL_FAILED
+};
+
+/* See sasl.c. */
+struct sasl {
+	enum sasl_state	 state;
+	uint64_t	 ends;		/* ms; 0: never */
+	uint64_t	 again_from;	/* last re-authentication */
+	struct req	*last;		/* its failure is still to be said */
+	struct { int32_t len; uint8_t *p; } token;	/* p NULL: none */
+};
+
 /* What the engine knows of a connection.  link 0: nothing. */
 struct told {
 	uint32_t	 link;		/* where it was told, by up.links */
@@ -126,6 +140,10 @@ struct conn {
 	struct req_list	 reqs;
 	uint64_t	 session;	/* number, never used again */
 	struct told	 told;
+	struct sasl	 sasl;
+	uv_timer_t	 pause;
+	bool		 paused;	/* not read until the timer fires */
+	void		(*resume)(struct conn *);	/* or NULL */
 	uint64_t	 active;	/* ms; last byte either way */
 	int		 fd, events;
 	bool		 closing, is_touched, is_hungry;

@@ -50,7 +50,8 @@ held_drop(struct conn *c)
 bool
 input_wanted(const struct conn *c)
 {
-	return !c->closing && !c->ending && !c->gw->stopping && !c->is_hungry &&
+	return !c->closing && !c->ending && !c->paused &&
+	    !c->gw->stopping && !c->is_hungry &&
 	    c->waiting == 0 && c->inflight < CONN_INFLIGHT_MAX &&
 	    c->owed < CONN_OWED_MAX && c->generic < CONN_GENERIC_MAX &&
 	    c->alone == 0;
@@ -76,10 +77,25 @@ hungry(struct conn *c)
 	conn_touch(c);
 }
 
+/* What is read of a frame before there is room for it: its length and key, of
+ * a bare SASL token only the length. */
+static uint8_t
+head(const struct conn *c)
+{
+	return c->sasl.state == SASL_RAW ? 4 : 6;
+}
+
+static uint32_t
+least(const struct conn *c)
+{
+	return c->sasl.state == SASL_RAW ? 1 : FRAME_MIN;
+}
+
 static bool
 for_region(const struct conn *c)
 {
-	return be16(c->pre + 4) == API_PRODUCE && c->in_need > IPC_INLINE_MAX;
+	return head(c) == 6 && be16(c->pre + 4) == API_PRODUCE &&
+	    c->in_need > IPC_INLINE_MAX;
 }
 
 /* Room for the first n bytes of the frame whose start is in pre.  E_BUSY: the
@@ -108,8 +124,8 @@ frame_start(struct conn *c, uint32_t n)
 		}
 	}
 	c->in_cap = cap;
-	memcpy(c->in, c->pre + 4, 2);
-	c->in_len = 2;
+	c->in_len = head(c) - 4u;
+	memcpy(c->in, c->pre + 4, c->in_len);
 	return E_OK;
 }
 
@@ -174,11 +190,11 @@ frame_checked(struct conn *c)
 {
 	uint32_t n = be32(c->pre);
 
-	if (n < FRAME_MIN || n > c->frame_max) {
+	if (n < least(c) || n > c->frame_max) {
 		conn_end(c, "frame length out of range");
 		return false;
 	}
-	if (c->npre == 6 && be16(c->pre + 4) == API_PRODUCE &&
+	if (c->npre == 6 && head(c) == 6 && be16(c->pre + 4) == API_PRODUCE &&
 	    n > c->gw->region.size) {
 		if (gw_may_log(c->gw))
 			log_warn("produce request larger than region-bytes",
@@ -192,15 +208,15 @@ frame_checked(struct conn *c)
 
 /* A whole frame in the bytes at p, and not one for the region. */
 static bool
-whole(const uint8_t *p, size_t n)
+whole(const struct conn *c, const uint8_t *p, size_t n)
 {
 	uint32_t len;
 
-	if (n < 4 + FRAME_MIN)
+	if (n < 4 + least(c))
 		return false;
 	len = be32(p);
-	return len >= FRAME_MIN && len <= n - 4 &&
-	    (be16(p + 4) != API_PRODUCE || len <= IPC_INLINE_MAX);
+	return len >= least(c) && len <= n - 4 && (head(c) == 4 ||
+	    be16(p + 4) != API_PRODUCE || len <= IPC_INLINE_MAX);
 }
 
 /* One step of input from n > 0 bytes at p; returns how many it took.  It may
@@ -210,13 +226,15 @@ feed_once(struct conn *c, uint8_t *p, size_t n)
 {
 	size_t k;
 
-	if (c->npre == 0 && whole(p, n) && be32(p) <= c->frame_max) {
+	if (c->npre == 0 && whole(c, p, n) && be32(p) <= c->frame_max) {
 		k = be32(p);
 		conn_request(c, p + 4, (uint32_t)k, 0, true);
 		return 4 + k;
 	}
-	if (c->npre < 6) {
-		k = 6u - c->npre < n ? 6u - c->npre : n;
+	if (c->npre < head(c)) {
+		k = (size_t)head(c) - c->npre;
+		if (k > n)
+			k = n;
 		memcpy(c->pre + c->npre, p, k);
 		c->npre += (uint8_t)k;
 		if (c->npre >= 4)
@@ -282,7 +300,7 @@ read_once(struct conn *c, size_t *total)
 	ssize_t n;
 	int nv = 0;
 
-	if (c->in != NULL || c->npre == 6) {
+	if (c->in != NULL || c->npre == head(c)) {
 		if (!frame_room(c, 1))
 			return false;
 		room = c->in_cap - c->in_len;

@@ -162,6 +162,7 @@ check_engine_path(void)
 int
 main(int argc, char **argv)
 {
+	char why[512];
 	enum err e;
 
 	child_setup();
@@ -174,6 +175,10 @@ main(int argc, char **argv)
 	log_setup("chronik-gateway", (enum log_level)gw.conf.log_level,
 	    (enum log_format)gw.conf.log_format);
 	check_engine_path();
+	if (!sasl_setup(&gw, why, sizeof why)) {
+		fprintf(stderr, "chronik-gateway: %s\n", why);
+		return 2;
+	}
 	srandom((unsigned)getpid() ^ (unsigned)uv_hrtime());
 	signal(SIGPIPE, SIG_IGN);	/* sendfile has no flag for it */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -509,6 +509,10 @@ got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
 		return got_codecs(up, body);
 	if (h->type == IPC_GATEWAY_CONF && h->flags == 0)
 		return options_told(up->gw, body);
+	if (h->type == IPC_BYE && h->flags == 0) {
+		conn_bye(up->gw, h->session);
+		return E_OK;
+	}
 	if (h->flags != IPC_RESPONSE)
 		return E_PROTO;
 	if (h->type == IPC_EXTENTS)

@@ -15,7 +15,7 @@
 #include "serve.h"
 
 static const uint8_t types[] = { 1, 2, 3, 19, 20, 22, 23, 200, 201, 202, 203,
-    204, 205, 206, 207 };
+    204, 205, 206, 207, 208, 209, 17, 36, 48, 49, 50, 51 };
 
 static struct rig r;
 static struct serve serve;

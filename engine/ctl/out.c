@@ -215,6 +215,10 @@ hint_of(enum err e)
 	switch ((int)e) {
 	case E_TOPIC_EXISTS:
 		return "--if-not-exists accepts a topic that is there already";
+	case E_RESOURCE_NOT_FOUND:
+		return "chronik user ls shows the users";
+	case E_DUPLICATE_RESOURCE:
+		return "chronik user passwd changes a password";
 	case E_UNKNOWN_TOPIC:
 		return "chronik topic ls shows the topics";
 	case E_INVALID_CONFIG:

@@ -44,6 +44,7 @@ struct conf {
 enum conf_where { CONF_E = 1, CONF_G = 2, CONF_S = 4, CONF_O = 8,
     CONF_D = 16 };
 enum { SYNC_COMMIT, SYNC_INTERVAL, SYNC_OS };		/* conf.sync */
+enum { SECURITY_PLAINTEXT, SECURITY_SASL };	/* conf.security_protocol */
 enum { VALIDATE_DEEP, VALIDATE_HEADER };	/* conf.produce_validation */
 
 /*

@@ -418,6 +418,10 @@ ipc_req(int type)
 		return &ipc_msgs[IM_topic_codecs];
 	case IPC_GATEWAY_CONF:
 		return &ipc_msgs[IM_gateway_conf_req];
+	case IPC_USER:
+		return &ipc_msgs[IM_user_req];
+	case IPC_AUTH:
+		return &ipc_msgs[IM_auth_req];
 	}
 	return type < API_KEY_MAX ? kafka_req(type) : NULL;
 }
@@ -444,6 +448,10 @@ ipc_res(int type)
 		return &ipc_msgs[IM_stats_res];
 	case IPC_TOPIC_STATS:
 		return &ipc_msgs[IM_topic_stats_res];
+	case IPC_USER:
+		return &ipc_msgs[IM_user_res];
+	case IPC_AUTH:
+		return &ipc_msgs[IM_auth_res];
 	}
 	return type < API_KEY_MAX ? kafka_res(type) : NULL;
 }

@@ -38,7 +38,10 @@ enum {
 	IPC_RETIRE = 203, IPC_BYE = 204, IPC_STATS = 205,
 	IPC_TOPIC_STATS = 206, IPC_WHO = 207, IPC_TOPIC_CODECS = 212,
 	IPC_GATEWAY_CONF = 220,
+	IPC_USER = 208, IPC_AUTH = 209,
 };
+
+enum user_verb { USER_ADD, USER_PASSWD, USER_REMOVE };
 
 struct ipc_head {
 	uint32_t	length;

@@ -66,6 +66,13 @@ enum {
 	GROUP_CONFIGS_MAX	= 100000,	/* groups with own configs */
 	OFFSETS_BYTES_MAX	= 512 * MIB,	/* and of all groups: memory */
 
+	/* Users */
+	USERS_MAX		= 100000,	/* whole engine: memory */
+	USER_NAME_MAX		= 255,		/* bytes */
+	AUTH_WAIT_MAX		= 20000,	/* passwords to be checked */
+	AUTH_BYTES_MAX		= 4 * KIB,	/* a name and a password */
+	AUTH_TOKEN_MAX		= 512,		/* name, times, MAC */
+
 	/* Log */
 	IDX_INTERVAL		= 4 * KIB,	/* log bytes per index entry */
 	IDX_PENDING_MAX		= 170,		/* entries held in memory */

@@ -9,6 +9,7 @@ import kafka
 import records as R
 import samples_admin
 import samples_group
+import samples_identity
 from kafka import (E, Conn, NO_ID, OPS_NONE, Fail, Skip, UNKNOWN_TOPIC,
                    UNKNOWN_ID, end_offset, eq, fetch_body, fetched,
                    fresh_name, isin, leader_epoch, made, metadata,
@@ -20,7 +21,7 @@ SCOPE = [("ApiVersions", 0, 4), ("Metadata", 0, 13), ("Produce", 0, 13),
          ("DeleteTopics", 0, 6), ("InitProducerId", 0, 5),
          ("DescribeConfigs", 0, 4), ("AlterConfigs", 0, 2),
          ("IncrementalAlterConfigs", 0, 1), ("ListConfigResources", 0, 1)]
-SCOPE += samples_admin.SCOPE + samples_group.SCOPE
+SCOPE += samples_admin.SCOPE + samples_group.SCOPE + samples_identity.SCOPE
 ALL = [(name, v) for name, lo, hi in SCOPE for v in range(lo, hi + 1)]
 TS = kafka.TS
 
@@ -34,7 +35,8 @@ def magic_of_fetch(version):
 
 
 class Sample(samples_admin.AdminSamples,
-             samples_group.GroupSamples):
+             samples_group.GroupSamples,
+             samples_identity.IdentitySamples):
     """name, version, body; check(response) raises Fail."""
 
     def __init__(self, name, version):
