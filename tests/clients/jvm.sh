@@ -1,26 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What of Kafka runs in a JVM, of the major version $java_major: Admin and
-# groups, the command-line tools, Streams and Connect, with our programs that
-# drive them.  To save starts, the tools all run in one JVM, Tools.java.
+# groups, the command-line tools and Streams, with our programs that drive
+# them.  To save starts, the tools all run in one JVM, Tools.java.
 
 need java javac mvn
 
 case $java_major in
 3)
 	jvm_version=3.9.2
-	jvm_file=3.9.2
 	;;
 4)
 	jvm_version=4.4.0
-	jvm_file=4.3.1
 	;;
 esac
 
 build()
 {
 	cd jvm &&
-	mvn -B -q "-Dkafka.version=$jvm_version" "-Dfile.version=$jvm_file" \
+	mvn -B -q "-Dkafka.version=$jvm_version" \
 	    dependency:copy-dependencies -DoutputDirectory=lib &&
 	mkdir classes &&
 	javac -nowarn --release 17 -encoding UTF-8 -cp "lib/*" -d classes \
