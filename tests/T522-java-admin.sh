@@ -11,11 +11,7 @@ later=describeLogDirs,describeReplicaLogDirs
 later=$later,describeProducers,incrementalAlterConfigs
 later=$later,clientQuotas,describeCluster,electLeaders
 later=$later,alterPartitionReassignments,describeFeatures,updateFeatures
-later=$later,describeMetadataQuorum,listConsumerGroups
-later=$later,describeConsumerGroups,describeConsumerGroupsNew
-later=$later,deleteConsumerGroupOffsets,deleteConsumerGroups
-later=$later,removeMembersFromConsumerGroup,listGroups
-later=$later,describeClassicGroups
+later=$later,describeMetadataQuorum,describeConsumerGroupsNew
 
 broker_start --group-initial-rebalance-delay-ms 0
 for java_major in 3 4; do
