@@ -4,8 +4,9 @@
  * appended, segments roll, retention deletes, the engine stops and starts; and
  * before each call that changes the disk the power goes, in several ways, and
  * another engine opens what is left.  It must start without help, know every
- * topic whose creation or deletion was answered, hold every byte below the
- * high watermark where it was, and know the producers.
+ * topic whose creation or deletion was answered, and every config that was
+ * changed, hold every byte below the high watermark where it was, and know the
+ * producers.
  */
 #include <check.h>
 #include <stdio.h>
@@ -18,7 +19,12 @@
 #include "minilog.h"
 #include "simdisk.h"
 
-enum { TOPICS = 5, PARTS_MOST = 3, PIDS = 2, IDLE_STEPS = 400 };
+enum { TOPICS = 5, PARTS_MOST = 3, PIDS = 2, IDLE_STEPS = 400,
+    CONF_FROM = 50000 };
+
+static const char topic_conf_name[] = "min.compaction.lag.ms";
+static const char cluster_conf_name[] = "leader.replication.throttled.rate";
+static const char group_conf_name[] = "consumer.session.timeout.ms";
 
 /* Under a sanitizer fewer states are enough: it looks for other mistakes. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -43,11 +49,15 @@ struct mpart {
 	int64_t		 promised;	/* offset: seen by readers or acked */
 };
 
+/* The numbers that a config was given, in order: 0 before the first. */
+struct mconf { int asked, promised; };
+
 struct mtopic {
 	enum { NONE, CREATING, LIVE, DELETING } state;
 	char		 name[16];
 	int32_t		 nparts;
 	struct mpart	 parts[PARTS_MOST];
+	struct mconf	 conf;
 	struct topic_op	 op;
 	struct world	*w;
 };
@@ -57,6 +67,7 @@ struct world {
 	struct pool	*commit, *bulk;
 	struct conf	 conf;
 	struct mtopic	 topics[TOPICS];
+	struct mconf	 cluster, group;
 	uint64_t	 seed, rng;
 	int		 seeds;
 	bool		 small;		/* segments and retention */
@@ -207,6 +218,18 @@ check_producers(struct world *w, const struct part *p, const struct mpart *mp)
 }
 
 static void
+check_conf(struct world *w, const struct own_configs *own, const char *name,
+    const struct mconf *mc)
+{
+	const char *s = own == NULL ? NULL : conf_set_get(&own->set, name);
+	int n = s == NULL ? 0 : atoi(s) - CONF_FROM;
+
+	if (n < mc->promised || n > mc->asked)
+		FAIL(w, "%s is number %d, promised %d, asked %d", name, n,
+		    mc->promised, mc->asked);
+}
+
+static void
 check_topic(struct world *w, struct engine *eng, const struct mtopic *mt)
 {
 	struct topic *t = topic_find(&eng->topics, kstr_of(mt->name));
@@ -217,6 +240,7 @@ check_topic(struct world *w, struct engine *eng, const struct mtopic *mt)
 		FAIL(w, "topic %s is there", mt->name);
 	if (t == NULL)
 		return;
+	check_conf(w, &t->own, topic_conf_name, &mt->conf);
 	if (t->nparts != mt->nparts)
 		FAIL(w, "%s has %d partitions", mt->name, (int)t->nparts);
 	for (int32_t i = 0; i < t->nparts; i++) {
@@ -256,6 +280,9 @@ check_disk_state(struct world *w)
 		FAIL(w, "the engine is not ready");
 	for (int i = 0; i < TOPICS; i++)
 		check_topic(w, eng, &w->topics[i]);
+	check_conf(w, &eng->configs.cluster, cluster_conf_name, &w->cluster);
+	check_conf(w, configs_find_group(eng, kstr_of("g")), group_conf_name,
+	    &w->group);
 	close_engine(eng, commit, bulk);
 	w->states++;
 }
@@ -320,6 +347,7 @@ forget(struct mtopic *mt)
 		free(mt->parts[i].v);
 		mt->parts[i] = (struct mpart){ .n = 0 };
 	}
+	mt->conf = (struct mconf){ 0 };
 	mt->state = NONE;
 }
 
@@ -376,6 +404,66 @@ topic_step(struct world *w)
 		err = topic_delete(t, &mt->op);
 		ck_assert_int_eq(err, E_OK);
 	}
+}
+
+struct conf_op {
+	struct config_change ch;
+	struct world	*w;
+	struct mconf	*mc;
+	int		 number;
+};
+
+static void
+conf_changed(struct config_change *ch, enum err err)
+{
+	struct conf_op *o = ch->arg;
+
+	ck_assert_int_eq(err, E_OK);
+	if (o->number > o->mc->promised)
+		o->mc->promised = o->number;
+	for (struct topic *t = o->w->eng->topics.first; t != NULL; t = t->next)
+		small_conf(o->w, t);
+	free(o);
+}
+
+/* A topic's config, the cluster's, a group's. */
+static void
+conf_step(struct world *w)
+{
+	uint64_t which = below(w, TOPICS + 2);
+	struct conf_op *o = calloc(1, sizeof *o);
+	struct config_change *ch = &o->ch;
+	const char *key = topic_conf_name;
+	char value[16];
+
+	ch->type = RES_TOPIC;
+	if (which == TOPICS) {
+		ch->type = RES_BROKER;
+		ch->name = kstr_of("");
+		key = cluster_conf_name;
+		o->mc = &w->cluster;
+	} else if (which > TOPICS) {
+		ch->type = RES_GROUP;
+		ch->name = kstr_of("g");
+		key = group_conf_name;
+		o->mc = &w->group;
+	} else {
+		ch->name = kstr_of(w->topics[which].name);
+		o->mc = &w->topics[which].conf;
+	}
+	o->w = w;
+	ch->eng = w->eng;
+	ch->done = conf_changed;
+	ch->arg = o;
+	ch->own = configs_find(w->eng, ch->type, ch->name, true);
+	if (ch->own == NULL) {		/* no such topic now */
+		free(o);
+		return;
+	}
+	o->number = ++o->mc->asked;
+	snprintf(value, sizeof value, "%d", CONF_FROM + o->number);
+	ck_assert_int_eq(conf_set_put(&ch->set, key, strdup(value)), E_OK);
+	ck_assert_int_eq(configs_change(ch), E_OK);
 }
 
 static void
@@ -507,7 +595,7 @@ restart(struct world *w, bool cleanly)
 static void
 step(struct world *w)
 {
-	uint64_t what = below(w, 40);
+	uint64_t what = below(w, 42);
 
 	if (what < 14)
 		append_step(w);
@@ -522,7 +610,9 @@ step(struct world *w)
 	else if (what < 39) {
 		now_ms += 400;
 		timers_run(&w->eng->timers, now_ms);
-	} else if (!w->faults && below(w, 4) == 0)
+	} else if (what >= 40)
+		conf_step(w);
+	else if (!w->faults && below(w, 4) == 0)
 		restart(w, below(w, 3) > 0);
 }
 
