@@ -72,6 +72,41 @@ check_rc 2 chronik topic create x --config nonsense
 check_rc 2 chronik topic create x --partitions -1
 check_eq "$(ls_)" "clicks 2,orders 3,other 2,users 2," "after refusals"
 
+# ---- set ---------------------------------------------------------------------------
+
+# shown TOPIC: the configs that are set, one line.
+shown()
+{
+	chronik topic show "$1" | sed -n 's/^  //p' | tr -d ' ' | tr '\n' ' '
+}
+check_rc 0 chronik topic set orders other --config retention.ms=5000 \
+    --config cleanup.policy=compact,delete --format tsv
+check_eq "$(tr '\t\n' ' ,' <"$tmp/out")" "orders set - -,other set - -," set
+check_eq "$(shown orders)" \
+    "cleanup.policy=compact,delete retention.ms=5000 " "what was set"
+check_rc 0 chronik topic set orders --unset retention.ms \
+    --unset flush.ms --config flush.messages=7
+check_eq "$(shown orders)" "cleanup.policy=compact,delete flush.messages=7 " \
+    --unset
+check_rc 0 chronik topic set orders --unset flush.messages --dry-run \
+    --format json
+check_grep '"status": "would be set"' "$tmp/out" --dry-run
+check_rc 1 chronik topic set orders nonsense --config retention.ms=6000 \
+    --format tsv
+check_eq "$(cut -f 1-3 "$tmp/out" | tr '\t\n' ' ,')" \
+    "orders set -,nonsense failed UNKNOWN_TOPIC," "one fails, one does not"
+check_rc 1 chronik topic set orders --config retention.ms=7000 \
+    --config nonsense=1
+check_grep 'orders: INVALID_CONFIG: Unknown topic config' "$tmp/err" set
+check_rc 2 chronik topic set orders
+check_rc 2 chronik topic set orders --config nonsense
+check_eq "$(shown orders)" \
+    "cleanup.policy=compact,delete flush.messages=7 retention.ms=6000 " \
+    "after refusals"
+check_rc 0 chronik topic set orders other --unset cleanup.policy \
+    --unset flush.messages --unset retention.ms
+check_eq "$(shown orders)" "" "all is taken back"
+
 # ---- show --------------------------------------------------------------------------
 
 check_rc 0 chronik topic show users

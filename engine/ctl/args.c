@@ -98,6 +98,8 @@ take_option(struct args *a, int *i)
 	a->opt[o] = value;
 	if (o == OPT_config)
 		a->configs[a->nconfigs++] = (char *)value;
+	if (o == OPT_unset)
+		a->unsets[a->nunsets++] = (char *)value;
 }
 
 void
@@ -109,7 +111,9 @@ args_parse(struct args *a)
 
 	a->operands = calloc(n, sizeof(char *));
 	a->configs = calloc(n, sizeof(char *));
-	ASSERT(a->operands != NULL && a->configs != NULL);
+	a->unsets = calloc(n, sizeof(char *));
+	ASSERT(a->operands != NULL && a->configs != NULL &&
+	    a->unsets != NULL);
 	for (i = 0; i < a->argc; i++) {
 		const char *arg = a->argv[i];
 

@@ -40,6 +40,8 @@ struct args {
 	int		  noperands;
 	char		**configs;	/* every --config */
 	int		  nconfigs;
+	char		**unsets;	/* every --unset */
+	int		  nunsets;
 	int		  format;
 	int		  timeout_ms;
 };

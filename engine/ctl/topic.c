@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronik topic: ls, show, create, delete.
+ * chronik topic: ls, show, create, set, delete.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +246,14 @@ static const struct column done_cols[] = {
 	{ "message", "MESSAGE", false },
 };
 
+/* The same of set, which says nothing of ids. */
+static const struct column set_cols[] = {
+	{ "name", "NAME", false },
+	{ "status", "STATUS", false },
+	{ "error", "ERROR", false },
+	{ "message", "MESSAGE", false },
+};
+
 /* One topic's outcome; true when it failed, which is also said. */
 static bool
 done(const struct args *a, json_t *items, struct kstr name, struct uuid id,
@@ -255,7 +263,8 @@ done(const struct args *a, json_t *items, struct kstr name, struct uuid id,
 	const char *s;
 
 	json_object_set_new(item, "name", out_str(name));
-	json_object_set_new(item, "id", out_uuid(id));
+	if (!uuid_zero(id) || e != E_OK)
+		json_object_set_new(item, "id", out_uuid(id));
 	json_object_set_new(item, "status", json_string(e == E_OK ? status :
 	    "failed"));
 	out_verdict(item, e, message);
@@ -332,6 +341,71 @@ cmd_topic_create(struct args *a)
 	}
 	out_items(a, "chronik.topic.create/1", items, done_cols,
 	    COUNT(done_cols));
+	arena_reset(&arena);
+	eng_close(g);
+	return failed > 0 ? EXIT_ITEM : EXIT_OK;
+}
+
+/* What --config and --unset ask for, as rows of IncrementalAlterConfigs. */
+static struct incremental_alter_configs_req_resource_config *
+get_changes(const struct args *a, struct arena *arena)
+{
+	struct create_topics_req_topic_config *set = get_configs(a, arena);
+	struct incremental_alter_configs_req_resource_config *c;
+	int i;
+
+	c = arena_array(arena, (size_t)(a->nconfigs + a->nunsets),
+	    sizeof(*c));
+	ASSERT(c != NULL);
+	for (i = 0; i < a->nconfigs; i++) {
+		c[i].name = set[i].name;
+		c[i].value = set[i].value;
+		c[i].config_operation = 0;	/* SET */
+	}
+	for (i = 0; i < a->nunsets; i++) {
+		c[a->nconfigs + i].name = kstr_of(a->unsets[i]);
+		c[a->nconfigs + i].value.len = -1;
+		c[a->nconfigs + i].config_operation = 1;	/* DELETE */
+	}
+	return c;
+}
+
+int
+cmd_topic_set(struct args *a)
+{
+	const struct incremental_alter_configs_res_response *r;
+	struct incremental_alter_configs_req_resource *t;
+	struct incremental_alter_configs_req req;
+	struct incremental_alter_configs_res res;
+	json_t *items = json_array();
+	bool dry = a->opt[OPT_dry_run] != NULL;
+	struct arena arena;
+	struct eng *g;
+	int i, failed = 0;
+
+	if (a->nconfigs + a->nunsets == 0)
+		args_fail(a, "--config or --unset", "is missing");
+	arena_init(&arena, ANSWER_MAX);
+	msg_init(kafka_req(API_INCREMENTAL_ALTER_CONFIGS), &req);
+	req.validate_only = dry;
+	t = arena_array(&arena, (size_t)a->noperands, sizeof(*t));
+	ASSERT(t != NULL);
+	req.resources.n = a->noperands;
+	req.resources.v = t;
+	for (i = 0; i < a->noperands; i++) {
+		t[i].resource_type = 2;		/* TOPIC */
+		t[i].resource_name = kstr_of(a->operands[i]);
+		t[i].configs.n = a->nconfigs + a->nunsets;
+		t[i].configs.v = get_changes(a, &arena);
+	}
+	g = args_connect(a);
+	args_call(a, g, API_INCREMENTAL_ALTER_CONFIGS, 1, &req, &res, &arena);
+	r = res.responses.v;
+	for (i = 0; i < res.responses.n; i++)
+		failed += done(a, items, r[i].resource_name,
+		    (struct uuid){ { 0 } }, dry ? "would be set" : "set",
+		    err_of_code(r[i].error_code), r[i].error_message);
+	out_items(a, "chronik.topic.set/1", items, set_cols, COUNT(set_cols));
 	arena_reset(&arena);
 	eng_close(g);
 	return failed > 0 ? EXIT_ITEM : EXIT_OK;
