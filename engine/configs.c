@@ -331,22 +331,20 @@ configs_find(struct engine *eng, enum config_resource type, struct kstr name,
 	return NULL;
 }
 
-/* A config that somebody counts on although nothing acts on it. */
-static void
-warn_kept(const struct config_change *ch)
+void
+configs_warn(const struct conf_set *set, const struct conf_set *was)
 {
-	for (int i = 0; i < ch->set.n; i++) {
-		struct kstr name = kstr_of(ch->set.v[i].name);
-		const struct topic_row *r = ch->type == RES_TOPIC ?
-		    topic_row_find(name) : topic_row_broker(name);
-		const char *was = conf_set_get(&ch->own->set,
-		    ch->set.v[i].name);
+	for (int i = 0; i < set->n; i++) {
+		struct kstr name = kstr_of(set->v[i].name);
+		const struct topic_row *r = topic_row_find(name);
+		const char *old = conf_set_get(was, set->v[i].name);
 
-		if (r != NULL && r->state == CONF_KEPT && (was == NULL ||
-		    strcmp(was, ch->set.v[i].value) != 0))
+		if (r == NULL)
+			r = topic_row_broker(name);
+		if (r != NULL && r->state == CONF_KEPT && (old == NULL ||
+		    strcmp(old, set->v[i].value) != 0))
 			log_warn("config is kept but not acted on yet",
-			    LS("config", ch->set.v[i].name),
-			    LS("why", r->doc));
+			    LS("config", set->v[i].name), LS("why", r->doc));
 	}
 }
 
@@ -361,7 +359,7 @@ change_durable(struct meta_put *put, enum err e)
 	if (own->next == &ch->set)
 		own->next = NULL;
 	if (e == E_OK) {
-		warn_kept(ch);
+		configs_warn(&ch->set, &own->set);
 		conf_set_free(&own->set);
 		own->set = ch->set;
 	} else

@@ -97,6 +97,8 @@ configs_newest(const struct own_configs *o)
  * acts.  Otherwise done is not called and set is freed.
  */
 enum err configs_change(struct config_change *) MUST;
+/* Logs each config that somebody may count on although nothing acts on it. */
+void	 configs_warn(const struct conf_set *, const struct conf_set *was);
 /* Lays a topic's conf anew, and lets it act. */
 void	 configs_apply(struct topic *);
 /* What dynamic configs say of a broker's config, or NULL; *src says where. */

@@ -373,6 +373,24 @@ verdict(struct altering *x, enum err e, const char *why)
 
 static void reply(struct altering_all *);
 
+static const char *
+resource_word(enum config_resource type)
+{
+	switch (type) {
+	case RES_TOPIC:
+		return "topic";
+	case RES_BROKER:
+		return "broker";
+	case RES_LOGGER:
+		return "logger";
+	case RES_METRICS:
+		return "metrics";
+	case RES_GROUP:
+		return "group";
+	}
+	return "?";
+}
+
 static void
 changed(struct config_change *ch, enum err e)
 {
@@ -383,7 +401,8 @@ changed(struct config_change *ch, enum err e)
 	if (e == E_OK && x->type == RES_BROKER)
 		gateways_tell(all->call->eng);
 	if (e == E_OK)
-		log_info("configs changed", LI("type", x->type),
+		log_info("configs changed",
+		    LS("resource", resource_word(ch->type)),
 		    LSN("name", x->name.p, x->name.len),
 		    LI("configs", x->n));
 	all->pending--;

@@ -319,6 +319,7 @@ part_policy(struct part *p)
 {
 	const struct conf *c = p->eng->conf;
 	const struct topic_conf *tc;
+	int64_t messages = p->flush_messages, ms = p->flush_ms;
 	bool was = p->relaxed;
 
 	p->relaxed = p->topic != NULL && c->sync != SYNC_COMMIT;
@@ -333,7 +334,8 @@ part_policy(struct part *p)
 		p->flush_messages = tc->flush_messages;
 		p->flush_ms = tc->flush_ms;
 	}
-	if (p->state == PART_ONLINE)
+	if (p->state == PART_ONLINE && (p->relaxed != was ||
+	    p->flush_messages != messages || p->flush_ms != ms))
 		policy_changed(p, was);
 }
 

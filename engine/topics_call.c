@@ -46,13 +46,15 @@ create_error(struct creating *cr, struct create_topics_res_topic *r,
 static void
 create_done(struct topic_op *op, enum err e)
 {
+	static const struct conf_set none;
 	struct creating_one *one = op->arg;
 	struct creating *cr = one->all;
 	struct create_topics_res_topic *r = &cr->res.topics.v[one->at];
 
-	if (e == E_OK)
+	if (e == E_OK) {
 		r->topic_id = op->topic->id;
-	else
+		configs_warn(&op->topic->own.set, &none);
+	} else
 		create_error(cr, r, e, NULL);
 	cr->pending--;
 	create_reply(cr);

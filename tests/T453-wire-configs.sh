@@ -3,7 +3,8 @@
 # Configs of topics, broker and groups (protocol.md 4).
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/wire/run.sh"
-wire_options="--log-retention-check-interval-ms 200"
+wire_options="--log-retention-check-interval-ms 200
+    --log-message-timestamp-after-max-ms 7200000"
 export CHRONIK_WIRE_SEEN="$tmp/configs"
 wire_run configs "$@"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0

@@ -680,6 +680,32 @@ def precedence():
         broker_reset(c)
 
 
+@row("precedence/option")
+def precedence_option():
+    """What the operator gave: source 4, above the default."""
+    syn = "log.message.timestamp.after.max.ms"
+    t = new_topic()
+    with Conn() as c:
+        x = described(c, BROKER, me(c))["by"][syn]
+        if x["config_source"] != 4:
+            raise Skip("the broker was not given " + syn)
+        given = x["value"]
+        want = [(syn, given, 4), (syn, "3600000", 5)]
+        eq([(z["name"], z["value"], z["source"]) for z in x["synonyms"]],
+           want, "synonyms of the broker's")
+        y = described(c, TOPIC, t.name)["by"][
+            "message.timestamp.after.max.ms"]
+        eq((y["value"], y["config_source"]), (given, 4), "topic's")
+        eq([(z["name"], z["value"], z["source"]) for z in y["synonyms"]],
+           want, "synonyms of the topic's")
+        now = int(time.time() * 1000)
+        data = [R.batch(R.recs(1, ts=now + int(given) + d))
+                for d in (-600000, 600000)]
+        produce_ok(c, t, data[0])
+        eq(produce(c, t, data[1])["error_code"], kafka.BAD_TIMESTAMP,
+           "error")
+
+
 # ------------------------------------------------------------------ others
 
 @row("alter/group")
