@@ -133,6 +133,7 @@ link_closed(uv_handle_t *h)
 	ipc_close(&l->ipc);
 	region_unref(l->region);
 	free(l->handles.slots);
+	link_conf_free(l);
 	sessions_free(&l->sessions);
 	free(l);
 }
