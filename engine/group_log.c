@@ -251,9 +251,15 @@ group_restore(struct engine *eng, const struct meta_key *key,
 void
 groups_resume(struct engine *eng)
 {
-	for (struct group *g = eng->groups.first; g != NULL; g = g->next)
+	struct group *g, *next;
+
+	for (g = eng->groups.first; g != NULL; g = next) {
+		next = g->next;
 		for (struct member *m = g->members; m != NULL; m = m->next)
 			session_start(m);
+		/* Only offsets that ended have brought it back. */
+		group_unused(g);
+	}
 	groups_expiry_start(eng,
 	    eng->conf->offsets_retention_check_interval_ms);
 }
