@@ -135,6 +135,7 @@ link_closed(uv_handle_t *h)
 	free(l->handles.slots);
 	link_conf_free(l);
 	sessions_free(&l->sessions);
+	link_conf_free(l);
 	free(l);
 }
 
