@@ -165,6 +165,14 @@ row_of_topics(const struct call *c, int i, struct broker_row *out)
 	snprintf(out->value, sizeof out->value, "%s", v != NULL ? v : r->def);
 }
 
+/* The one listener's protocol, which is its name, too. */
+static const char *
+protocol(const struct conf *conf)
+{
+	return conf->security_protocol == SECURITY_PLAINTEXT ?
+	    "PLAINTEXT" : "SASL_PLAINTEXT";
+}
+
 static void
 listener(const struct call *c, const char *option, struct broker_row *out)
 {
@@ -173,7 +181,8 @@ listener(const struct call *c, const char *option, struct broker_row *out)
 	if (o == NULL)
 		return;
 	out->given = o->given;
-	snprintf(out->value, sizeof out->value, "PLAINTEXT://%s", o->value);
+	snprintf(out->value, sizeof out->value, "%s://%s",
+	    protocol(c->eng->conf), o->value);
 }
 
 static void
@@ -209,7 +218,8 @@ row_of_broker(const struct call *c, enum broker_id id,
 		snprintf(v, size, "%s", release);
 		break;
 	case BC_PROTOCOL_MAP:
-		snprintf(v, size, "PLAINTEXT:PLAINTEXT");
+		snprintf(v, size, "%s:%s", protocol(conf), protocol(conf));
+		out->given = conf->given[CONF_OPT_security_protocol];
 		break;
 	case BC_FOLLOWER_RATE:	/* there is only what was set */
 	case BC_LEADER_RATE:
