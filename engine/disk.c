@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -376,6 +377,18 @@ real_lock(const char *path, int *fd)
 	return err;
 }
 
+static enum err
+real_space(const char *path, int64_t *total, int64_t *usable)
+{
+	struct statvfs st;
+
+	if (statvfs(path, &st) != 0)
+		return io_fail("statvfs", path, -1);
+	*total = (int64_t)(st.f_blocks * st.f_frsize);
+	*usable = (int64_t)(st.f_bavail * st.f_frsize);
+	return E_OK;
+}
+
 const struct disk disk_real = {
 	.open		= real_open,
 	.close		= real_close,
@@ -397,6 +410,7 @@ const struct disk disk_real = {
 	.rmdir		= real_rmdir,
 	.sync_dir	= real_sync_dir,
 	.list		= real_list,
+	.space		= real_space,
 	.lock		= real_lock,
 };
 

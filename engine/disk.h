@@ -62,6 +62,9 @@ struct disk {
 	 * return ends the walk. */
 	enum err (*list)(const char *path, int (*each)(const char *name,
 		    void *arg), void *arg);
+	/* The file system that a path is on: its size, and what we may still
+	 * write. */
+	enum err (*space)(const char *path, int64_t *total, int64_t *usable);
 	/* Takes the lock file (made when missing): E_BUSY when another
 	 * process holds it.  Held until the handle is closed. */
 	enum err (*lock)(const char *path, int *fd);

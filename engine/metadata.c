@@ -58,6 +58,7 @@ fill_topic(struct metadata *md, const struct topic *t,
 
 	r->name = str_keep(&md->call->arena, t->name);
 	r->topic_id = t->id;
+	r->is_internal = topic_is_internal(r->name);
 	r->error_code = err_code(fill_parts(md, t, r));
 	r->topic_authorized_operations =
 	    q->include_topic_authorized_operations ? OPS_TOPIC : INT32_MIN;
@@ -137,6 +138,8 @@ metadata_topic(struct metadata *md, const struct metadata_req_topic *q,
 	}
 	t = by_id ? topic_find_id(&eng->topics, q->topic_id)
 	    : topic_find(&eng->topics, q->name);
+	if (!by_id)
+		r->is_internal = topic_is_internal(q->name);
 	if (t != NULL)
 		fill_topic(md, t, r);
 	else if (by_id)
@@ -144,7 +147,8 @@ metadata_topic(struct metadata *md, const struct metadata_req_topic *q,
 	else if (topic_name_check(q->name) != E_OK)
 		r->error_code = err_code(E_INVALID_TOPIC);
 	else if (req->allow_auto_topic_creation &&
-	    eng->conf->auto_create_topics_enable)
+	    eng->conf->auto_create_topics_enable &&
+	    !topic_is_reserved(q->name))
 		auto_create(md, at, r);
 	else
 		r->error_code = err_code(E_UNKNOWN_TOPIC);

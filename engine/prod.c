@@ -250,6 +250,19 @@ prod_expire(struct prod_table *t, int64_t cutoff_ms)
 	return n;
 }
 
+void
+prod_each(const struct prod_table *t,
+    void (*each)(const struct prod_info *, void *), void *arg)
+{
+	for (int i = 0; i < t->n; i++) {
+		const struct producer *p = t->heap[i];
+		struct prod_info info = { p->pid, p->ts, p->n == 0 ? -1 :
+		    p->batches[p->n - 1].last_seq, p->epoch };
+
+		each(&info, arg);
+	}
+}
+
 static int
 by_pid(const void *a, const void *b)
 {

@@ -41,6 +41,11 @@ enum err prod_note(struct prod_table *, const struct batch *) MUST;
  * many went. */
 int	 prod_expire(struct prod_table *, int64_t cutoff_ms);
 
+struct prod_info { int64_t pid, ts; int32_t last_seq; int16_t epoch; };
+/* Calls back with each producer, in no order; last_seq -1: none. */
+void	 prod_each(const struct prod_table *,
+	    void (*each)(const struct prod_info *, void *), void *arg);
+
 /* Snapshot bytes for the state at offset, in out. */
 enum err prod_encode(const struct prod_table *, const struct log_id *,
 	    int64_t offset, struct wr *out) MUST;

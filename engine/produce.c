@@ -123,14 +123,6 @@ timed_out(struct timer *t)
 
 /* ---- verdicts ---------------------------------------------------------- */
 
-static bool
-is_internal_name(struct kstr name)
-{
-	return kstr_eq(name, kstr_of("__consumer_offsets")) ||
-	    kstr_eq(name, kstr_of("__transaction_state")) ||
-	    kstr_eq(name, kstr_of("__share_group_state"));
-}
-
 static enum err
 find_part(const struct call *c, const struct append_req_topic *qt,
     int32_t index, struct part **p)
@@ -140,12 +132,12 @@ find_part(const struct call *c, const struct append_req_topic *qt,
 	    : topic_find_id(ts, qt->id);
 
 	*p = NULL;
+	if (topic_is_internal(t != NULL ? kstr_of(t->name) : qt->name) &&
+	    strcmp(c->session->client_id, "__admin_client") != 0)
+		return E_INVALID_TOPIC;
 	if (t == NULL)
 		return qt->name.len >= 0 ? E_UNKNOWN_TOPIC
 		    : E_UNKNOWN_TOPIC_ID;
-	if (is_internal_name(kstr_of(t->name)) &&
-	    strcmp(c->session->client_id, "__admin_client") != 0)
-		return E_INVALID_TOPIC;
 	*p = topic_part(t, index);
 	return *p == NULL ? E_UNKNOWN_TOPIC : E_OK;
 }

@@ -406,6 +406,17 @@ static const struct {
 	{ API_DELETE_TOPICS,	handle_delete_topics },
 	{ API_CREATE_PARTITIONS, handle_create_partitions },
 	{ API_DELETE_RECORDS,	handle_delete_records },
+	{ API_DESCRIBE_CLUSTER,	handle_describe_cluster },
+	{ API_DESCRIBE_QUORUM,	handle_describe_quorum },
+	{ API_UPDATE_FEATURES,	handle_update_features },
+	{ API_ELECT_LEADERS,	handle_elect_leaders },
+	{ API_ALTER_PARTITION_REASSIGNMENTS,
+	    handle_alter_partition_reassignments },
+	{ API_LIST_PARTITION_REASSIGNMENTS,
+	    handle_list_partition_reassignments },
+	{ API_DESCRIBE_LOG_DIRS, handle_describe_log_dirs },
+	{ API_DESCRIBE_PRODUCERS, handle_describe_producers },
+	{ API_DESCRIBE_TOPIC_PARTITIONS, handle_describe_topic_partitions },
 	{ API_INIT_PRODUCER_ID,	handle_init_producer_id },
 	{ API_DESCRIBE_CONFIGS,	handle_describe_configs },
 	{ API_ALTER_CONFIGS,	handle_alter_configs },
@@ -418,6 +429,15 @@ static const struct {
 	{ IPC_STATS,		handle_stats },
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
 };
+
+bool
+serve_knows(int type)
+{
+	for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++)
+		if (handlers[i].type == type)
+			return true;
+	return false;
+}
 
 /* The gateway's connection has ended: what it waits for is not wanted. */
 static void

@@ -92,6 +92,8 @@ void	 serve_tell(struct serve *, int type, const void *msg);
 /* No calls are being worked on. */
 bool	 serve_idle(const struct serve *);
 
+/* A request of that type is answered. */
+bool	 serve_knows(int type);
 /* Answers with the response of the call's type and frees the call. */
 void	 call_reply(struct call *, const void *res);
 /* The same with another message and with segments' fds, for extents. */
@@ -125,6 +127,15 @@ void	 handle_create_topics(struct call *);	/* topics_call.c */
 void	 handle_delete_topics(struct call *);
 void	 handle_create_partitions(struct call *);
 void	 handle_delete_records(struct call *);	/* delete_records.c */
+void	 handle_describe_cluster(struct call *);	/* cluster.c */
+void	 handle_describe_quorum(struct call *);
+void	 handle_update_features(struct call *);
+void	 handle_elect_leaders(struct call *);	/* replicas.c */
+void	 handle_alter_partition_reassignments(struct call *);
+void	 handle_list_partition_reassignments(struct call *);
+void	 handle_describe_log_dirs(struct call *);	/* logdirs.c */
+void	 handle_describe_producers(struct call *);	/* producers.c */
+void	 handle_describe_topic_partitions(struct call *);
 void	 handle_join_group(struct call *);	/* group_join.c */
 void	 handle_sync_group(struct call *);	/* group_sync.c */
 void	 handle_heartbeat(struct call *);

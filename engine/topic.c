@@ -185,6 +185,21 @@ topic_part(struct topic *t, int32_t index)
 	return index < 0 || index >= t->nparts ? NULL : t->parts[index];
 }
 
+bool
+topic_is_internal(struct kstr name)
+{
+	return kstr_eq(name, kstr_of("__consumer_offsets")) ||
+	    kstr_eq(name, kstr_of("__transaction_state")) ||
+	    kstr_eq(name, kstr_of("__share_group_state"));
+}
+
+bool
+topic_is_reserved(struct kstr name)
+{
+	return topic_is_internal(name) ||
+	    kstr_eq(name, kstr_of("__cluster_metadata"));
+}
+
 enum err
 topic_name_check(struct kstr name)
 {
@@ -413,6 +428,16 @@ topic_create_check(struct engine *eng, struct kstr name, int32_t nparts,
 		snprintf(why, size, "topic '%.*s' already exists",
 		    (int)name.len, name.p);
 		return E_TOPIC_EXISTS;
+	}
+	if (topic_is_internal(name)) {
+		snprintf(why, size, "topic '%.*s' is kept for the "
+		    "coordinator", (int)name.len, name.p);
+		return E_INVALID_TOPIC;
+	}
+	if (topic_is_reserved(name)) {
+		snprintf(why, size, "the catalogue cannot be made as a "
+		    "topic");
+		return E_INVALID_REQUEST;
 	}
 	if ((t = find_any(&eng->topics, name, true)) != NULL) {
 		snprintf(why, size, "topic '%.*s' collides with topic '%s': "

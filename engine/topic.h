@@ -52,6 +52,10 @@ struct part *topic_part(struct topic *, int32_t index);
 /* E_OK when a topic may bear the name: 1-249 of [a-zA-Z0-9._-], not "." or
  * ".." (Kafka's rule). */
 enum err topic_name_check(struct kstr) MUST;
+/* Names that Kafka keeps for its coordinators. */
+bool	 topic_is_internal(struct kstr name);
+/* Those, and the one that stands for the catalogue: never made. */
+bool	 topic_is_reserved(struct kstr name);
 
 /* t->conf has been changed, durably, from what it was. */
 void	 topic_reconfigured(struct topic *, const struct topic_conf *was);

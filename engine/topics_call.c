@@ -311,12 +311,12 @@ delete_reply(struct deleting *d)
 }
 
 static void
-delete_error(struct delete_topics_res_topic *r, enum err e)
+delete_error(struct delete_topics_res_topic *r, enum err e, const char *why)
 {
 	r->error_code = err_code(e);
 	r->error_message.len = -1;
 	if (e != E_OK)
-		r->error_message = kstr_of(err_text(e));
+		r->error_message = kstr_of(why != NULL ? why : err_text(e));
 }
 
 static void
@@ -325,7 +325,7 @@ delete_done(struct topic_op *op, enum err e)
 	struct deleting_one *one = op->arg;
 	struct deleting *d = one->all;
 
-	delete_error(&d->res.responses.v[one->at], e);
+	delete_error(&d->res.responses.v[one->at], e, NULL);
 	d->pending--;
 	delete_reply(d);
 }
@@ -371,6 +371,7 @@ delete_one(struct deleting *d, struct kstr name, struct uuid id, int32_t at)
 	struct delete_topics_res_topic *r = &d->res.responses.v[at];
 	struct deleting_one *one = &d->ones[at];
 	bool by_id = name.len < 0;
+	const char *why = NULL;
 	struct topic *t;
 	enum err e = E_OK;
 
@@ -378,13 +379,19 @@ delete_one(struct deleting *d, struct kstr name, struct uuid id, int32_t at)
 	    : topic_find(&eng->topics, name);
 	r->name = name;
 	r->topic_id = id;
-	if ((!by_id && !uuid_zero(id)) || (by_id && uuid_zero(id)) ||
-	    deleted_twice(d, name, id, t))
-		e = E_INVALID_REQUEST;
-	else if (!eng->conf->delete_topic_enable)
+	if (!eng->conf->delete_topic_enable) {
+		why = err_text(E_TOPIC_DELETION_DISABLED);
 		e = d->call->head.version >= 3 ? E_TOPIC_DELETION_DISABLED
 		    : E_INVALID_REQUEST;
-	else if (t == NULL)
+	} else if (by_id && uuid_zero(id))
+		why = "neither a name nor an id is given";
+	else if (!by_id && !uuid_zero(id))
+		why = "a name and an id are given: one of them is enough";
+	else if (deleted_twice(d, name, id, t))
+		why = "the topic stands more than once in the request";
+	if (why != NULL && e == E_OK)
+		e = E_INVALID_REQUEST;
+	else if (e == E_OK && t == NULL)
 		e = by_id ? E_UNKNOWN_TOPIC_ID : E_UNKNOWN_TOPIC;
 	if (t != NULL && e == E_OK) {
 		r->name = str_keep(&d->call->arena, t->name);
@@ -397,7 +404,7 @@ delete_one(struct deleting *d, struct kstr name, struct uuid id, int32_t at)
 		if (e != E_OK)
 			d->pending--;
 	}
-	delete_error(r, e);
+	delete_error(r, e, why);
 }
 
 void

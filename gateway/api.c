@@ -63,6 +63,26 @@ static const struct api apis[API_KEY_MAX] = {
 	    NULL)
 	GENERIC(API_OFFSET_FOR_LEADER_EPOCH, 0, 4, offset_for_leader_epoch,
 	    F_AGAIN, NULL)
+	[API_DESCRIBE_CLUSTER] = { "describe_cluster", 0, 2, F_AGAIN,
+	    API_DESCRIBE_CLUSTER, &kafka_msgs[KM_describe_cluster_req],
+	    &kafka_msgs[KM_describe_cluster_res], generic_send,
+	    cluster_answer, NULL },
+	[API_DESCRIBE_QUORUM] = { "describe_quorum", 0, 2, F_AGAIN,
+	    API_DESCRIBE_QUORUM, &kafka_msgs[KM_describe_quorum_req],
+	    &kafka_msgs[KM_describe_quorum_res], generic_send,
+	    quorum_answer, NULL },
+	/* With one node, these change nothing: they may be asked again. */
+	GENERIC(API_ELECT_LEADERS, 0, 2, elect_leaders, F_AGAIN, NULL)
+	GENERIC(API_ALTER_PARTITION_REASSIGNMENTS, 0, 1,
+	    alter_partition_reassignments, F_AGAIN, NULL)
+	GENERIC(API_LIST_PARTITION_REASSIGNMENTS, 0, 0,
+	    list_partition_reassignments, F_AGAIN, NULL)
+	GENERIC(API_UPDATE_FEATURES, 0, 2, update_features, F_AGAIN, NULL)
+	GENERIC(API_DESCRIBE_LOG_DIRS, 0, 5, describe_log_dirs, F_AGAIN, NULL)
+	GENERIC(API_DESCRIBE_PRODUCERS, 0, 0, describe_producers, F_AGAIN,
+	    NULL)
+	GENERIC(API_DESCRIBE_TOPIC_PARTITIONS, 0, 0,
+	    describe_topic_partitions, F_AGAIN, NULL)
 	GENERIC(API_DELETE_RECORDS, 0, 2, delete_records, 0,
 	    delete_records_lost)
 	GENERIC(API_CREATE_PARTITIONS, 0, 3, create_partitions, 0,

@@ -58,6 +58,8 @@ void	 create_partitions_lost(struct req *);
 void	 delete_records_lost(struct req *);
 void	 init_producer_id_lost(struct req *);
 enum err metadata_answer(struct req *, struct rd *) MUST;
+enum err cluster_answer(struct req *, struct rd *) MUST;
+enum err quorum_answer(struct req *, struct rd *) MUST;
 enum err coordinator_answer(struct req *) MUST;
 enum err sasl_handshake(struct req *) MUST;
 enum err sasl_send(struct req *) MUST;

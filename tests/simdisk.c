@@ -653,6 +653,15 @@ sim_lock(const char *path, int *fd)
 	return E_OK;
 }
 
+static enum err
+sim_statvfs(const char *path, int64_t *total, int64_t *usable)
+{
+	(void)path;
+	*total = (int64_t)1 << 40;
+	*usable = sim_cur->space >= 0 ? sim_cur->space : *total;
+	return E_OK;
+}
+
 const struct disk simdisk = {
 	.open		= sim_open,
 	.close		= sim_close,
@@ -674,6 +683,7 @@ const struct disk simdisk = {
 	.rmdir		= sim_rmdir,
 	.sync_dir	= sim_sync_dir,
 	.list		= sim_list,
+	.space		= sim_statvfs,
 	.lock		= sim_lock,
 };
 

@@ -78,6 +78,7 @@ enum {
 	IDX_PENDING_MAX		= 170,		/* entries held in memory */
 	PRODUCER_BATCHES	= 5,		/* dedupe window, as Kafka's */
 	PRODUCERS_MAX		= 100000,	/* producers of a partition */
+	PRODUCERS_TOLD_MAX	= 1000000,	/* of one DescribeProducers */
 	PID_BLOCK		= 1000,		/* ids reserved at once */
 	COMMIT_IOV_MAX		= 1024,		/* iovecs of one pwritev */
 	COMMIT_ROUND_MAX	= 64 * MIB,	/* bytes of one write round */

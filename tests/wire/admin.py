@@ -422,6 +422,428 @@ def dr_none():
         eq(r["topics"], [], "topics")
 
 
+# ------------------------------------------------- topics, page by page
+
+def pages(c, names, limit, cursor=None):
+    """Every page from the cursor on: [[(topic, error, [partition])]]."""
+    out = []
+    while True:
+        r = c.call("DescribeTopicPartitions", 0, {
+            "topics": [{"name": n} for n in names],
+            "response_partition_limit": limit, "cursor": cursor})
+        out.append([(t["name"], t["error_code"],
+                     [p["partition_index"] for p in t["partitions"]])
+                    for t in r["topics"]])
+        cursor = r["next_cursor"]
+        if cursor is None:
+            return out
+        ok(len(out) < 1000, "the pages do not end")
+
+
+@rows("describe-topics/limit-%d", [-1, 0, 1, 2, 3, 4, 5, 7, 100, 0x7fffffff])
+def tp_limit(limit):
+    """Sorted by name, whatever the request's order; no page has more than was
+    asked for, and together they have all."""
+    need("DescribeTopicPartitions", 0)
+    ts = [new_topic(n) for n in (3, 1, 4)]
+    gone = fresh_name("none")
+    names = [ts[2].name, gone, ts[0].name, ts[1].name, ts[0].name, "a b"]
+    with Conn() as c:
+        got = pages(c, names, limit)
+        for page in got:
+            ok(sum(len(t[2]) for t in page) <= max(1, limit), "page %r" %
+               (page,))
+        flat = {}
+        for page in got:
+            eq([t[0] for t in page], sorted(t[0] for t in page), "order")
+            for name, code, parts in page:
+                flat.setdefault(name, (code, []))[1].extend(parts)
+        want = {t.name: (0, list(range(t.parts))) for t in ts}
+        want[gone] = (UNKNOWN_TOPIC, [])
+        want["a b"] = (INVALID_TOPIC, [])
+        eq(flat, want, "all pages")
+
+
+@row("describe-topics/all")
+def tp_all():
+    """No names: every topic; none of those that do not exist."""
+    need("DescribeTopicPartitions", 0)
+    ts = [new_topic(n) for n in (2, 3)]
+    with Conn() as c:
+        for limit in (3, 2000):
+            got = [t for page in pages(c, [], limit) for t in page]
+            names = [n for n, _, _ in got]
+            eq(names, sorted(names), "order")
+            eq({n for n in names}, {t["name"] for t in
+                                    metadata(c, None)["topics"]}, "topics")
+            for t in ts:
+                eq(sorted(p for n, _, ps in got if n == t.name for p in ps),
+                   list(range(t.parts)), "partitions")
+        eq(pages(c, [], 2000, {"topic_name": "~", "partition_index": 0}),
+           [[]], "from beyond the last")
+
+
+@row("describe-topics/many")
+def tp_many():
+    """More topics than one answer may hold partitions."""
+    need("DescribeTopicPartitions", 0)
+    if KAFKA:
+        raise Skip("that takes Kafka long")
+    names = [fresh_name("many") for _ in range(2100)]
+    with Conn() as c:
+        for i in range(0, len(names), 700):
+            r = c.call("CreateTopics", 7, {"timeout_ms": 30000, "topics": [
+                {"name": n, "num_partitions": 1, "replication_factor": 1}
+                for n in names[i:i + 700]]})
+            eq({t["error_code"] for t in r["topics"]}, {0}, "errors")
+        kafka.made.extend(names)
+        got = pages(c, [], 0x7fffffff)
+        eq(len(got[0]), 2000, "topics of the first page")
+        flat = [t[0] for page in got for t in page]
+        eq(flat, sorted(flat), "order over pages")
+        ok(set(names) <= set(flat), "some are missing")
+
+
+@rows("describe-topics/cursor/%s", ["not-in-list", "negative", "beyond"])
+def tp_cursor(kind):
+    need("DescribeTopicPartitions", 0)
+    t, u = new_topic(3), new_topic(1)
+    cursor = {"not-in-list": {"topic_name": t.name + "x",
+                              "partition_index": 0},
+              "negative": {"topic_name": t.name, "partition_index": -1},
+              "beyond": {"topic_name": t.name, "partition_index": 7}}[kind]
+    with Conn() as c:
+        r = c.call("DescribeTopicPartitions", 0, {
+            "topics": [{"name": t.name}, {"name": u.name}],
+            "response_partition_limit": 100, "cursor": cursor})
+        got = {x["name"]: (x["error_code"], len(x["partitions"]))
+               for x in r["topics"]}
+        if kind == "beyond":
+            eq(got[t.name], (0, 0), "topic of the cursor")
+        else:
+            eq(got, {t.name: (INVALID_REQUEST, 0),
+                     u.name: (INVALID_REQUEST, 0)}, "errors")
+        eq(r["next_cursor"], None, "cursor")
+
+
+# ------------------------------------------------------------- log dirs
+
+@rows("log-dirs/all/v%d", range(6))
+def ld_all(v):
+    need("DescribeLogDirs", v)
+    t = filled(3, 2)
+    with Conn() as c:
+        r = c.call("DescribeLogDirs", v, {"topics": None})
+        d, = r["results"]
+        eq(d["error_code"], 0, "error")
+        mine = [x for x in d["topics"] if x["name"] == t.name]
+        eq(len(mine), 1, "rows of the topic")
+        size = {p["partition_index"]: p["partition_size"]
+                for p in mine[0]["partitions"]}
+        ok(size[0] > 0 and size[1] == 0, "sizes %r" % size)
+
+
+@row("log-dirs/none")
+def ld_none():
+    need("DescribeLogDirs", 4)
+    with Conn() as c:
+        r = c.call("DescribeLogDirs", 4, {"topics": []})
+        d, = r["results"]
+        eq((d["error_code"], d["topics"]), (0, []), "directory")
+        ok(d["total_bytes"] > 0, "total")
+
+
+# -------------------------------------------------------------- cluster
+
+@rows("cluster/endpoint/%d,v%d", [(t, v) for t in (0, 2, 3, -1)
+                                  for v in (1, 2)])
+def dc_endpoint(kind, v):
+    """A broker listens here; controllers are elsewhere."""
+    need("DescribeCluster", v)
+    with Conn() as c:
+        r = c.call("DescribeCluster", v, {"endpoint_type": kind})
+        eq(r["error_code"], 114 if kind == 2 else 115, "error")
+        ok(r["error_message"], "no message")
+        eq(r["brokers"], [], "brokers")
+
+
+@rows("cluster/operations/v%d", [0, 1, 2])
+def dc_ops(v):
+    need("DescribeCluster", v)
+    with Conn() as c:
+        r = c.call("DescribeCluster", v, {
+            "include_cluster_authorized_operations": True,
+            "endpoint_type": 1})
+        eq(r["error_code"], 0, "error")
+        ops = r["cluster_authorized_operations"]
+        # create, alter, describe, cluster action, describe and alter configs,
+        # idempotent write
+        eq(ops, sum(1 << i for i in (5, 7, 8, 9, 10, 11, 12)), "operations")
+
+
+@row("cluster/same-id-as-metadata")
+def dc_id():
+    need("DescribeCluster", 0)
+    with Conn() as c:
+        eq(c.call("DescribeCluster", 0, {})["cluster_id"],
+           metadata(c, [])["cluster_id"], "cluster id")
+
+
+# ------------------------------------------------- leaders and replicas
+
+@rows("elect/all/v%d,%d", [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1)])
+def el_all(v, kind):
+    """Those that need no election are left out."""
+    need("ElectLeaders", v)
+    new_topic(2)
+    with Conn() as c:
+        r = c.call("ElectLeaders", v, {
+            "election_type": kind, "topic_partitions": None,
+            "timeout_ms": 30000})
+        eq(r.get("error_code", 0), 0, "error")
+        eq([p for t in r["replica_election_results"]
+            for p in t["partition_result"]], [], "partitions")
+
+
+@rows("elect/unknown/v%d", [0, 1, 2])
+def el_unknown(v):
+    need("ElectLeaders", v)
+    t = new_topic(1)
+    with Conn() as c:
+        r = c.call("ElectLeaders", v, {
+            "election_type": min(v, 1), "timeout_ms": 30000,
+            "topic_partitions": [
+                {"topic": t.name, "partitions": [0, 5, -1]},
+                {"topic": fresh_name("none"), "partitions": [0]}]})
+        eq([p["error_code"] for x in r["replica_election_results"]
+            for p in x["partition_result"]],
+           [84, UNKNOWN_TOPIC, UNKNOWN_TOPIC, UNKNOWN_TOPIC], "errors")
+
+
+@rows("elect/bad-type/%d", [2, -1, 127])
+def el_type(kind):
+    need("ElectLeaders", 2)
+    t = new_topic(1)
+    with Conn() as c:
+        r = c.call("ElectLeaders", 2, {
+            "election_type": kind, "timeout_ms": 30000,
+            "topic_partitions": [{"topic": t.name, "partitions": [0]}]})
+        eq(r["error_code"], INVALID_REQUEST, "error")
+
+
+@rows("reassign/%s", ["same", "empty", "foreign", "more", "twice", "cancel",
+                      "unknown-topic", "unknown-partition"])
+def re_one(kind):
+    need("AlterPartitionReassignments", 0)
+    t = new_topic(1)
+    with Conn() as c:
+        n = me(c)
+        name = fresh_name("none") if kind == "unknown-topic" else t.name
+        replicas = {"same": [n], "empty": [], "foreign": [n + 1000],
+                    "more": [n, n + 1000], "twice": [n, n],
+                    "cancel": None}.get(kind, [n])
+        want = {"same": 0, "cancel": 85, "unknown-topic": UNKNOWN_TOPIC,
+                "unknown-partition": UNKNOWN_TOPIC}.get(kind, BAD_ASSIGNMENT)
+        r = c.call("AlterPartitionReassignments", 0, {
+            "timeout_ms": 30000, "topics": [{"name": name, "partitions": [
+                {"partition_index": 1 if kind == "unknown-partition" else 0,
+                 "replicas": replicas}]}]})
+        p, = r["responses"][0]["partitions"]
+        eq(p["error_code"], want, "error")
+        eq(p["error_message"] is None, want == 0, "whether a message is none")
+        r = c.call("ListPartitionReassignments", 0, {"topics": None})
+        eq((r["error_code"], r["topics"]), (0, []), "in progress")
+
+
+# ------------------------------------------------------------- producers
+
+@row("producers/errors")
+def pr_errors():
+    need("DescribeProducers", 0)
+    t = new_topic(1)
+    with Conn() as c:
+        r = c.call("DescribeProducers", 0, {"topics": [
+            {"name": t.name, "partition_indexes": [0, 1, -1]},
+            {"name": fresh_name("none"), "partition_indexes": [0]},
+            {"name": "a b", "partition_indexes": [0]}]})
+        eq([[p["error_code"] for p in x["partitions"]] for x in r["topics"]],
+           [[0, UNKNOWN_TOPIC, UNKNOWN_TOPIC], [UNKNOWN_TOPIC],
+            [INVALID_TOPIC]], "errors")
+
+
+@row("producers/several")
+def pr_several():
+    need("DescribeProducers", 0)
+    t = new_topic(1)
+    want = {}
+    with Conn() as c:
+        for i in range(20):
+            pid, epoch = kafka.new_pid(c)
+            n = i % 4 + 1
+            produce_ok(c, t, R.batch(R.recs(n), pid=pid, epoch=epoch, seq=0))
+            want[pid] = n - 1
+        r = c.call("DescribeProducers", 0, {"topics": [
+            {"name": t.name, "partition_indexes": [0]}]})
+        p, = r["topics"][0]["partitions"]
+        eq({a["producer_id"]: a["last_sequence"]
+            for a in p["active_producers"]}, want, "producers")
+
+
+# -------------------------------------------------------------- the quorum
+
+@rows("quorum/other/v%d", [0, 1, 2])
+def qu_other(v):
+    """Only the metadata log has one."""
+    need("DescribeQuorum", v)
+    t = new_topic(1)
+    with Conn() as c:
+        for rows_ in ([(t.name, [0])], [("__cluster_metadata", [1])],
+                      [("__cluster_metadata", [0]), (t.name, [0])]):
+            r = c.call("DescribeQuorum", v, {"topics": [
+                {"topic_name": n, "partitions": [{"partition_index": i}
+                                                 for i in ps]}
+                for n, ps in rows_]})
+            eq(r["error_code"], 0, "top-level error")
+            eq([p["error_code"] for x in r["topics"]
+                for p in x["partitions"]], [UNKNOWN_TOPIC] * len(rows_),
+               "errors")
+
+
+@row("quorum/grows")
+def qu_grows():
+    """A new topic is one more record in the metadata log."""
+    need("DescribeQuorum", 0)
+    body = {"topics": [{"topic_name": "__cluster_metadata",
+                        "partitions": [{"partition_index": 0}]}]}
+
+    def high(c):
+        r = c.call("DescribeQuorum", 0, body)
+        return r["topics"][0]["partitions"][0]["high_watermark"]
+
+    with Conn() as c:
+        before = high(c)
+        new_topic(1)
+        ok(high(c) > before, "high watermark %d before" % before)
+
+
+# --------------------------------------------------------------- features
+
+def features(c, v=4):
+    r = c.call("ApiVersions", ver("ApiVersions", v), {
+        "client_software_name": "wire-test",
+        "client_software_version": "1.0"})
+    eq(r["error_code"], 0, "error")
+    return r
+
+
+@rows("features/shown/v%d", [3, 4])
+def fe_shown(v):
+    need("ApiVersions", v)
+    with Conn() as c:
+        r = features(c, v)
+        ok(r["finalized_features_epoch"] >= 0, "epoch %d" %
+           r["finalized_features_epoch"])
+        can = {f["name"]: (f["min_version"], f["max_version"])
+               for f in r["supported_features"]}
+        now = {f["name"]: f["max_version_level"]
+               for f in r["finalized_features"]}
+        isin("metadata.version", now, "finalized")
+        for name in can:
+            ok(v >= 4 or can[name][0] > 0, "%s from 0 in v3" % name)
+        if not KAFKA:
+            eq(set(now), set(can), "finalized")
+            eq("group.version" in can, 68 in E.ranges, "group.version")
+            for name in now:
+                ok(can[name][0] <= now[name] <= can[name][1], name)
+            ok("transaction.version" not in now, "TV2 without the api")
+
+
+def update(c, name, level, kind=1, v=1, validate=False):
+    r = c.call("UpdateFeatures", v, {
+        "timeout_ms": 30000, "validate_only": validate, "feature_updates": [
+            {"feature": name, "max_version_level": level,
+             "upgrade_type": kind, "allow_downgrade": kind != 1}]})
+    eq(r["error_message"] is None, r["error_code"] == 0, "message")
+    if r["error_code"]:
+        eq(r.get("results", []), [], "results beside an error")
+    return r["error_code"]
+
+
+@rows("features/update/%s/v%d", [(k, v) for v in (0, 1, 2) for k in (
+    "unknown", "negative", "too-high", "downgrade-as-upgrade", "bad-type")])
+def fe_update(kind, v):
+    """95, and nothing changes."""
+    need("UpdateFeatures", v)
+    if kind == "bad-type" and v == 0:
+        raise Skip("v0 has no types")
+    with Conn() as c:
+        before = features(c)["finalized_features"]
+        name, level, how = {
+            "unknown": ("no.such.version", 1, 1),
+            "negative": ("metadata.version", -1, 1),
+            "too-high": ("metadata.version", 0x7fff, 1),
+            "downgrade-as-upgrade": ("metadata.version", 1, 1),
+            "bad-type": ("metadata.version", 1, 9)}[kind]
+        eq(update(c, name, level, how, v), 95, "error")
+        eq(update(c, name, level, how, v, validate=True), 95, "error")
+        eq(features(c)["finalized_features"], before, "finalized")
+
+
+# --------------------------------------------------------- reserved names
+
+INTERNAL = ["__consumer_offsets", "__transaction_state",
+            "__share_group_state"]
+
+
+@rows("reserved/create/%s", INTERNAL + ["__cluster_metadata"])
+def rs_create(name):
+    if KAFKA:
+        raise Skip("Kafka makes them by itself")
+    with Conn() as c:
+        for v in (0, 4, 7):
+            code = create(c, name, version=v)["error_code"]
+            eq(code, INVALID_REQUEST if name == "__cluster_metadata"
+               else INVALID_TOPIC, "error in v%d" % v)
+
+
+@rows("reserved/not-auto-created/%s", INTERNAL + ["__cluster_metadata"])
+def rs_auto(name):
+    if KAFKA:
+        raise Skip("Kafka makes them by itself")
+    with Conn() as c:
+        t, = metadata(c, [name], 9, auto=True)["topics"]
+        eq(t["error_code"], UNKNOWN_TOPIC, "error")
+        eq(t["is_internal"], name in INTERNAL, "internal")
+        ok(name not in [x["name"] for x in metadata(c, None)["topics"]],
+           "it was created")
+
+
+@rows("reserved/produce/%s", INTERNAL)
+def rs_produce(name):
+    with Conn() as c:
+        for v in (3, 9, 12):
+            if v > ver("Produce"):
+                continue
+            r = produce(c, Topic(name, kafka.NO_ID, 1), R.batch(R.recs(1)),
+                        version=v)
+            isin(r["error_code"], (INVALID_TOPIC, UNKNOWN_TOPIC) if KAFKA
+                 else (INVALID_TOPIC,), "error in v%d" % v)
+
+
+@rows("collision/%s,%s", [("a.b", "a_b"), ("a_b", "a.b"),
+                          ("x._y", "x__y"), ("..a", "__a")])
+def rs_collide(one, two):
+    """Dots and underscores are one in the names of metrics."""
+    base = fresh_name("co")
+    with Conn() as c:
+        eq(create(c, base + one)["error_code"], 0, "error of the first")
+        r = create(c, base + two)
+        eq(r["error_code"], INVALID_TOPIC, "error of the second")
+        ok(r["error_message"], "no message")
+        eq(create(c, base + one)["error_code"], kafka.TOPIC_EXISTS,
+           "error of the first again")
+
+
 # What is there after a crash: names go from one run to the next.
 
 SEEN = os.environ.get("CHRONIK_WIRE_SEEN")
