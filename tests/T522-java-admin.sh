@@ -7,11 +7,8 @@
 . "$(dirname "$0")/clients/suite.sh"
 
 # Methods whose API is not served yet.
-later=describeLogDirs,describeReplicaLogDirs
-later=$later,describeProducers,incrementalAlterConfigs
-later=$later,clientQuotas,describeCluster,electLeaders
-later=$later,alterPartitionReassignments,describeFeatures,updateFeatures
-later=$later,describeMetadataQuorum,describeConsumerGroupsNew
+later=incrementalAlterConfigs,clientQuotas,describeFeatures,updateFeatures
+later=$later,describeConsumerGroupsNew
 
 broker_start --group-initial-rebalance-delay-ms 0
 for java_major in 3 4; do
