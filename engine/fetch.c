@@ -12,7 +12,10 @@
 #include "history.h"
 #include "lib/log.h"
 
-enum { COLD_TRIES = 3 };	/* then block: memory is too tight to wait */
+enum {
+	COLD_TRIES	= 3,	/* then block: memory is too tight to wait */
+	SYNC_MS		= 1000,	/* most that a sync is waited for */
+};
 
 /* ---- rows and sets ----------------------------------------------------- */
 
@@ -153,6 +156,7 @@ struct round {
 	int64_t		 budget;
 	bool		 first;		/* nothing given yet */
 	bool		 now;		/* an error: answer at once */
+	bool		 syncing;	/* there is more, not synced yet */
 	int		 unknown;	/* rows of nothing we have */
 	uint64_t	 number;	/* marks partitions */
 	struct cold	*cold;		/* to be read ahead */
@@ -315,6 +319,7 @@ try_row(struct fetch *f, struct round *rd, struct fetch_row *row,
 	}
 	r->high_watermark = r->last_stable_offset = p->hw;
 	r->log_start_offset = p->start;
+	rd->syncing |= row->offset >= p->hw && row->offset < part_written(p);
 	rd->now |= r->diverging_epoch >= 0;
 	if (r->diverging_epoch >= 0 || row->offset >= p->hw ||
 	    (rd->budget <= 0 && !rd->first) || f->nextents == FETCH_SEGS_MAX)
@@ -539,6 +544,7 @@ fetch_try(struct fetch *f)
 	int64_t max = f->version >= 3 ? q->max_bytes : INT32_MAX;
 	struct round rd = { .first = true, .number = ++f->eng->rounds };
 	int64_t min;
+	bool over;
 	enum err e;
 
 	if (max > f->eng->conf->fetch_max_bytes)
@@ -556,8 +562,18 @@ fetch_try(struct fetch *f)
 		return;
 	}
 	f->missing = min - f->there;
+	over = f->patient || mono_ms() >= f->deadline;
+	/* A producer may have been told of records that readers may not see
+	 * before they are synced: whoever asks then must not be told that
+	 * there are none. */
+	if (over && rd.syncing && f->there == 0 && !f->patient) {
+		f->patient = true;
+		f->deadline = mono_ms() + SYNC_MS;
+		f->missing = 1;
+		over = false;
+	}
 	if (e != E_OK || rd.now || rd.unknown == f->set->n ||
-	    f->missing <= 0 || mono_ms() >= f->deadline || !park(f))
+	    f->missing <= 0 || over || !park(f))
 		finish(f, e);
 }
 

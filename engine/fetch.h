@@ -88,6 +88,8 @@ struct fetch {
 	int64_t		 bytes;		/* held while parked */
 	int		 tries;		/* of reading ahead */
 	bool		 parked, due, dropped;
+	bool		 patient;	/* has waited for a sync beyond its
+					 * time */
 	struct fetch	*next_due, **due_prevp;
 	struct cold	*job;		/* under way */
 };

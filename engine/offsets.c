@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ListOffsets: ends of the log at once; the first record at or after a time,
- * exact to the record, and the greatest time, by a bulk job that reads index
- * and batches.
+ * ListOffsets: ends of the log at once, or as soon as what was written before
+ * the request is synced, and so is for readers; the first record at or after a
+ * time, exact to the record, and the greatest time, by a bulk job that reads
+ * index and batches.
  *
  * A query is over a list of segments with the position that is visible in
  * each; the segments' references keep them readable.
@@ -13,10 +14,10 @@
 #include "lib/log.h"
 #include "serve.h"
 
+enum { SYNC_MS = 1000 };	/* most that a sync is waited for */
+
 enum { TS_LATEST = -1, TS_EARLIEST = -2, TS_MAX = -3, TS_EARLIEST_LOCAL = -4,
     TS_LATEST_TIERED = -5, TS_EARLIEST_PENDING = -6 };
-
-enum { TWICE_MAX = 256 };	/* rows compared with each other */
 
 struct span {
 	struct seg	*seg;		/* ours */
@@ -39,9 +40,20 @@ struct query {
 	struct list_offsets_res_topic_part *res;
 };
 
+/* A partition's written end that is not synced yet. */
+struct sync_wait {
+	struct append	 a;
+	struct lookup	*lookup;
+};
+
+/* waiting: of waits; they must stay until all have come, even when the answer
+ * has not waited for them. */
 struct lookup {
 	struct job	 job;
-	struct call	*call;
+	struct call	*call;		/* NULL: answered */
+	struct sync_wait *waits;
+	int		 waiting;
+	struct timer	 timer;
 	struct list_offsets_res res;
 	struct query	*queries;
 	int		 n;
@@ -266,11 +278,21 @@ query_free(struct query *q)
 }
 
 static void
+lookup_free(struct lookup *l)
+{
+	if (l->call != NULL || l->waiting > 0)
+		return;
+	free(l->waits);
+	free(l);
+}
+
+static void
 lookup_finish(struct lookup *l)
 {
 	call_reply(l->call, &l->res);
+	l->call = NULL;
 	free(l->queries);
-	free(l);
+	lookup_free(l);
 }
 
 static void
@@ -434,6 +456,7 @@ one_part(struct lookup *l, struct topic *t,
 	case TS_EARLIEST:
 	case TS_EARLIEST_LOCAL:
 		r->offset = p->start;
+		r->leader_epoch = p->epoch;	/* of what comes next */
 		return p->hw == p->start ? E_OK
 		    : query_add(l, p, TS_EARLIEST, r);
 	case TS_LATEST_TIERED:		/* nothing is tiered */
@@ -444,14 +467,45 @@ one_part(struct lookup *l, struct topic *t,
 	}
 }
 
-static bool
-named_twice(const struct list_offsets_req_topic *t, int32_t k)
+struct named {
+	const struct kstr *topic;
+	int32_t		 index;
+	struct list_offsets_res_topic_part *res;
+};
+
+static int
+named_cmp(const void *x, const void *y)
 {
-	for (int32_t i = 0; i < t->partitions.n; i++)
-		if (i != k && t->partitions.v[i].partition_index ==
-		    t->partitions.v[k].partition_index)
-			return true;
-	return false;
+	const struct named *a = x, *b = y;
+
+	if (a->topic->len != b->topic->len)
+		return a->topic->len < b->topic->len ? -1 : 1;
+	if (a->index != b->index)
+		return a->index < b->index ? -1 : 1;
+	return a->topic->len <= 0 ? 0 : memcmp(a->topic->p, b->topic->p,
+	    (size_t)a->topic->len);
+}
+
+/* A partition that is named more than once is refused each time. */
+static enum err
+mark_twice(struct lookup *l, const struct list_offsets_req *q, int32_t n)
+{
+	struct named *v = arena_array(&l->call->arena, (size_t)n, sizeof *v);
+	int32_t at = 0;
+
+	if (v == NULL)
+		return E_NOMEM;
+	for (int32_t i = 0; i < q->topics.n; i++)
+		for (int32_t k = 0; k < q->topics.v[i].partitions.n; k++)
+			v[at++] = (struct named){ &q->topics.v[i].name,
+			    q->topics.v[i].partitions.v[k].partition_index,
+			    &l->res.topics.v[i].partitions.v[k] };
+	qsort(v, (size_t)n, sizeof *v, named_cmp);
+	for (int32_t i = 1; i < n; i++)
+		if (named_cmp(&v[i - 1], &v[i]) == 0)
+			v[i - 1].res->error_code = v[i].res->error_code =
+			    err_code(E_INVALID_REQUEST);
+	return E_OK;
 }
 
 static void
@@ -464,14 +518,12 @@ one_topic(struct lookup *l, const struct list_offsets_req_topic *q,
 	r->partitions.n = q->partitions.n;
 	for (int32_t k = 0; k < q->partitions.n; k++) {
 		struct list_offsets_res_topic_part *rp = &r->partitions.v[k];
-		enum err e;
 
 		rp->partition_index = q->partitions.v[k].partition_index;
 		rp->timestamp = rp->offset = rp->leader_epoch = -1;
-		e = q->partitions.n <= TWICE_MAX && named_twice(q, k)
-		    ? E_INVALID_REQUEST
-		    : one_part(l, t, &q->partitions.v[k], rp);
-		rp->error_code = err_code(e);
+		if (rp->error_code == 0)
+			rp->error_code = err_code(one_part(l, t,
+			    &q->partitions.v[k], rp));
 	}
 }
 
@@ -496,7 +548,100 @@ lookup_alloc(struct lookup *l, const struct list_offsets_req *q)
 			return E_NOMEM;
 	}
 	l->queries = calloc((size_t)n + 1, sizeof *l->queries);
-	return l->queries == NULL ? E_NOMEM : E_OK;
+	return l->queries == NULL ? E_NOMEM : mark_twice(l, q, n);
+}
+
+static void
+lookup_go(struct lookup *l)
+{
+	const struct list_offsets_req *q = l->call->req;
+
+	timer_cancel(&l->call->eng->timers, &l->timer);
+	for (int32_t i = 0; i < q->topics.n; i++)
+		one_topic(l, &q->topics.v[i], &l->res.topics.v[i]);
+	if (l->n == 0) {
+		lookup_finish(l);
+		return;
+	}
+	l->job.run = lookup_run;
+	l->job.done = lookup_done;
+	pool_submit(l->call->eng->bulk, &l->job);
+}
+
+static void
+synced(struct append *a, enum err e)
+{
+	struct lookup *l = ((struct sync_wait *)a)->lookup;
+
+	(void)e;	/* then the end is where it was */
+	if (--l->waiting > 0)
+		return;
+	if (l->call == NULL)
+		lookup_free(l);
+	else if (l->timer.at > 0)
+		lookup_go(l);
+}
+
+static void
+wait_fire(struct timer *t)
+{
+	lookup_go((struct lookup *)((char *)t - offsetof(struct lookup,
+	    timer)));
+}
+
+/* Partitions of which more is written than readers may see, each once; fills
+ * v unless it is NULL. */
+static int
+unsynced(struct lookup *l, struct sync_wait *v)
+{
+	const struct list_offsets_req *q = l->call->req;
+	uint64_t round = ++l->call->eng->rounds;
+	int n = 0;
+
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		struct topic *t = topic_find(&l->call->eng->topics,
+		    q->topics.v[i].name);
+
+		for (int32_t k = 0; t != NULL && k <
+		    q->topics.v[i].partitions.n; k++) {
+			struct part *p = topic_part(t, q->topics.v[i].
+			    partitions.v[k].partition_index);
+
+			if (p == NULL || p->state != PART_ONLINE ||
+			    p->asked == round || p->hw >= part_written(p))
+				continue;
+			p->asked = round;
+			if (v != NULL) {
+				v[n].lookup = l;
+				v[n].a.done = synced;
+				v[n].a.b.pid = -1;
+				v[n].a.b.base_offset = part_written(p) - 1;
+				part_await(p, &v[n].a);
+			}
+			n++;
+		}
+	}
+	return n;
+}
+
+/*
+ * With acks=1 a producer is told of records before they are synced, and asks
+ * where the log ends: it is to find them.  But not at any price.
+ */
+static void
+await_sync(struct lookup *l)
+{
+	int n = unsynced(l, NULL);
+
+	l->timer.fire = wait_fire;
+	if (n == 0 || (l->waits = calloc((size_t)n, sizeof *l->waits)) ==
+	    NULL || timer_set(&l->call->eng->timers, &l->timer, mono_ms() +
+	    SYNC_MS) != E_OK) {
+		lookup_go(l);
+		return;
+	}
+	l->waiting = n;
+	(void)unsynced(l, l->waits);
 }
 
 void
@@ -508,17 +653,11 @@ handle_list_offsets(struct call *c)
 	if (l != NULL)
 		l->call = c;
 	if (l == NULL || lookup_alloc(l, q) != E_OK) {
+		if (l != NULL)
+			free(l->queries);
 		free(l);
 		call_bad(c, "out of memory");
 		return;
 	}
-	for (int32_t i = 0; i < q->topics.n; i++)
-		one_topic(l, &q->topics.v[i], &l->res.topics.v[i]);
-	if (l->n == 0) {
-		lookup_finish(l);
-		return;
-	}
-	l->job.run = lookup_run;
-	l->job.done = lookup_done;
-	pool_submit(c->eng->bulk, &l->job);
+	await_sync(l);
 }

@@ -278,7 +278,12 @@ part_advance(struct part *p)
 {
 	int64_t durable = synced_end(p);
 	int64_t hw = p->relaxed ? part_written(p) : durable;
+	bool moved = hw > p->hw;
 	struct append *a;
+
+	/* First: who is answered may look. */
+	if (moved)
+		p->hw = hw;
 
 	while ((a = p->unsynced.head) != NULL &&
 	    batch_last_offset(&a->b) < (p->relaxed ? hw : durable)) {
@@ -286,10 +291,8 @@ part_advance(struct part *p)
 			p->unsynced.tail = &p->unsynced.head;
 		a->done(a, E_OK);
 	}
-	if (hw > p->hw) {
-		p->hw = hw;
+	if (moved)
 		fetch_wake(p);
-	}
 }
 
 /* Bytes count as visible when they are written or when they are synced: those

@@ -366,6 +366,11 @@ start_part(struct produce *pr, struct entry *en,
 	if (e == E_OK)
 		return;
 	res_error(r, e, why);
+	if (e == E_NOT_LEADER) {	/* it is we who lead, all the same */
+		r->current_leader.leader_id =
+		    (int32_t)pr->call->eng->conf->node_id;
+		r->current_leader.leader_epoch = p->epoch;
+	}
 	if (ours && why != NULL)
 		blame_all(pr, q, e, &p->topic->conf, r, why);
 	else if (!ours && q->bad_index >= 0)

@@ -114,6 +114,20 @@ req_release(struct req *r)
 	r->nmore = 0;
 }
 
+/* The engine has said what came of it, or will not. */
+static void
+engine_over(struct req *r)
+{
+	struct conn *c = r->conn;
+
+	if (c == NULL)
+		return;
+	c->appends -= r->appending;
+	if (r->appending && c->behind != NULL)
+		conn_touch(c);
+	r->appending = false;
+}
+
 void
 req_free(struct req *r)
 {
@@ -126,12 +140,16 @@ req_free(struct req *r)
 	free(r->ext);
 	wr_free(&r->out);
 	r->gw->heap -= r->heap;
+	engine_over(r);
 	if (c != NULL) {
+		if (c->behind == r)
+			c->behind = NULL;
 		TAILQ_REMOVE(&c->reqs, r, in_conn);
 		c->inflight--;
 		c->owed -= r->owed;
 		c->generic -= r->big;
 		c->alone -= r->alone;
+		c->polls -= r->polling;
 	}
 	free(r);
 }
@@ -145,30 +163,48 @@ req_fail(struct req *r, const char *why)
 	}
 	wr_free(&r->out);
 	req_release(r);
+	engine_over(r);
 	r->ends = true;
 	r->state = REQ_READY;
 	conn_end(r->conn, why);
+}
+
+/* Who holds up memory: the one that has not read for the longest time, or
+ * else the one that wants more of it. */
+static struct conn *
+not_reading(const struct gw *gw, struct conn *wants)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &gw->conns, by_age)
+		if (c->stuck)
+			return c;
+	return wants;
 }
 
 void
 req_reply(struct req *r)
 {
 	size_t owed = r->out.len;
+	struct conn *c;
 
 	if (r->conn == NULL) {
 		req_free(r);
 		return;
 	}
 	req_release(r);
+	engine_over(r);
 	r->state = REQ_READY;
 	for (int i = 0; i < r->next; i++)
 		owed += (size_t)r->ext[i].left;
 	r->conn->owed += owed - r->owed;
 	r->owed = owed;
 	/* An answer that is one of too many is not kept. */
-	if (!heap_take(r->gw, r->out.cap)) {
-		conn_close(r->conn, "memory for answers is used up");
-		return;
+	while (!heap_take(r->gw, r->out.cap)) {
+		c = not_reading(r->gw, r->conn);
+		conn_close(c, "memory for answers is used up");
+		if (c == r->conn)
+			return;
 	}
 	r->heap += r->out.cap;
 	conn_touch(r->conn);
@@ -217,6 +253,8 @@ conn_close(struct conn *c, const char *why)
 	input_drop(c);
 	if (c->is_hungry)
 		TAILQ_REMOVE(&gw->hungry, c, hungry);
+	if (c->is_partial)
+		TAILQ_REMOVE(&gw->partial, c, partial);
 	if (c->is_touched)
 		TAILQ_REMOVE(&gw->touched, c, touched);
 	TAILQ_REMOVE(&gw->conns, c, by_age);
@@ -285,6 +323,18 @@ conn_bye(struct gw *gw, uint64_t session)
  * Requests.
  */
 
+/* Kafka takes up one request of a connection after the other, so what comes
+ * behind a Produce sees its records.  Here several are under way; only one
+ * that is no Produce waits until those before it are answered. */
+static void
+submit(struct conn *c, struct req *r)
+{
+	if (c->appends > 0 && !(r->api->flags & F_APPEND))
+		c->behind = r;
+	else
+		up_submit(&c->gw->up, r);
+}
+
 /* Reads the header of a whole frame and hands the request on. */
 static void
 dispatch(struct conn *c, struct req *r)
@@ -320,7 +370,7 @@ dispatch(struct conn *c, struct req *r)
 		if (e == E_OK && !sasl_gate(r))
 			return;
 		if (e == E_OK && r->api->answer != NULL) {
-			up_submit(&c->gw->up, r);
+			submit(c, r);
 			return;
 		}
 		if (e == E_OK)
@@ -354,6 +404,8 @@ conn_request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 	    .piece = { copy ? -1 : c->place, cap }, .heap = size,
 	    .owed = n, .big = !(api->flags & F_SMALL) ||
 	    (api->type == API_FETCH && (int16_t)be16(p + 2) <= 3),
+	    .appending = (api->flags & F_APPEND) != 0,
+	    .polling = api->type == API_FETCH,
 	    .raw = raw, .alone = api->answer != NULL &&
 	    (api->flags & F_ALONE || !(api->flags & (F_APPEND | F_AGAIN))) };
 	if (copy)
@@ -365,6 +417,9 @@ conn_request(struct conn *c, uint8_t *p, uint32_t n, uint32_t cap, bool copy)
 	c->owed += r->owed;
 	c->generic += r->big;
 	c->alone += r->alone;
+	c->appends += r->appending;
+	c->polls += r->polling;
+	c->frames++;
 	c->in = NULL;		/* the request's now, if it was ever there */
 	c->place = -1;
 	c->npre = 0;
@@ -416,6 +471,14 @@ watch(struct conn *c)
 static void
 conn_turn(struct conn *c)
 {
+	struct req *r = c->behind;
+
+	if (r != NULL && c->appends == 0) {
+		c->behind = NULL;
+		up_submit(&c->gw->up, r);
+		if (c->closing)
+			return;
+	}
 	do {
 		if (!c->stuck && !TAILQ_EMPTY(&c->reqs)) {
 			size_t owed = c->owed;
@@ -432,8 +495,10 @@ conn_turn(struct conn *c)
 		return;
 	if ((c->gw->stopping || c->ending) && TAILQ_EMPTY(&c->reqs))
 		conn_close(c, "nothing is owed");
-	else
+	else {
 		watch(c);
+		input_watch(c);
+	}
 }
 
 void

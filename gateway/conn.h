@@ -63,6 +63,10 @@ void	 input_drop(struct conn *);
 /* Lets those in line for region have what was given back. */
 void	 input_serve(struct gw *);
 void	 input_stall(struct gw *);
+/* Gives a frame that is not whole its time, once per turn. */
+void	 input_watch(struct conn *);
+/* The one timer of all such frames fires. */
+void	 input_deadline_cb(uv_timer_t *);
 
 /* sasl.c: options that make no sense: false, and a sentence. */
 bool	 sasl_setup(struct gw *, char *why, size_t size) MUST;

@@ -178,6 +178,12 @@ fill_part(struct req *r, const struct extents_res_part *p,
 	/* Unknown to clients before version 6. */
 	if (r->version < 6 && s->error_code == err_code(E_STORAGE))
 		s->error_code = err_code(E_NOT_LEADER);
+	/* The client need not ask Metadata who leads (KIP-951). */
+	if (r->version >= 16 && (err == E_NOT_LEADER ||
+	    err == E_FENCED_LEADER_EPOCH)) {
+		s->current_leader.leader_id = r->gw->up.node_id;
+		s->current_leader.leader_epoch = p->leader_epoch;
+	}
 	if (e != E_OK || err != E_OK)
 		return e;
 	s->high_watermark = p->high_watermark;
@@ -199,6 +205,7 @@ static enum err
 fill(struct req *r, const struct extents_res *x, struct fetch_res *s,
     struct arena *a)
 {
+	struct fetch_res_node_endpoint *us;
 	struct fetch_res_topic *t;
 	enum err e = E_OK;
 
@@ -219,9 +226,20 @@ fill(struct req *r, const struct extents_res *x, struct fetch_res *s,
 		    sizeof *t->partitions.v);
 		if (t->partitions.v == NULL)
 			return E_NOMEM;
-		for (int32_t j = 0; e == E_OK && j < t->partitions.n; j++)
+		for (int32_t j = 0; e == E_OK && j < t->partitions.n; j++) {
 			e = fill_part(r, &x->topics.v[i].parts.v[j],
 			    &t->partitions.v[j], a);
+			if (t->partitions.v[j].current_leader.leader_id >= 0)
+				s->node_endpoints.n = 1;
+		}
+	}
+	if (e == E_OK && s->node_endpoints.n > 0) {
+		us = arena_alloc(a, sizeof *us);
+		if (us == NULL)
+			return E_NOMEM;
+		*us = (struct fetch_res_node_endpoint){ r->gw->up.node_id,
+		    kstr_of(r->gw->host), r->gw->port, kstr_of(NULL) };
+		s->node_endpoints.v = us;
 	}
 	return e;
 }

@@ -77,6 +77,8 @@ struct req {
 	bool		 committed;	/* a fetch of isolation level 1 */
 	bool		 big;		/* counts as conn.generic */
 	bool		 alone;		/* counts as conn.alone */
+	bool		 appending;	/* counts as conn.appends */
+	bool		 polling;	/* counts as conn.polls */
 	bool		 lent;		/* the engine may read our pieces */
 	int16_t		 version;
 	int32_t		 correlation;
@@ -136,7 +138,7 @@ struct told {
 struct conn {
 	uv_poll_t	 poll;
 	struct gw	*gw;
-	TAILQ_ENTRY(conn) by_age, touched, hungry;
+	TAILQ_ENTRY(conn) by_age, touched, hungry, partial;
 	struct req_list	 reqs;
 	uint64_t	 session;	/* number, never used again */
 	struct told	 told;
@@ -154,10 +156,19 @@ struct conn {
 	uint8_t		*in;
 	uint32_t	 in_len, in_cap, in_need;
 	int64_t		 place;		/* of in; -1: malloc'ed */
+	/* While a frame is not whole: until when it must have moved on, from
+	 * how many bytes. */
+	bool		 is_partial;
+	uint64_t	 frame_due;	/* ms */
+	uint32_t	 frame_mark;
+	uint32_t	 frames, frame_no; /* whole ones; at the mark */
 	uint8_t		*held;
 	uint32_t	 held_pos, held_len;
 	uint32_t	 inflight, generic, waiting;	/* requests */
 	uint32_t	 alone;		/* changes that the next must see */
+	uint32_t	 appends;	/* not answered by the engine */
+	uint32_t	 polls;		/* fetches */
+	struct req	*behind;	/* waits for appends; or NULL */
 	size_t		 owed;		/* bytes */
 };
 
@@ -176,10 +187,11 @@ struct gw {
 	struct conn_list conns;		/* longest without progress first */
 	struct conn_list touched;	/* to be looked at in this turn */
 	struct conn_list hungry;	/* want region; growing frames first */
+	struct conn_list partial;	/* have half a frame; by frame_due */
 	int		 nconns;
 	uint64_t	 sessions;	/* last number given */
 	uv_prepare_t	 turn;
-	uv_timer_t	 idle, stall;
+	uv_timer_t	 idle, stall, deadline;
 	uint64_t	 quiet_from;	/* rate of debug lines */
 	int		 quiet_n;
 	const char	*bound;		/* HOST:PORT of the listener */

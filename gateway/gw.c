@@ -54,6 +54,7 @@ gw_open(struct gw *gw)
 	TAILQ_INIT(&gw->conns);
 	TAILQ_INIT(&gw->touched);
 	TAILQ_INIT(&gw->hungry);
+	TAILQ_INIT(&gw->partial);
 	TAILQ_INIT(&gw->recodes);
 	if ((gw->scratch = malloc(SCRATCH)) == NULL)
 		return E_NOMEM;
@@ -65,7 +66,9 @@ gw_open(struct gw *gw)
 	uv_prepare_init(&gw->loop, &gw->turn);
 	uv_timer_init(&gw->loop, &gw->idle);
 	uv_timer_init(&gw->loop, &gw->stall);
+	uv_timer_init(&gw->loop, &gw->deadline);
 	gw->turn.data = gw->idle.data = gw->stall.data = gw;
+	gw->deadline.data = gw;
 	uv_prepare_start(&gw->turn, turn_cb);
 	up_open(&gw->up, gw);
 	return E_OK;
@@ -88,6 +91,7 @@ gw_close(struct gw *gw)
 	uv_close((uv_handle_t *)&gw->turn, NULL);
 	uv_close((uv_handle_t *)&gw->idle, NULL);
 	uv_close((uv_handle_t *)&gw->stall, NULL);
+	uv_close((uv_handle_t *)&gw->deadline, NULL);
 }
 
 void

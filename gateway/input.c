@@ -5,8 +5,9 @@
  * Produce goes from the socket straight into the region.
  *
  * Reading stops while a connection owes too much, while one of its requests
- * waits for the link, and while its frame waits for room in the region; also
- * behind a request such as CreateTopics, whose effect the next one must see.
+ * waits for the link or for a Produce before it, and while its frame waits for
+ * room in the region; also behind a request such as CreateTopics, whose effect
+ * the next one must see.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define PIECE_FIRST	(1 * MIB)
 #define TURN_BYTES	(1 * MIB) /* read before others have their turn */
 #define STALL_MS	10000	/* without a byte, while others wait */
+#define PACE_BYTES	(32 * KIB) /* of a frame, in each frame-timeout-ms */
 
 void
 input_drop_frame(struct conn *c)
@@ -54,7 +56,7 @@ input_wanted(const struct conn *c)
 	    !c->gw->stopping && !c->is_hungry &&
 	    c->waiting == 0 && c->inflight < CONN_INFLIGHT_MAX &&
 	    c->owed < CONN_OWED_MAX && c->generic < CONN_GENERIC_MAX &&
-	    c->alone == 0;
+	    c->polls < CONN_POLLS_MAX && c->alone == 0 && c->behind == NULL;
 }
 
 /* In line for region: growing frames before new ones, since only those that
@@ -402,3 +404,67 @@ conn_stall_cb(uv_timer_t *t)
 	input_stall(t->data);
 }
 
+/*
+ * Deadlines of frames.  All have the same time, so the list is in order of
+ * what is due; the timer runs only while somebody is on it.
+ */
+static void
+deadline_arm(struct gw *gw)
+{
+	struct conn *c = TAILQ_FIRST(&gw->partial);
+	uint64_t now = uv_now(&gw->loop);
+
+	if (c != NULL)
+		uv_timer_start(&gw->deadline, input_deadline_cb,
+		    c->frame_due > now ? c->frame_due - now : 0, 0);
+}
+
+/* From here on it has the whole time again. */
+static void
+deadline_set(struct conn *c)
+{
+	struct gw *gw = c->gw;
+
+	if (c->is_partial)
+		TAILQ_REMOVE(&gw->partial, c, partial);
+	TAILQ_INSERT_TAIL(&gw->partial, c, partial);
+	c->is_partial = true;
+	c->frame_due = uv_now(&gw->loop) +
+	    (uint64_t)gw->conf.frame_timeout_ms;
+	c->frame_mark = c->in_len;
+	c->frame_no = c->frames;
+	if (!uv_is_active((uv_handle_t *)&gw->deadline))
+		deadline_arm(gw);
+}
+
+void
+input_watch(struct conn *c)
+{
+	if (c->npre > 0 || c->in != NULL) {
+		if (!c->is_partial || c->frame_no != c->frames)
+			deadline_set(c);
+	} else if (c->is_partial) {
+		TAILQ_REMOVE(&c->gw->partial, c, partial);
+		c->is_partial = false;
+		if (TAILQ_EMPTY(&c->gw->partial))
+			uv_timer_stop(&c->gw->deadline);
+	}
+}
+
+void
+input_deadline_cb(uv_timer_t *t)
+{
+	struct gw *gw = t->data;
+	uint64_t now = uv_now(&gw->loop);
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&gw->partial)) != NULL &&
+	    c->frame_due <= now)
+		/* It is no fault of his while we do not read. */
+		if (!(c->events & UV_READABLE) ||
+		    c->in_len - c->frame_mark >= PACE_BYTES)
+			deadline_set(c);
+		else
+			conn_close(c, "half a frame and no more");
+	deadline_arm(gw);
+}

@@ -93,8 +93,8 @@ check_new(struct plan *pl, const struct produce_req_topic_part *q,
 	/* The frame is ours to correct; its records are only borrowed. */
 	b = r->frame + (q->records.p - r->frame);
 	tally_batch(t, b, (size_t)q->records.len);
-	e = batch_check(b, (size_t)q->records.len, deep, r->version >= 7, &f,
-	    &why);
+	e = batch_check(b, (size_t)q->records.len, deep, r->version >= 7 ||
+	    r->version < 3, &f, &why);
 	row_facts(p, &f);
 	p->message = kstr_of(why);
 	if (e != E_OK)
@@ -178,6 +178,13 @@ convert_old(struct plan *pl, const struct produce_req_topic_part *q,
 	return e != E_OK ? e : plan_recode(pl, p, row_at(r, p), &f, want);
 }
 
+/* The magic of all formats is in the same place. */
+static bool
+is_new(const struct produce_req_topic_part *q)
+{
+	return q->records.len > 16 && q->records.p[16] == 2;
+}
+
 static void
 check_part(struct plan *pl, const struct produce_req_topic_part *q,
     struct append_req_part *p, struct tally *t,
@@ -191,7 +198,8 @@ check_part(struct plan *pl, const struct produce_req_topic_part *q,
 	p->min_ts = p->max_ts = -1;
 	p->inlined.len = -1;
 	p->message = kstr_of(NULL);
-	if (pl->r->version >= 3)
+	/* As Kafka does, new batches are taken from old requests too. */
+	if (pl->r->version >= 3 || is_new(q))
 		e = check_new(pl, q, p, t, want);
 	else
 		e = convert_old(pl, q, p, want);
@@ -327,6 +335,9 @@ produce_send(struct req *r)
 static enum err
 reply(struct req *r, struct produce_res *s)
 {
+	struct produce_res_node_endpoint us = { .node_id =
+	    r->gw->up.node_id, .host = kstr_of(r->gw->host),
+	    .port = r->gw->port, .rack = kstr_of(NULL) };
 	struct produce_res_topic_part *p;
 	bool failed = false;
 	enum err e;
@@ -336,6 +347,10 @@ reply(struct req *r, struct produce_res *s)
 		    j < s->responses.v[i].partition_responses.n; j++) {
 			p = &s->responses.v[i].partition_responses.v[j];
 			failed = failed || p->error_code != 0;
+			if (p->current_leader.leader_id >= 0) {	/* KIP-951 */
+				s->node_endpoints.n = 1;
+				s->node_endpoints.v = &us;
+			}
 			/* Unknown to clients before version 4. */
 			if (r->version < 4 &&
 			    p->error_code == err_code(E_STORAGE))
