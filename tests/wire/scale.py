@@ -404,4 +404,5 @@ def main():
     broker.figures("after all have gone")
 
 
-main()
+if __name__ == "__main__":
+    main()
