@@ -14,6 +14,7 @@
 
 #include "engine.h"
 #include "lib/log.h"
+#include "roll.h"
 
 enum {
 	OP_APPENDS_MAX	= COMMIT_IOV_MAX / 2,
@@ -29,6 +30,7 @@ struct write_op {
 	struct iovec	*iov;
 	int		 niov;
 	int64_t		 new_base, pos, end_pos, end_offset;
+	int64_t		 reserve;	/* bytes, of a new one */
 	enum err	 err;
 	bool		 undone;	/* failed, and nothing of it stays */
 	uint32_t	 gen;
@@ -61,6 +63,8 @@ struct idx_job {
 	int		 n, pending;	/* pending: how many of n were */
 	int64_t		 nfile;
 	bool		 seal;		/* sync the log first, mark, snapshot */
+	int64_t		 trim;		/* then give back what is reserved
+					 * beyond here, -1: nothing is */
 	struct wr	 snap;		/* the snapshot, may be empty */
 	int64_t		 snap_at;
 	enum err	 err, sync_err;
@@ -150,8 +154,10 @@ write_run(struct write_op *w)
 	if (w->seg == NULL) {
 		part_dir(p, dir);
 		e = seg_open(dir, &p->id, w->new_base, true, &w->seg);
-		if (e == E_OK)
+		if (e == E_OK) {
+			seg_reserve(w->seg, w->reserve);
 			e = disk->sync_dir(dir);
+		}
 		if (e != E_OK)
 			return e;
 	}
@@ -214,6 +220,8 @@ write_account(struct write_op *w)
 		e = idx_note(&s->idx, a->b.base_offset, pos, s->max_ts);
 		if (e != E_OK)
 			return e;
+		if (pos == 0)
+			s->first_ts = a->b.max_ts;
 		pos += batch_size(&a->b);
 		if (a->b.max_ts > s->max_ts)
 			s->max_ts = a->b.max_ts;
@@ -223,6 +231,7 @@ write_account(struct write_op *w)
 		p->visible += w->end_pos - s->size;
 	s->size = w->end_pos;
 	s->end_offset = w->end_offset;
+	s->written_ms = wall_ms();
 	if (p->unsynced_since == 0)
 		p->unsynced_since = mono_ms();
 	a = w->appends.head;
@@ -363,34 +372,28 @@ round_done(struct job *j)
 
 /* ---- building a round -------------------------------------------------- */
 
-/* True when a batch does not go into the segment any more. */
-static bool
-must_roll(const struct part *p, const struct seg *s, int64_t pos,
-    const struct batch *b)
-{
-	if (s == NULL)
-		return true;
-	if (pos == 0 || p->topic == NULL)
-		return false;	/* the catalogue rolls by rewriting */
-	return pos + batch_size(b) > p->topic->conf.segment_bytes ||
-	    batch_last_offset(b) - s->base > INT32_MAX;
-}
-
 /* Takes batches off the partition's queue: as many as one segment, one
  * pwritev and the round's bytes allow. */
 static enum err
 write_take(struct part *p, struct write_op *w, int64_t *room)
 {
 	struct seg *s = part_active(p);
+	int64_t now = wall_ms();
 	struct append *a;
+	struct fill f;
 	int n = 0;
 
 	*w = (struct write_op){ .part = p, .gen = p->gen };
 	append_list_init(&w->appends);
 	a = p->queue.head;
-	if (must_roll(p, s, s == NULL ? 0 : s->size, &a->b)) {
-		w->new_base = a->b.base_offset;
+	fill_start(&f, p, s, a->b.base_offset);
+	if (s != NULL && !fill_takes(&f, &a->b, now)) {
 		s = NULL;
+		fill_start(&f, p, NULL, a->b.base_offset);
+	}
+	if (s == NULL) {
+		w->new_base = a->b.base_offset;
+		w->reserve = part_reserve(p);
 	}
 	w->pos = w->end_pos = s == NULL ? 0 : s->size;
 	for (struct append *x = a; x != NULL && n < OP_APPENDS_MAX;
@@ -401,11 +404,10 @@ write_take(struct part *p, struct write_op *w, int64_t *room)
 		return E_NOMEM;
 	w->seg = s == NULL ? NULL : seg_ref(s);
 	while (n-- > 0 && (a = p->queue.head) != NULL) {
-		if (w->niov > 0 && (*room <= 0 || (p->topic != NULL &&
-		    (w->end_pos + batch_size(&a->b) >
-		    p->topic->conf.segment_bytes || batch_last_offset(&a->b) -
-		    (s != NULL ? s->base : w->new_base) > INT32_MAX))))
+		if (w->niov > 0 && (*room <= 0 ||
+		    !fill_takes(&f, &a->b, now)))
 			break;
+		fill_add(&f, &a->b);
 		if ((p->queue.head = a->next) == NULL)
 			p->queue.tail = &p->queue.head;
 		append_list_put(&w->appends, a);
@@ -678,6 +680,10 @@ idx_run(struct job *j)
 	struct idx_job *x = (struct idx_job *)j;
 	char path[PATH_SIZE];
 
+	/* Blocks that were reserved and not needed; no byte changes, so what
+	 * fails here costs room only. */
+	if (x->seal && x->trim >= 0)
+		(void)!disk->truncate(x->seg->fd, x->trim);
 	if (x->seal)
 		x->sync_err = disk->datasync(x->seg->fd);
 	if (x->sync_err != E_OK)
@@ -752,6 +758,7 @@ idx_send(struct committer *c, struct part *p, struct seg *s, bool is_seal,
 		x->nfile--;
 	}
 	x->seal = is_seal;
+	x->trim = part_reserve(p) > 0 ? s->size : -1;
 	x->part = p;
 	x->seg = seg_ref(s);
 	x->gen = p->gen;

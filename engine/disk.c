@@ -27,6 +27,14 @@
 #define DIR_MODE	0750
 #define PROBE_BYTES	(64 * KIB)	/* without cachestat: one in so many */
 
+static struct disk_stat
+stat_of(const struct stat *s)
+{
+	return (struct disk_stat){ .size = s->st_size,
+	    .written_ms = (int64_t)s->st_mtim.tv_sec * 1000 +
+	    s->st_mtim.tv_nsec / 1000000, .dir = S_ISDIR(s->st_mode) };
+}
+
 /* Newer than the C library's headers. */
 #ifndef SYS_cachestat
 #define SYS_cachestat	451
@@ -204,7 +212,7 @@ real_stat(const char *path, struct disk_stat *st)
 	if (fstatat(AT_FDCWD, path, &s, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? E_NOTFOUND :
 		    io_fail("stat", path, -1);
-	*st = (struct disk_stat){ s.st_size, S_ISDIR(s.st_mode) };
+	*st = stat_of(&s);
 	return E_OK;
 }
 
@@ -215,7 +223,7 @@ real_fstat(int fd, struct disk_stat *st)
 
 	if (fstat(fd, &s) != 0)
 		return io_fail("fstat", NULL, fd);
-	*st = (struct disk_stat){ s.st_size, S_ISDIR(s.st_mode) };
+	*st = stat_of(&s);
 	return E_OK;
 }
 

@@ -26,6 +26,7 @@ enum disk_mode {
 
 struct disk_stat {
 	int64_t	size;		/* bytes */
+	int64_t	written_ms;	/* wall clock */
 	bool	dir;
 };
 

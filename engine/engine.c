@@ -49,7 +49,8 @@ apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
 		return E_OK;
 	case MT_meta_deleted:
 		return topic_restore_deleted(eng, &id,
-		    value == NULL ? -1 : del->parts);
+		    value == NULL ? -1 : del->parts,
+		    value == NULL ? 0 : del->remove_ms);
 	case MT_meta_group:
 		return group_restore(eng, key, value);
 	case MT_meta_offset:
@@ -170,7 +171,8 @@ open_part(struct engine *eng, struct part *p)
 	part_dir(p, o->dir);
 	snprintf(o->lost, sizeof o->lost, "%s/lost+found", eng->data);
 	o->how = (struct recover_how){ .dir = o->dir, .lost = o->lost,
-	    .id = p->id, .clean = eng->clean_start, .end_min = p->trimmed };
+	    .id = p->id, .clean = eng->clean_start, .end_min = p->trimmed,
+	    .interval = part_idx_interval(p) };
 	o->job.run = opening_run;
 	o->job.done = opening_done;
 	eng->recovering++;
@@ -365,6 +367,7 @@ stop_begin(struct engine *eng)
 	eng->stopping = true;
 	eng->commit.stopping = true;
 	timer_cancel(&eng->timers, &eng->retain_timer);
+	timer_cancel(&eng->timers, &eng->reap_timer);
 	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
 		for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++) {
 			struct part *p = t->parts[i];

@@ -10,6 +10,7 @@
  *     <base>.log                     Kafka record batches, magic 2, verbatim
  *     <base>.idx                     sparse index of that segment
  *     <base>.prod                    producer state at offset <base>
+ *     <base>.log.<ms>.deleted        a deleted segment; removed at <ms>
  * DATA/lost+found/                   bytes that recovery cut off
  * <base>: the offset of the first record, 20 decimal digits.
  *

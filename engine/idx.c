@@ -19,7 +19,7 @@
 void
 idx_init(struct idx *x)
 {
-	*x = (struct idx){ .last = { -1, 0, -1 } };
+	*x = (struct idx){ .last = { -1, 0, -1 }, .interval = IDX_INTERVAL };
 }
 
 void
@@ -52,15 +52,24 @@ add(struct idx *x, int64_t offset, int64_t pos, int64_t max_ts)
 	return E_OK;
 }
 
-enum err
-idx_note(struct idx *x, int64_t offset, int64_t pos, int64_t max_ts)
+bool
+idx_due(const struct idx *x, int64_t pos)
 {
 	/* The more entries wait for a sync, the wider apart new ones are:
 	 * memory grows with the logarithm of what is not synced. */
 	int tier = x->npending / IDX_PENDING_MAX;
-	int64_t gap = (int64_t)IDX_INTERVAL << (tier < 16 ? tier : 16);
+	int64_t gap = x->interval;
 
-	return pos - x->last.pos < gap ? E_OK : add(x, offset, pos, max_ts);
+	if (tier > 0 && gap < IDX_INTERVAL)
+		gap = IDX_INTERVAL;
+	gap <<= tier < 16 ? tier : 16;
+	return pos > x->last.pos && pos - x->last.pos >= gap;
+}
+
+enum err
+idx_note(struct idx *x, int64_t offset, int64_t pos, int64_t max_ts)
+{
+	return idx_due(x, pos) ? add(x, offset, pos, max_ts) : E_OK;
 }
 
 enum err

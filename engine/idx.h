@@ -26,16 +26,20 @@ struct idx {
 	int64_t			 nfile;		/* entries on disk */
 	struct idx_entry	 last;		/* newest entry, any place */
 	bool			 sealed;	/* on disk, with the mark */
+	int64_t			 interval;	/* log bytes per entry */
 };
 
 void	 idx_init(struct idx *);
 void	 idx_free(struct idx *);
 /* A batch with this base offset starts at pos; max_ts: of all before it.
- * Adds an entry when IDX_INTERVAL bytes have passed since the last (the first
- * batch of a segment needs none); twice as many for each IDX_PENDING_MAX
- * entries that wait, which bounds them.  E_NOMEM. */
+ * Adds an entry when interval bytes have passed since the last (the first
+ * batch of a segment needs none); from IDX_PENDING_MAX entries that wait on
+ * IDX_INTERVAL at least, and twice as many for each IDX_PENDING_MAX more,
+ * which bounds them.  E_NOMEM. */
 enum err idx_note(struct idx *, int64_t offset, int64_t pos, int64_t max_ts)
 	    MUST;
+/* Whether idx_note adds one for a batch at pos. */
+bool	 idx_due(const struct idx *, int64_t pos);
 /* Adds an entry at the synced end whatever the interval (no-op when the last
  * entry is there already). */
 enum err idx_checkpoint(struct idx *, int64_t offset, int64_t pos,

@@ -11,6 +11,8 @@
 #include "fetch.h"
 #include "history.h"
 #include "lib/log.h"
+#include "reap.h"
+#include "roll.h"
 
 enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 30000 };
 
@@ -86,6 +88,7 @@ part_new(struct engine *eng, struct topic *t, const struct log_id *id)
 	p->state = PART_RECOVERING;
 	p->epoch = -1;
 	p->snapped = -1;
+	p->reap_due = INT64_MAX;
 	p->retry.fire = retry_fire;
 	append_list_init(&p->queue);
 	append_list_init(&p->unsynced);
@@ -104,6 +107,16 @@ segs_drop(struct part *p)
 	free(p->segs);
 	p->segs = NULL;
 	p->nsegs = p->segs_cap = 0;
+}
+
+void
+part_shed(struct part *p)
+{
+	ASSERT(p->state == PART_GONE && p->jobs == 0);
+	segs_drop(p);
+	prod_free(p->prods);
+	p->prods = NULL;
+	window_drop(p);
 }
 
 void
@@ -142,6 +155,7 @@ part_adopt(struct part *p, struct seg *s)
 		p->segs_cap = p->segs_cap * 2 + 2;
 	}
 	s->handle = ++p->eng->next_handle;
+	seg_configure(s, p, true);
 	p->segs[p->nsegs++] = seg_ref(s);
 	return E_OK;
 }
@@ -168,8 +182,10 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	p->segs = segs;
 	p->nsegs = r->nsegs;
 	p->segs_cap = r->nsegs + 1;
-	for (int i = 0; i < p->nsegs; i++)
+	for (int i = 0; i < p->nsegs; i++) {
 		segs[i]->handle = ++p->eng->next_handle;
+		seg_configure(segs[i], p, true);
+	}
 	p->prods = r->prods;
 	r->prods = NULL;
 	r->nsegs = 0;
@@ -188,6 +204,7 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	p->visible = 0;
 	for (int i = 0; i < p->nsegs; i++)
 		p->visible += segs[i]->size;
+	reap_note(p, r->deleted_due);
 	if (r->cut > 0)
 		log_warn("torn tail moved to lost+found",
 		    LS("topic", p->topic ? p->topic->name : "(catalogue)"),
@@ -313,6 +330,15 @@ policy_changed(struct part *p, bool was_relaxed)
 	part_advance(p);
 }
 
+int64_t
+part_idx_interval(const struct part *p)
+{
+	int64_t n = p->topic == NULL ? IDX_INTERVAL :
+	    p->topic->conf.index_interval_bytes;
+
+	return n < 1 ? 1 : n < IDX_INTERVAL_MAX ? n : IDX_INTERVAL_MAX;
+}
+
 /*
  * A topic's own flush.* goes before the engine's sync.  flush.messages = 1 is
  * sync at every commit, which is also what sync=commit means.
@@ -337,6 +363,8 @@ part_policy(struct part *p)
 		p->flush_messages = tc->flush_messages;
 		p->flush_ms = tc->flush_ms;
 	}
+	for (int i = 0; i < p->nsegs; i++)
+		seg_configure(p->segs[i], p, false);
 	if (p->state == PART_ONLINE && (p->relaxed != was ||
 	    p->flush_messages != messages || p->flush_ms != ms))
 		policy_changed(p, was);
@@ -463,7 +491,7 @@ retry_fire(struct timer *t)
 	r->how = (struct recover_how){ .dir = r->dir, .lost = r->lost,
 	    .id = p->id, .clean = false,
 	    .end_min = p->relaxed ? p->trimmed : p->hw < durable ? p->hw :
-	    durable };
+	    durable, .interval = part_idx_interval(p) };
 	p->state = PART_RECOVERING;
 	p->jobs++;
 	pool_submit(p->eng->bulk, &r->job);

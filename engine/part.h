@@ -97,6 +97,8 @@ struct part {
 	bool		 idx_busy;	/* an index flush is in flight */
 	bool		 in_ckpt;	/* on the checkpoint list */
 	bool		 retaining;	/* files are being removed */
+	bool		 reaping;	/* deleted ones are, see reap.h */
+	int64_t		 reap_due;	/* wall_ms; INT64_MAX: none are there */
 	bool		 rolling;	/* no writes until the new segment is
 					 * there */
 	struct part	*dirty_next, *unsynced_next, *ckpt_next;
@@ -119,14 +121,18 @@ struct part {
 /* dir: path buffer of PATH_SIZE. */
 void	 part_dir(const struct part *, char *dir);
 struct part *part_new(struct engine *, struct topic *, const struct log_id *);
+/* Lets go of files and tables of one that is gone. */
+void	 part_shed(struct part *);
 void	 part_free(struct part *);	/* no jobs, no waiters, empty queues */
 struct seg *part_active(const struct part *);
 /* The end of what was written (not queued). */
 int64_t	 part_written(const struct part *);
 /* Appends a segment to the list; takes a reference. */
 enum err part_adopt(struct part *, struct seg *) MUST;
-/* Sets relaxed and flush_* anew. */
+/* Takes over the topic's configs, or the engine's. */
 void	 part_policy(struct part *);
+/* index.interval.bytes, as far as it goes. */
+int64_t	 part_idx_interval(const struct part *);
 
 /* Takes over what recovery found and goes online with the epoch. */
 enum err part_install(struct part *, struct recovered *, int32_t epoch) MUST;

@@ -31,6 +31,7 @@
 #include "lib/crc32c.h"
 #include "lib/log.h"
 #include "lost.h"
+#include "reap.h"
 #include "recover.h"
 
 #define SCAN_BUF	(1 * MIB)
@@ -148,7 +149,10 @@ note_name(const char *name, void *arg)
 	int64_t base;
 	bool ok = true;
 
-	if (seg_name(name, ".log", &base))
+	if (reap_name(name, &base)) {
+		if (base < w->r->deleted_due)
+			w->r->deleted_due = base;
+	} else if (seg_name(name, ".log", &base))
 		ok = bases_add(&w->logs, base);
 	else if (seg_name(name, ".idx", &base))
 		ok = bases_add(&w->idxs, base);
@@ -189,6 +193,8 @@ open_seg(struct work *w, int i)
 	if (err != E_OK)
 		return io(w, err, path);
 	w->r->segs[w->r->nsegs++] = s;
+	if (w->how->interval > 0)
+		s->idx.interval = w->how->interval;
 	if (s->size > (int64_t)w->buf_size)
 		w->buf_size = s->size < SCAN_BUF ? (size_t)s->size : SCAN_BUF;
 	seg_path(path, w->how->dir, s->base, ".idx");
@@ -680,6 +686,24 @@ judge_all(struct work *w, int *n)
 	return last < 0 ? E_OK : epoch_before(w, last, w->found[last].ckpt);
 }
 
+/* The time from which the last segment's age counts. */
+static enum err
+first_time(struct work *w)
+{
+	struct seg *s = w->r->segs[w->r->nsegs - 1];
+	uint8_t p[BATCH_HEADER];
+	struct batch b;
+	enum err err;
+	size_t got;
+
+	if (s->size < BATCH_HEADER)
+		return E_OK;
+	err = disk->pread(s->fd, p, sizeof p, 0, &got);
+	if (err == E_OK && got == sizeof p && batch_read(p, &b) == E_OK)
+		s->first_ts = b.max_ts;
+	return io(w, err, s->path);
+}
+
 /* The log is its first n segments: makes it so on the disk. */
 static enum err
 settle(struct work *w, int n)
@@ -841,6 +865,8 @@ run(struct work *w)
 		return fail(w, E_CORRUPT, w->how->dir, -1, "ends at offset "
 		    "%lld, but %lld was durable", (long long)r->end,
 		    (long long)w->how->end_min);
+	if (r->nsegs > 0 && (err = first_time(w)) != E_OK)
+		return err;
 	return w->how->clean && !w->touched ? E_OK :
 	    io(w, disk->sync_dir(w->how->dir), w->how->dir);
 }
@@ -852,7 +878,8 @@ recover_log(const struct recover_how *how, struct recovered *r)
 	    .epoch_of = -1, .tail_epoch = -1 };
 	enum err err;
 
-	*r = (struct recovered){ .epoch = -1, .snapped = -1 };
+	*r = (struct recovered){ .epoch = -1, .snapped = -1,
+	    .deleted_due = INT64_MAX };
 	err = run(&w);
 	free(w.logs.v);
 	free(w.idxs.v);

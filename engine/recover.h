@@ -20,6 +20,8 @@ struct recovered {
 	int64_t		  cut;		/* bytes taken off the log's end; all
 					 * but zeros are in lost+found */
 	int64_t		  scanned;	/* bytes read */
+	int64_t		  deleted_due;	/* when the first of the deleted
+					 * segments may go, INT64_MAX none */
 	char		  why[256];	/* not E_OK: file, place, words */
 };
 
@@ -28,6 +30,7 @@ struct recover_how {
 	const char	*lost;		/* DATA/lost+found */
 	struct log_id	 id;
 	int64_t		 end_min;	/* an end below it is damage */
+	int64_t		 interval;	/* of new index entries, 0 default */
 	bool		 clean;		/* stopped in order: trust the index */
 	bool		 serial;	/* only one batch at a time was ever not
 					 * synced (the catalogue): a whole one

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Retention.  A check of all partitions picks the segments that are over the
- * limits; a bulk job per partition removes their files; the loop then forgets
- * them.  A growing segment that is over the time limit is finished first, by
- * an empty one that takes its place.
+ * limits; a bulk job per partition takes their files out of the log, by
+ * another name (reap.h) or for good; the loop then forgets them.  A growing
+ * segment that is over a limit is finished first, by an empty one that takes
+ * its place.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,9 @@
 #include "engine.h"
 #include "fetch.h"
 #include "lib/log.h"
+#include "reap.h"
 #include "retain.h"
+#include "roll.h"
 
 struct removal {
 	struct job	 job;
@@ -19,7 +22,9 @@ struct removal {
 	uint32_t	 gen;
 	int		 n, removed;
 	int64_t		*bases;
+	int64_t		 due;		/* when they go for good, 0 now */
 	int64_t		 roll;		/* new segment's base, -1 none */
+	int64_t		 reserve;	/* bytes for it */
 	struct seg	*fresh;
 	bool		 loose;		/* fresh, but its entry is not synced */
 	enum err	 err;
@@ -41,6 +46,26 @@ unlink_ext(const char *dir, int64_t base, const char *ext)
 	return e == E_NOTFOUND ? E_OK : e;
 }
 
+/* The index can always be built again. */
+static enum err
+take_out(const struct removal *r, const char *dir, int64_t base)
+{
+	char from[PATH_SIZE], to[PATH_SIZE], ext[REAP_EXT];
+	enum err e;
+
+	e = unlink_ext(dir, base, ".idx");
+	if (e == E_OK && r->due == 0)
+		e = unlink_ext(dir, base, ".log");
+	else if (e == E_OK) {
+		reap_ext(ext, r->due);
+		seg_path(from, dir, base, ".log");
+		seg_path(to, dir, base, ext);
+		e = disk->rename(from, to);
+		e = e == E_NOTFOUND ? E_OK : e;
+	}
+	return e == E_OK ? disk->sync_dir(dir) : e;
+}
+
 static void
 removal_run(struct job *j)
 {
@@ -51,19 +76,17 @@ removal_run(struct job *j)
 	if (r->roll >= 0) {
 		r->err = seg_open(dir, &r->part->id, r->roll, true,
 		    &r->fresh);
-		if (r->err == E_OK)
+		if (r->err == E_OK) {
+			seg_reserve(r->fresh, r->reserve);
 			r->err = disk->sync_dir(dir);
+		}
 		r->loose = r->err != E_OK;
 	}
 	/* The producers' snapshot that outlives the batches, by its name. */
 	if (r->err == E_OK)
 		r->err = disk->sync_dir(dir);
 	for (int i = 0; i < r->n && r->err == E_OK; i++) {
-		r->err = unlink_ext(dir, r->bases[i], ".idx");
-		if (r->err == E_OK)
-			r->err = unlink_ext(dir, r->bases[i], ".log");
-		if (r->err == E_OK)
-			r->err = disk->sync_dir(dir);
+		r->err = take_out(r, dir, r->bases[i]);
 		if (r->err == E_OK)
 			r->removed++;
 	}
@@ -108,6 +131,8 @@ removal_done(struct job *j)
 		forget_oldest(p, r->removed);
 	if (r->gen == p->gen)
 		commit_seal(&p->eng->commit, p);
+	if (r->due != 0 && p->state != PART_GONE)
+		reap_note(p, r->due);
 	if (r->err != E_OK)
 		log_warn("retention stopped", LS("topic", p->topic->name),
 		    LI("part", p->id.part), LE(r->err));
@@ -134,11 +159,12 @@ over_limits(const struct part *p, int64_t now)
 	left = total;
 	for (; n < p->nsegs; n++) {
 		const struct seg *s = p->segs[n];
-		bool old = tc->retention_ms >= 0 && s->max_ts >= 0 &&
-		    now - s->max_ts > tc->retention_ms;
-		bool big = tc->retention_bytes >= 0 && n < p->nsegs - 1 &&
+		/* Where no record has a time, the file's counts. */
+		int64_t ts = s->max_ts >= 0 ? s->max_ts : s->written_ms;
+		bool old = tc->retention_ms >= 0 &&
+		    now - ts > tc->retention_ms;
+		bool big = tc->retention_bytes >= 0 &&
 		    left - s->size >= tc->retention_bytes;
-
 		/* All of its records were deleted, whatever the policy. */
 		bool below = s->end_offset <= p->start && n < p->nsegs - 1;
 
@@ -178,6 +204,9 @@ retain_part(struct part *p, int64_t now)
 		r->bases[i] = p->segs[i]->base;
 	r->n = n;
 	r->roll = all ? p->next : -1;
+	r->reserve = part_reserve(p);
+	if (p->topic->conf.file_delete_delay_ms > 0)
+		r->due = reap_due(p->topic->conf.file_delete_delay_ms);
 	r->part = p;
 	r->gen = p->gen;
 	r->job.run = removal_run;

@@ -4,8 +4,8 @@
  * (protocol.md 3.10).
  *
  * Invariants:
- *  1. The log start moves only after the segment's file is gone for good, so
- *     it never goes back.
+ *  1. The log start moves only after the segment's file is durably out of the
+ *     log, so it never goes back.
  *  2. One file at a time, each removal synced: a crash never leaves a hole.
  */
 #ifndef RETAIN_H

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+#include "lib/log.h"
 #include "seg.h"
 
 #define WALK_BUF	(64 * KIB)
@@ -64,7 +66,9 @@ seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
 	s->handle = atomic_fetch_add(&handles, 1) + 1;
 	s->base = s->end_offset = s->synced_offset = base;
 	s->size = st.size;
-	s->max_ts = -1;
+	s->max_ts = s->first_ts = -1;
+	s->made_ms = wall_ms();
+	s->written_ms = create ? s->made_ms : st.written_ms;
 	idx_init(&s->idx);
 	*out = s;
 	return E_OK;
@@ -74,6 +78,16 @@ bad:
 	free(s->path);
 	free(s);
 	return err;
+}
+
+void
+seg_reserve(struct seg *s, int64_t bytes)
+{
+	enum err e = bytes > 0 ? disk->reserve(s->fd, 0, bytes) : E_OK;
+
+	if (e != E_OK)
+		log_warn("segment not preallocated", LS("file", s->path),
+		    LI("bytes", bytes), LE(e));
 }
 
 struct seg *

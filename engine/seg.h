@@ -28,6 +28,11 @@ struct seg {
 	int64_t		 synced;	/* bytes synced */
 	int64_t		 synced_offset;	/* the offset at synced */
 	int64_t		 max_ts;	/* greatest timestamp, -1 none */
+	int64_t		 first_ts;	/* that of the first batch, -1 none or
+					 * (all but the last) not known */
+	int64_t		 made_ms;	/* wall clock: made, or opened */
+	int64_t		 written_ms;	/* wall clock: last written */
+	int64_t		 jitter_ms;	/* of segment.ms, chosen by lot */
 	struct idx	 idx;
 	char		*path;		/* of the .log */
 };
@@ -42,6 +47,9 @@ bool	 seg_name(const char *name, const char *ext, int64_t *base);
  * reference is the caller's.  The caller syncs the directory. */
 enum err seg_open(const char *dir, const struct log_id *, int64_t base,
 	    bool create, struct seg **) MUST;
+/* Reserves the disk's room for a new segment, without making it longer; best
+ * effort: what lacks shows itself when it is written.  0: nothing.  Blocks. */
+void	 seg_reserve(struct seg *, int64_t bytes);
 struct seg *seg_ref(struct seg *);
 void	 seg_unref(struct seg *);	/* closes the file with the last */
 

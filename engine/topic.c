@@ -7,7 +7,11 @@
 
 #include "engine.h"
 #include "lib/log.h"
+#include "reap.h"
+#include "roll.h"
 #include "topic_files.h"
+
+enum { REMOVE_LOOK_MS = 3600 * 1000 };	/* at most, until the next look */
 
 /* ---- the tables -------------------------------------------------------- */
 
@@ -245,6 +249,7 @@ topic_free(struct topic *t)
 {
 	if (t == NULL)
 		return;
+	timer_cancel(&t->eng->timers, &t->remove);
 	for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++)
 		part_free(t->parts[i]);
 	free(t->parts);
@@ -393,6 +398,8 @@ create_run(struct job *j)
 	const struct topic *t = op->topic;
 
 	op->err = topic_files_create(t->eng, &t->id, 0, t->nparts, op->fresh);
+	for (int32_t i = 0; op->err == E_OK && i < t->nparts; i++)
+		seg_reserve(op->fresh[i].segs[0], part_reserve(t->parts[i]));
 	if (op->err != E_OK && topic_files_remove(t->eng, &t->id, 0) != E_OK)
 		log_warn("files of a topic that was not created stay",
 		    LE(op->err));
@@ -533,6 +540,7 @@ removal_start(struct topic *t)
 {
 	struct removal *r = calloc(1, sizeof *r);
 
+	t->eng->topics.nremoving--;
 	if (r == NULL) {
 		log_warn("files of a deleted topic stay", LE(E_NOMEM));
 		return;
@@ -544,13 +552,39 @@ removal_start(struct topic *t)
 }
 
 static void
+removal_fire(struct timer *timer)
+{
+	struct topic *t = (struct topic *)((char *)timer -
+	    offsetof(struct topic, remove));
+	int64_t ms = t->remove_ms - wall_ms();
+
+	/* The wall clock may have been set meanwhile. */
+	if (ms <= 0 || timer_set(&t->eng->timers, timer, mono_ms() +
+	    (ms < REMOVE_LOOK_MS ? ms : REMOVE_LOOK_MS)) != E_OK)
+		removal_start(t);
+}
+
+/* Its files stay until their time has come; with too many such topics they do
+ * not. */
+static void
+removal_later(struct topic *t)
+{
+	t->remove.fire = removal_fire;
+	if (t->eng->topics.nremoving++ < TOPICS_REMOVING_MAX)
+		removal_fire(&t->remove);
+	else
+		removal_start(t);
+}
+
+static void
 part_gone(struct part *p)
 {
 	struct topic *t = p->topic;
 
+	part_shed(p);
 	ASSERT(t->nbusy > 0);
 	if (--t->nbusy == 0)
-		removal_start(t);
+		removal_later(t);
 }
 
 static void
@@ -579,9 +613,11 @@ static enum err
 delete_write(struct topic *t, struct topic_op *op)
 {
 	struct meta_key key = meta_key_uuid(&t->id);
-	struct meta_deleted rec = { t->nparts };
+	struct meta_deleted rec = { t->nparts,
+	    reap_due(t->conf.file_delete_delay_ms) };
 	enum err e;
 
+	t->remove_ms = rec.remove_ms;
 	op->put.done = delete_recorded;
 	e = meta_write(&t->eng->meta, MT_meta_deleted, &key, &rec, NULL);
 	return e != E_OK ? e : meta_write(&t->eng->meta, MT_meta_topic, &key,
@@ -705,7 +741,7 @@ topic_unrestore(struct engine *eng, const struct uuid *id)
 
 enum err
 topic_restore_deleted(struct engine *eng, const struct uuid *id,
-    int32_t nparts)
+    int32_t nparts, int64_t remove_ms)
 {
 	struct topic *t;
 
@@ -724,6 +760,7 @@ topic_restore_deleted(struct engine *eng, const struct uuid *id,
 	t->eng = eng;
 	t->id = *id;
 	t->nparts = nparts;
+	t->remove_ms = remove_ms;
 	t->state = TOPIC_DELETING;
 	list_put(&eng->topics, t);
 	return E_OK;
@@ -755,7 +792,7 @@ topics_resume(struct engine *eng)
 {
 	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
 		if (t->state == TOPIC_DELETING)
-			removal_start(t);
+			removal_later(t);
 }
 
 void

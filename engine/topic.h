@@ -6,7 +6,8 @@
  *
  * Creating: directories and empty segments first, synced; then the record in
  * the catalogue, synced; then it is live.  Deleting: a record first, synced;
- * then it is gone for everybody; then the files go.
+ * then it is gone for everybody; then, after file.delete.delay.ms, the files
+ * go.
  */
 #ifndef TOPIC_H
 #define TOPIC_H
@@ -27,6 +28,8 @@ struct topic {
 	struct topic_op	 *grows, **grows_tail;	/* and more after that */
 	struct topic_op	 *then_delete;	/* when all that is done */
 	int32_t		  nbusy;	/* deleting: partitions not free yet */
+	int64_t		  remove_ms;	/* deleting: files go at, wall_ms */
+	struct timer	  remove;
 	int64_t		  created_ms;
 	struct own_configs own;		/* what was set for it */
 	struct topic_conf conf;		/* what holds for it */
@@ -42,6 +45,7 @@ struct topics {
 	size_t		  size, n;		/* n: live and in change */
 	struct topic	 *first, *last;
 	int64_t		  nparts;
+	int		  nremoving;	/* deleted, whose files are kept */
 };
 
 /* Live topics only. */
@@ -107,7 +111,7 @@ void	 topic_unwrite(struct topic *);
 enum err topic_restore(struct engine *, const struct uuid *id,
 	    const void *meta_topic, char *why, size_t size) MUST;
 enum err topic_restore_deleted(struct engine *, const struct uuid *id,
-	    int32_t nparts) MUST;
+	    int32_t nparts, int64_t remove_ms) MUST;
 /* key: a topic's id and a partition, 4 bytes. */
 enum err topic_restore_start(struct engine *, const struct meta_key *key,
 	    const void *meta_start) MUST;

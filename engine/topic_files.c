@@ -140,6 +140,7 @@ part_files_create(const char *dir, const struct log_id *id, bool sync,
 		return E_NOMEM;
 	fresh->epoch = -1;
 	fresh->snapped = -1;
+	fresh->deleted_due = INT64_MAX;
 	e = leftover_clear(dir);
 	if (e == E_OK)
 		e = disk->mkdir(dir);

@@ -10,6 +10,7 @@
 
 #include "engine.h"
 #include "lib/log.h"
+#include "roll.h"
 #include "topic_files.h"
 
 static void grow_next(struct topic *);
@@ -74,6 +75,9 @@ grow_run(struct job *j)
 
 	op->err = topic_files_create(t->eng, &t->id, op->from, op->to,
 	    op->fresh);
+	for (int32_t i = op->from; op->err == E_OK && i < op->to; i++)
+		seg_reserve(op->fresh[i - op->from].segs[0],
+		    part_reserve(op->parts[i]));
 	/* E_BUSY: what is there is not ours. */
 	if (op->err != E_OK && op->err != E_BUSY &&
 	    topic_files_remove(t->eng, &t->id, op->from) != E_OK)

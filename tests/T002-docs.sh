@@ -71,7 +71,7 @@ done
 
 # The paths at the head of format.h, each part of them.
 sed -nE '/^ \* DATA\//,/^ \* <base>:/s/^ \* +([^ ]+)( \.[a-z]+)?  .*/\1\2/p' \
-    engine/format.h | tr '/ ' '\n\n' | sed -E 's/<[a-z]+>//' |
+    engine/format.h | tr '/ ' '\n\n' | sed -E 's/^<[a-z]+>//; s/<[a-z]+>/.*/' |
     sort -u | grep -vxE 'DATA|' | while read -r p; do
 	grep -qE "^\.It .*Pa .*${p//[+.]/.}" man/chronik-segment.5 || echo "$p"
 done | report "paths of format.h that chronik-segment.5 lacks"

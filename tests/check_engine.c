@@ -394,6 +394,7 @@ START_TEST(test_delete_resumes)
 	size_t n;
 
 	rig_append(&r, p, 100);
+	p->topic->conf.file_delete_delay_ms = 0;
 	part_dir(p, dir);
 	seg_path(path, dir, 0, ".log");
 	sent_make(&all, 1, 10, true);

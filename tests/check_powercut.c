@@ -358,6 +358,9 @@ small_conf(struct world *w, struct topic *t)
 		return;
 	t->conf.segment_bytes = 1500;
 	t->conf.retention_bytes = 4000;
+	t->conf.segment_ms = 3000;
+	t->conf.preallocate = true;
+	t->conf.file_delete_delay_ms = w->seed % 2 * 2000;
 }
 
 static void

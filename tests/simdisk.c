@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "simstate.h"
 
 struct sim *
@@ -267,6 +268,7 @@ change_add(struct inode *i, const struct change *c)
 	i->changes = sim_grow(i->changes, &i->cap, i->nchanges,
 	    sizeof *i->changes);
 	i->changes[i->nchanges++] = *c;
+	i->written_ms = wall_ms();
 	change_apply(&i->view, c);
 }
 
@@ -465,6 +467,13 @@ sim_reserve(int fd, int64_t pos, int64_t n)
 	return err;
 }
 
+static void
+stat_fill(const struct inode *i, struct disk_stat *st)
+{
+	*st = (struct disk_stat){ .size = i->view.size,
+	    .written_ms = i->written_ms, .dir = i->dir };
+}
+
 static enum err
 sim_stat(const char *path, struct disk_stat *st)
 {
@@ -475,8 +484,7 @@ sim_stat(const char *path, struct disk_stat *st)
 		return err;
 	if ((ino = sim_lookup(sim_cur, path)) < 0)
 		return E_NOTFOUND;
-	*st = (struct disk_stat){ sim_cur->inodes[ino].view.size,
-	    sim_cur->inodes[ino].dir };
+	stat_fill(&sim_cur->inodes[ino], st);
 	return E_OK;
 }
 
@@ -487,7 +495,7 @@ sim_fstat(int fd, struct disk_stat *st)
 	struct inode *i = inode_of(fd);
 
 	if (err == E_OK)
-		*st = (struct disk_stat){ i->view.size, i->dir };
+		stat_fill(i, st);
 	return err;
 }
 

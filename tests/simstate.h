@@ -37,6 +37,7 @@ struct change {
 struct inode {
 	bool		 dir;
 	bool		 cold;		/* not in memory: pread_now is busy */
+	int64_t		 written_ms;	/* by the clock in use */
 	struct content	 view, stable;
 	struct change	*changes;
 	int		 nchanges, cap;

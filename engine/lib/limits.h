@@ -25,6 +25,7 @@ enum {
 	PARTS_PER_TOPIC_MAX	= 10000,	/* one CreateTopics row */
 	PARTS_MAX		= 200000,	/* whole engine: memory */
 	TOPICS_MAX		= 100000,	/* whole engine: memory */
+	TOPICS_REMOVING_MAX	= 10000,	/* deleted, files still there */
 
 	/* Record batches */
 	BATCH_MAX		= 100 * MIB,	/* no batch beats its frame */
@@ -76,6 +77,7 @@ enum {
 
 	/* Log */
 	IDX_INTERVAL		= 4 * KIB,	/* log bytes per index entry */
+	IDX_INTERVAL_MAX	= 1 * MIB,	/* read to find an offset */
 	IDX_PENDING_MAX		= 170,		/* entries held in memory */
 	PRODUCER_BATCHES	= 5,		/* dedupe window, as Kafka's */
 	PRODUCERS_MAX		= 100000,	/* producers of a partition */

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Topic configs that change what happens to records: compression.type and its
-levels here, each against every codec that a client may send.
+levels, each against every codec that a client may send; where segments end
+and when they go; timestamps; and what is refused.
 """
 import random
 import struct
@@ -9,9 +10,9 @@ import time
 
 import kafka
 import records as R
-from kafka import (BAD_CONFIG, E, Conn, Topic, create, end_offset, eq, fetch,
-                   fresh_name, isin, need, new_pid, new_topic, ok, produce,
-                   produce_body, produce_ok, produced, read_all,
+from kafka import (BAD_CONFIG, Conn, Topic, create, end_offset, eq, fetch,
+                   fresh_name, isin, list_offset, need, new_pid, new_topic,
+                   ok, produce, produce_body, produce_ok, produced, read_all,
                    same_records, row, rows, ver)
 
 KAFKA_DIFFERS = {}
@@ -404,6 +405,254 @@ def altered_live():
                 flight.pop(0)
             sent = done
         same_records(read_all(c, t), at(sum(todo, []), 0), "records")
+
+
+# ------------------------------------------------------------- segments
+
+def bases(c, t, part=0):
+    """Base offsets of the segments and the end, as ListOffsets v0 has them."""
+    need("ListOffsets", 0)
+    r = c.call("ListOffsets", 0, {"replica_id": -1, "topics": [{
+        "name": t.name, "partitions": [{
+            "partition_index": part, "timestamp": -1,
+            "max_num_offsets": 1000}]}]})
+    p = r["topics"][0]["partitions"][0]
+    eq(p["error_code"], 0, "ListOffsets v0")
+    return sorted(p["old_style_offsets"])
+
+
+def put(c, t, ts, size=10, n=1, **kw):
+    return produce_ok(c, t, R.batch(R.recs(n, size, ts=ts, step=0)), **kw)
+
+
+@row("segment/ms")
+def segment_ms():
+    """By the records' times; only what comes later begins a new one."""
+    t = new_topic(1, {"segment.ms": "1000"})
+    with Conn() as c:
+        for d in (0, 500, -5000, 1000, 1001, 1500, 2001, 2002):
+            put(c, t, TS + d)
+        eq(bases(c, t), [0, 4, 7, 8], "segments")
+        eq(len(read_all(c, t)), 8, "records")
+
+
+@row("segment/ms-and-jitter")
+def segment_jitter():
+    t = new_topic(1, {"segment.ms": "1000000", "segment.jitter.ms": "999999"})
+    with Conn() as c:
+        for i in range(100):
+            put(c, t, TS - 200000000 + i * 1000000)
+            put(c, t, TS - 200000000 + i * 1000000 + 500000)
+        n = len(bases(c, t)) - 1
+        ok(100 <= n < 200, "%d segments: no lot was drawn" % n)
+        eq(len(read_all(c, t)), 200, "records")
+
+
+@row("segment/index-full")
+def segment_index():
+    """Three entries, one for each 1000 bytes."""
+    t = new_topic(1, {"segment.index.bytes": "24",
+                      "index.interval.bytes": "1000"})
+    with Conn() as c:
+        for i in range(12):
+            put(c, t, TS, 1000)
+        got = bases(c, t)
+        ok(len(got) in (4, 5), "segments %r" % got)
+        eq(len(read_all(c, t)), 12, "records")
+
+
+@rows("segment/index-interval-%s", ["0", "1", "100", "1000000", "2147483647"])
+def index_interval(n):
+    t = new_topic(1, {"index.interval.bytes": n})
+    with Conn() as c:
+        for i in range(40):
+            put(c, t, TS + i, 300, 5)
+        for o in (0, 1, 77, 100, 199):
+            got = [r.offset for r in read_all(c, t, offset=o)]
+            eq(got, list(range(o, 200)), "offsets from %d" % o)
+        r = list_offset(c, t, TS + 30)
+        eq(r["offset"], 150, "offset by time")
+
+
+@row("segment/bytes")
+def segment_bytes():
+    t = new_topic(1, {"segment.bytes": "1048576",
+                      "max.message.bytes": "2000000"})
+    with Conn() as c:
+        for i in range(5):
+            put(c, t, TS, 600000)
+        eq(bases(c, t), [0, 1, 2, 3, 4, 5], "segments")
+        p = produce(c, t, R.batch(R.recs(1, 1048576)))
+        eq(p["error_code"], LIST_TOO_LARGE, "error")
+
+
+# ------------------------------------------------------------ timestamps
+
+@rows("timestamp/before-%s", ["ok", "too-old", "any"])
+def time_before(kind):
+    t = new_topic(1, {} if kind == "any" else
+                  {"message.timestamp.before.max.ms": "60000"})
+    now = int(time.time() * 1000)
+    old = {"ok": now - 30000, "too-old": now - 90000, "any": 0}[kind]
+    with Conn() as c:
+        p = produce(c, t, R.batch([R.Rec(b"k", b"v", now),
+                                   R.Rec(b"k", b"v", old)]))
+        eq(p["error_code"], 32 if kind == "too-old" else 0, "error")
+        if kind == "too-old":
+            eq([e["batch_index"] for e in p["record_errors"]], [1], "index")
+            eq(end_offset(c, t), 0, "end")
+
+
+@rows("timestamp/after-%s", ["ok", "too-new", "default", "any"])
+def time_after(kind):
+    t = new_topic(1, {"ok": {"message.timestamp.after.max.ms": "60000"},
+                      "too-new": {"message.timestamp.after.max.ms": "60000"},
+                      "any": {"message.timestamp.after.max.ms":
+                              "9223372036854775807"},
+                      "default": {}}[kind])
+    now = int(time.time() * 1000)
+    new = now + {"ok": 30000, "too-new": 90000, "default": 2 * 3600000,
+                 "any": 1 << 45}[kind]
+    bad = kind in ("too-new", "default")
+    with Conn() as c:
+        p = produce(c, t, R.batch([R.Rec(b"k", b"v", new),
+                                   R.Rec(b"k", b"v", now)]))
+        eq(p["error_code"], 32 if bad else 0, "error")
+        if bad:
+            eq([e["batch_index"] for e in p["record_errors"]], [0], "index")
+
+
+@rows("timestamp/none-%s", ["before", "log-time"])
+def time_none(kind):
+    """-1 is no time: it is in no range, and so in none's way."""
+    t = new_topic(1, {"message.timestamp.before.max.ms": "1000"}
+                  if kind == "before" else
+                  {"message.timestamp.type": "LogAppendTime"})
+    with Conn() as c:
+        produce_ok(c, t, R.batch([R.Rec(b"k", b"v", -1)]), 0)
+        r = read_all(c, t)[0]
+        ok((r.ts == -1) == (kind == "before"), "time %r" % r.ts)
+
+
+@row("timestamp/log-time-ignores-the-range")
+def time_log():
+    t = new_topic(1, {"message.timestamp.type": "LogAppendTime",
+                      "message.timestamp.before.max.ms": "0",
+                      "message.timestamp.after.max.ms": "0"})
+    with Conn() as c:
+        for ts in (0, 1 << 45):
+            put(c, t, ts)
+        p = produce(c, t, R.batch([R.Rec(b"k", b"v", TS)],
+                                  attrs=R.LOG_TIME))
+        eq(p["error_code"], 32, "a client that sets the bit")
+
+
+# ---------------------------------------------------------------- the rest
+
+def becomes(f, want, what):
+    end = time.monotonic() + 60
+    while f() != want and time.monotonic() < end:
+        time.sleep(0.05)
+    eq(f(), want, what)
+
+
+@rows("min-insync/acks%s", ["-1", "0", "1"])
+def min_insync(acks):
+    t = new_topic(1, {"min.insync.replicas": "2"})
+    with Conn() as c:
+        if acks == "0":
+            c.send_frame(c.build("Produce", 9, produce_body(
+                [(t, 0, R.batch(R.recs(1)))], acks=0))[0])
+            produce_ok(c, t, R.batch(R.recs(1)), acks=1)
+            becomes(lambda: end_offset(c, t), 2, "end")
+            return
+        p = produce(c, t, R.batch(R.recs(1)), acks=int(acks))
+        eq(p["error_code"], 19 if acks == "-1" else 0, "error")
+        becomes(lambda: end_offset(c, t), 0 if acks == "-1" else 1, "end")
+
+
+@rows("down-conversion/v%d", [0, 1, 2, 3, 4, 10])
+def down_conversion(v):
+    """Off: who would need it is told so."""
+    need("Fetch", v)
+    t = new_topic(1, {"message.downconversion.enable": "false"})
+    with Conn() as c:
+        put(c, t, TS)
+        p = fetch(c, t, version=v)
+        eq(p["error_code"], 35 if v < 4 else 0, "error")
+        if v < 4:
+            eq(p["records"] or b"", b"", "records")
+
+
+@rows("flush/%s-%s", [("messages", "1"), ("messages", "3"), ("ms", "0"),
+                      ("ms", "20")])
+def flush(kind, n):
+    """Whenever it is synced, it is there."""
+    t = new_topic(1, {"flush." + kind: n})
+    with Conn() as c:
+        for i in range(10):
+            put(c, t, TS, acks=1 if i % 2 else -1)
+        becomes(lambda: len(read_all(c, t)), 10, "records")
+
+
+# --------------------------------------------------------------- retention
+# The broker of the test looks for what is old twice a second.
+
+def log_start(c, t):
+    return list_offset(c, t, -2)["offset"]
+
+
+@row("retention/ms")
+def retention_ms():
+    """What is old goes, the segment that grows too; the future stays."""
+    now = int(time.time() * 1000)
+    old = new_topic(1, {"retention.ms": "60000"})
+    young = new_topic(1, {"retention.ms": "60000"})
+    future = new_topic(1, {"retention.ms": "1"})
+    ever = new_topic(1, {"retention.ms": "-1"})
+    with Conn() as c:
+        put(c, young, now)
+        put(c, future, now + 3000000)
+        put(c, ever, 0)
+        put(c, old, now - 61000)
+        becomes(lambda: log_start(c, old), 1, "start of the old")
+        eq(end_offset(c, old), 1, "its end")
+        put(c, old, now)
+        eq([r.offset for r in read_all(c, old, offset=1)], [1], "offsets")
+        for t in (young, future, ever):
+            eq(log_start(c, t), 0, "start of another")
+
+
+@row("retention/no-timestamps")
+def retention_none():
+    """The file's time counts."""
+    t = new_topic(1, {"retention.ms": "1500"})
+    with Conn() as c:
+        put(c, t, -1)
+        becomes(lambda: log_start(c, t), 1, "start")
+
+
+@row("retention/bytes")
+def retention_bytes():
+    t = new_topic(1, {"segment.bytes": "1048576",
+                      "retention.bytes": "1300000"})
+    with Conn() as c:
+        for i in range(5):
+            put(c, t, int(time.time() * 1000), 600000)
+        becomes(lambda: log_start(c, t), 2, "start")
+        eq(fetch(c, t, 1)["error_code"], 1, "below the start")
+
+
+@row("retention/not-with-compact-alone")
+def retention_compact():
+    t = new_topic(1, {"cleanup.policy": "compact", "retention.ms": "1"})
+    both = new_topic(1, {"cleanup.policy": "compact,delete",
+                         "retention.ms": "1"})
+    with Conn() as c:
+        put(c, t, TS)
+        put(c, both, TS)
+        becomes(lambda: log_start(c, both), 1, "start of the other")
+        eq(log_start(c, t), 0, "start")
 
 
 if __name__ == "__main__":
