@@ -62,6 +62,8 @@ apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
 		return topic_restore_start(eng, key, value);
 	case MT_meta_user:
 		return user_restore(eng, key, value);
+	case MT_meta_quota:
+		return quota_restore(eng, key, value);
 	case MT_meta_secret:
 		return auth_restore(eng, key, value);
 	case MT_meta_begin:
@@ -420,6 +422,7 @@ engine_close(struct engine *eng)
 	fetch_sessions_free(eng);
 	auth_free(eng);
 	users_free(&eng->users);
+	quotas_free(&eng->quotas);
 	topics_free(&eng->topics);
 	configs_free(eng);
 	meta_close(&eng->meta);

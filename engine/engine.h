@@ -14,6 +14,7 @@
 #include "group.h"
 #include "lib/conf.h"
 #include "meta.h"
+#include "quota.h"
 #include "topic.h"
 #include "user.h"
 
@@ -29,6 +30,7 @@ struct engine {
 	struct groups	  groups;
 	struct users	  users;
 	struct auth	  auth;
+	struct quotas	  quotas;
 	char		  cluster_id[24];
 	int32_t		  epoch;	/* leader epoch given out next */
 	/* Producer ids: the next, the end of the block that was taken, and

@@ -223,6 +223,7 @@ snap_make(struct meta *m, int64_t base, struct wr *out, int64_t *next)
 	snap_starts(&s);
 	groups_snapshot(m->eng, snap_one, &s);
 	users_snapshot(m->eng, snap_one, &s);
+	quotas_snapshot(m->eng, snap_one, &s);
 	auth_snapshot(m->eng, snap_one, &s);
 	end.records = s.records - 1;
 	snap_put(&s, MT_meta_end, NULL, &end);

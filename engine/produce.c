@@ -46,6 +46,18 @@ produce_free(struct produce *pr)
 	free(pr);
 }
 
+static int64_t
+bytes_of(const struct append_req *q)
+{
+	int64_t n = 0;
+
+	for (int32_t i = 0; i < q->topics.n; i++)
+		for (int32_t j = 0; j < q->topics.v[i].parts.n; j++)
+			if (q->topics.v[i].parts.v[j].length > 0)
+				n += q->topics.v[i].parts.v[j].length;
+	return n;
+}
+
 static void
 answer(struct produce *pr)
 {
@@ -53,6 +65,7 @@ answer(struct produce *pr)
 
 	pr->call = NULL;
 	timer_cancel(&c->eng->timers, &pr->timer);
+	throttle_bytes(c, QUOTA_PRODUCE, bytes_of(c->req));
 	call_reply(c, &pr->res);
 }
 

@@ -14,6 +14,7 @@ struct fetch_read {
 	struct call	*call;
 	struct fetch_session *session;	/* NULL: none */
 	struct fetch_read *next, **prevp;
+	bool		 throttled;	/* gets no data */
 };
 
 static void
@@ -58,6 +59,7 @@ static void
 reply(struct call *c, struct fetch *f)
 {
 	struct fetch_extent *x = f->extents;
+	int64_t bytes = 0;
 	struct seg **segs;
 	int n = f->nextents;
 
@@ -69,6 +71,9 @@ reply(struct call *c, struct fetch *f)
 	}
 	for (int i = 0; i < n; i++)
 		segs[i] = x[i].seg;
+	for (int i = 0; i < n; i++)
+		bytes += x[i].len;
+	throttle_bytes(c, QUOTA_CONSUME, bytes);
 	f->nextents = 0;	/* the references are ours now */
 	call_reply_extents(c, &f->res, segs, n);
 	for (int i = 0; i < n; i++)
@@ -134,6 +139,15 @@ session_go(struct fetch_read *r)
 		session_drop(s);
 		return;
 	}
+	/* Kafka's, too, keeps what is new and answers with nothing. */
+	if (r->throttled) {
+		struct extents_res res = { .session_id = s->id };
+
+		r->call->cancel = NULL;
+		call_reply_extents(r->call, &res, NULL, 0);
+		session_done(s);
+		return;
+	}
 	r->f.set = &s->set;
 	fetch_start(&r->f);
 }
@@ -197,6 +211,11 @@ full(struct fetch_read *r, const struct fetch_req *q)
 
 	if (s != NULL)
 		fetch_session_end(s);
+	if (r->throttled) {
+		r->call->cancel = NULL;
+		refuse(r->call, E_OK);
+		return;
+	}
 	r->f.wants_session = r->f.version >= 7 && q->session_epoch == 0;
 	fetch_start(&r->f);
 }
@@ -221,6 +240,7 @@ handle_fetch(struct call *c)
 		refuse(c, E_INVALID_REQUEST);
 		return;
 	}
+	r->throttled = throttle_fetch(c, &q->max_bytes);
 	c->state = r;
 	c->cancel = read_cancel;
 	if (q->session_epoch == 0 || q->session_epoch == -1)

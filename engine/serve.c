@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "codecs.h"
@@ -256,7 +257,8 @@ reply_head(const struct call *c)
 {
 	return (struct ipc_head){ .type = c->head.type, .id = c->head.id,
 	    .session = c->head.session, .version = c->head.version,
-	    .flags = IPC_RESPONSE };
+	    .flags = c->metered ? IPC_RESPONSE | IPC_METERED : IPC_RESPONSE,
+	    .time = (uint32_t)c->throttle_ms };
 }
 
 void
@@ -424,6 +426,8 @@ static const struct {
 	{ API_LIST_CONFIG_RESOURCES, handle_list_config_resources },
 	{ API_DESCRIBE_USER_SCRAM, handle_describe_user_scram },
 	{ API_ALTER_USER_SCRAM, handle_alter_user_scram },
+	{ API_DESCRIBE_CLIENT_QUOTAS, handle_describe_client_quotas },
+	{ API_ALTER_CLIENT_QUOTAS, handle_alter_client_quotas },
 	{ IPC_USER,		handle_user },
 	{ IPC_AUTH,		handle_auth },
 	{ IPC_STATS,		handle_stats },
@@ -459,6 +463,7 @@ bye(struct link *l, uint64_t session)
 static void
 who(struct link *l, uint64_t session, struct rd body)
 {
+	struct session *s;
 	struct arena a;
 	struct who w;
 	enum err e;
@@ -467,9 +472,11 @@ who(struct link *l, uint64_t session, struct rd body)
 	e = msg_read(&ipc_msgs[IM_who], VER_ALL, &body, &a, &w);
 	if (e == E_OK)
 		e = session_told(&l->sessions, session, &w);
+	s = e == E_OK ? session_find(&l->sessions, session) : NULL;
 	if (e == E_OK && w.token.len > 0)
-		auth_token(l->serve->eng, session_find(&l->sessions, session),
-		    w.token);
+		auth_token(l->serve->eng, s, w.token);
+	if (e == E_OK && w.fresh)
+		s->refused_ms = throttle_connect(l->serve->eng, s);
 	if (e != E_OK)
 		link_close(l, e == E_BUSY ? "too many sessions" : err_text(e));
 	arena_reset(&a);
@@ -539,12 +546,14 @@ call_decode(struct call *c, struct rd body, const struct msg *m)
 	return msg_read(m, VER_ALL, &r, &c->arena, c->req);
 }
 
-/* A request of a session that has not authenticated, or whose time is over:
- * the connection ends.  Appends are answered all the same. */
+/* A request of a session that has not authenticated, or whose time is over,
+ * or that is one too many of its address: the connection ends.  Appends are
+ * answered all the same. */
 static void
-refuse(struct link *l, const struct ipc_head *h)
+refuse(struct link *l, const struct ipc_head *h, const struct session *s)
 {
-	struct ipc_head bh = { .type = IPC_BYE, .session = h->session };
+	struct ipc_head bh = { .type = IPC_BYE, .session = h->session,
+	    .time = (uint32_t)s->refused_ms };
 	struct ipc_head rh = { .type = h->type, .id = h->id,
 	    .session = h->session, .flags = IPC_RESPONSE };
 	struct produce_res res;
@@ -561,10 +570,32 @@ refuse(struct link *l, const struct ipc_head *h)
 	link_send(l, &rh, ipc_res(IPC_APPEND), &res, NULL);
 }
 
+static int64_t
+cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* There are quotas for time: what the gateway has spent counts now, what we
+ * do from here on later.  Holds the session until then. */
+static int64_t
+meter_begin(struct call *c, const struct ipc_head *h)
+{
+	session_ref(c->session);
+	throttle_time(c->eng, c->session, h->time * INT64_C(1000));
+	throttle_start(c);
+	return cpu_ns();
+}
+
 static void
 call_start(struct link *l, const struct ipc_head *h, struct rd body)
 {
 	struct session *s = session_find(&l->sessions, h->session);
+	struct engine *eng = l->serve->eng;
+	int64_t began = -1;
 	const struct msg *m = ipc_req(h->type);
 	struct call *c;
 	size_t i;
@@ -580,8 +611,9 @@ call_start(struct link *l, const struct ipc_head *h, struct rd body)
 		link_close(l, "call of an unknown session");
 		return;
 	}
-	if (h->type != IPC_AUTH && !auth_allows(l->serve->eng, s)) {
-		refuse(l, h);
+	if (s->refused_ms > 0 || (h->type != IPC_AUTH &&
+	    !auth_allows(l->serve->eng, s))) {
+		refuse(l, h, s);
 		return;
 	}
 	if (l->ncalls >= CALLS_MAX || l->call_bytes + h->length >
@@ -600,10 +632,16 @@ call_start(struct link *l, const struct ipc_head *h, struct rd body)
 	l->calls = c;
 	l->ncalls++;
 	l->call_bytes += h->length;
+	if (eng->quotas.any[QUOTA_TIME])
+		began = meter_begin(c, h);
 	if (call_decode(c, body, m) != E_OK)
 		call_bad(c, "malformed message");
 	else
 		handlers[i].handle(c);
+	if (began >= 0) {
+		throttle_time(eng, s, cpu_ns() - began);
+		session_unref(s);
+	}
 }
 
 /* A gateway's options; it hears what is otherwise now. */

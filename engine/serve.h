@@ -66,6 +66,8 @@ struct call {
 	 * away. */
 	void		(*cancel)(struct call *);
 	void		*state;		/* the handler's own */
+	int64_t		 throttle_ms;	/* goes with the answer */
+	bool		 metered;	/* its session's time counts */
 };
 
 struct serve {
@@ -153,6 +155,8 @@ void	 handle_list_config_resources(struct call *);
 void	 handle_describe_user_scram(struct call *);	/* user.c */
 void	 handle_alter_user_scram(struct call *);
 void	 handle_user(struct call *);
+void	 handle_describe_client_quotas(struct call *);	/* quota.c */
+void	 handle_alter_client_quotas(struct call *);
 void	 handle_auth(struct call *);		/* auth.c */
 void	 handle_stats(struct call *);		/* stats.c */
 void	 handle_topic_stats(struct call *);

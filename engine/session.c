@@ -64,6 +64,7 @@ set_all(struct session *s, const struct who *w)
 		memcpy(both + n, w->software_version.p, k);
 		n += k;
 	}
+	s->quota_gen = 0;
 	e = set(&s->client_id, w->client_id, CLIENT_ID_MAX);
 	if (e == E_OK)
 		e = set(&s->host, w->host, CLIENT_HOST_MAX);
@@ -172,6 +173,7 @@ session_bind(struct session *s, const char *principal, int64_t expires)
 	if (e != E_OK)
 		return e;
 	s->authenticated = true;
+	s->quota_gen = 0;
 	s->expires = expires;
 	return E_OK;
 }

@@ -12,6 +12,8 @@
 
 #include "lib/ipc.h"
 
+struct meter;
+
 /*
  * Freed when it has ended and no call of it is left.  Strings may be replaced
  * whenever the gateway speaks: a handler copies what it keeps beyond the turn.
@@ -26,6 +28,9 @@ struct session {
 	char		*principal;	/* "ANONYMOUS" */
 	bool		 authenticated;	/* the link itself always is */
 	int64_t		 expires;	/* wall_ms; 0: never */
+	int64_t		 refused_ms;	/* > 0: to be closed after so long */
+	uint32_t	 quota_gen;	/* what meter holds is of */
+	struct meter	*meter[4];	/* see throttle.c */
 };
 
 /* Owned by a link.  self: of calls without a session, those of tools. */

@@ -205,6 +205,9 @@ create_one(struct creating *cr, const struct create_topics_req_topic *q,
 		    sizeof why);
 	if (e == E_OK)
 		e = read_configs(cr->call->eng, q, &own, why);
+	if (e == E_OK)
+		e = throttle_mutate(cr->call, nparts,
+		    cr->call->head.version >= 6);
 	if (e == E_OK && !req->validate_only) {
 		*one = (struct creating_one){ .all = cr, .at = at };
 		one->op.done = create_done;
@@ -393,6 +396,9 @@ delete_one(struct deleting *d, struct kstr name, struct uuid id, int32_t at)
 		e = E_INVALID_REQUEST;
 	else if (e == E_OK && t == NULL)
 		e = by_id ? E_UNKNOWN_TOPIC_ID : E_UNKNOWN_TOPIC;
+	if (t != NULL && e == E_OK)
+		e = throttle_mutate(d->call, t->nparts,
+		    d->call->head.version >= 5);
 	if (t != NULL && e == E_OK) {
 		r->name = str_keep(&d->call->arena, t->name);
 		r->topic_id = t->id;
@@ -530,6 +536,9 @@ grow_one(struct growing *g, const struct create_partitions_req_topic *q,
 		e = topic_grow_check(t, q->count, why, sizeof why);
 	if (e == E_OK)
 		e = grow_assignments(g->call, q, q->count - t->nparts, why);
+	if (e == E_OK)
+		e = throttle_mutate(g->call, q->count - t->nparts,
+		    g->call->head.version >= 3);
 	if (e == E_OK && !req->validate_only) {
 		*one = (struct growing_one){ .all = g, .at = at };
 		one->op.done = grow_done;

@@ -57,6 +57,9 @@ static const struct api apis[API_KEY_MAX] = {
 	    &kafka_msgs[KM_sasl_authenticate_req],
 	    &kafka_msgs[KM_sasl_authenticate_res], sasl_send, sasl_answer,
 	    NULL },
+	GENERIC(API_DESCRIBE_CLIENT_QUOTAS, 0, 1, describe_client_quotas,
+	    F_AGAIN, NULL)
+	GENERIC(API_ALTER_CLIENT_QUOTAS, 0, 1, alter_client_quotas, 0, NULL)
 	GENERIC(API_DESCRIBE_USER_SCRAM, 0, 0, describe_user_scram_credentials,
 	    F_AGAIN, NULL)
 	GENERIC(API_ALTER_USER_SCRAM, 0, 0, alter_user_scram_credentials, 0,
@@ -135,6 +138,16 @@ req_decode(const struct req *r, struct arena *a, void *out)
 	return msg_read(r->api->req, r->version, &rd, a, out);
 }
 
+/* Most responses have a place for it, all in the same words. */
+static void
+throttle_put(const struct msg *m, const void *in, int32_t ms)
+{
+	for (const struct field *f = m->fields(); f->type != K_END; f++)
+		if (f->type == K_I32 &&
+		    strcmp(f->name, "throttle_time_ms") == 0)
+			*(int32_t *)((uintptr_t)in + f->off) = ms;
+}
+
 enum err
 req_encode(struct req *r, const struct msg *m, int version, const void *in)
 {
@@ -145,6 +158,8 @@ req_encode(struct req *r, const struct msg *m, int version, const void *in)
 
 	w.hole = r->out.hole;
 	w.hole_max = r->out.hole_max;
+	if (r->throttle_ms > 0)
+		throttle_put(m, in, r->throttle_ms);
 	(void)wr_room(&w, 4);
 	e = msg_write(&kafka_msgs[KM_response_header],
 	    kafka_res_header(m, version), &w, &h);

@@ -307,14 +307,36 @@ conn_pause(struct conn *c, uint64_t ms, void (*resume)(struct conn *))
 	uv_timer_start(&c->pause, resume_cb, ms, 0);
 }
 
+uint64_t
+conn_begin(const struct conn *c)
+{
+	return c->metered ? uv_hrtime() : 0;
+}
+
 void
-conn_bye(struct gw *gw, uint64_t session)
+conn_spent(struct conn *c, uint64_t began)
+{
+	if (began != 0)
+		c->spent += uv_hrtime() - began;
+}
+
+static void
+refused(struct conn *c)
+{
+	conn_close(c, "the engine refuses it");
+}
+
+void
+conn_bye(struct gw *gw, uint64_t session, uint32_t ms)
 {
 	struct conn *c;
 
 	TAILQ_FOREACH(c, &gw->conns, by_age)
 		if (c->session == session) {
-			conn_close(c, "the engine refuses it");
+			if (ms == 0)
+				refused(c);
+			else
+				conn_pause(c, ms, refused);
 			return;
 		}
 }
@@ -431,6 +453,7 @@ static void
 poll_cb(uv_poll_t *p, int status, int events)
 {
 	struct conn *c = p->data;
+	uint64_t began;
 
 	if (!c->closing)
 		up_catch_up(&c->gw->up);
@@ -443,8 +466,10 @@ poll_cb(uv_poll_t *p, int status, int events)
 	if (events & UV_WRITABLE)
 		c->stuck = false;
 	conn_touch(c);
+	began = conn_begin(c);
 	if (events & UV_READABLE)
 		input_read(c);
+	conn_spent(c, began);
 }
 
 /*
@@ -482,8 +507,11 @@ conn_turn(struct conn *c)
 	do {
 		if (!c->stuck && !TAILQ_EMPTY(&c->reqs)) {
 			size_t owed = c->owed;
+			uint64_t began = conn_begin(c);
+			bool ok = output_send(c);
 
-			if (!output_send(c)) {
+			conn_spent(c, began);
+			if (!ok) {
 				conn_close(c, "end of output");
 				return;
 			}

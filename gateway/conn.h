@@ -18,8 +18,12 @@ void	 conn_touch(struct conn *);
 /* Is not read for so long; resume is called then, if there is one.  The longer
  * pause counts. */
 void	 conn_pause(struct conn *, uint64_t ms, void (*resume)(struct conn *));
-/* The engine wants no more of a session. */
-void	 conn_bye(struct gw *, uint64_t session);
+/* The engine wants no more of a session: it ends, after a while. */
+void	 conn_bye(struct gw *, uint64_t session, uint32_t ms);
+/* What a connection costs us, while that is measured: from conn_begin on, until
+ * conn_spent. */
+uint64_t conn_begin(const struct conn *);
+void	 conn_spent(struct conn *, uint64_t began);
 /* The end of a turn: moves what can move until nothing does. */
 void	 conn_turn_all(struct gw *);
 /* No more input; ends those that owe nothing, or only a parked fetch. */

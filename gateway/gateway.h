@@ -83,6 +83,7 @@ struct req {
 	int16_t		 version;
 	int32_t		 correlation;
 	uint32_t	 id;		/* on the link */
+	int32_t		 throttle_ms;	/* goes into its answer */
 	uint64_t	 since;		/* ms; waits */
 	struct kstr	 client_id;	/* in frame */
 	uint8_t		*frame;		/* without the length */
@@ -146,6 +147,8 @@ struct conn {
 	uv_timer_t	 pause;
 	bool		 paused;	/* not read until the timer fires */
 	void		(*resume)(struct conn *);	/* or NULL */
+	bool		 metered;	/* what it costs us is told */
+	uint64_t	 spent;		/* ns, not told yet */
 	uint64_t	 active;	/* ms; last byte either way */
 	int		 fd, events;
 	bool		 closing, is_touched, is_hungry;

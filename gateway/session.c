@@ -77,7 +77,8 @@ session_tell(struct req *r)
 	w = (struct who){ .client_id = { n, p }, .host = kstr_of(host),
 	    .software_name = known(t->software[0]),
 	    .software_version = known(t->software[1]),
-	    .token = { c->sasl.token.len, c->sasl.token.p } };
+	    .token = { c->sasl.token.len, c->sasl.token.p },
+	    .fresh = t->link == 0 };
 	up_tell(&c->gw->up, IPC_WHO, c->session, &w);
 	t->link = c->gw->up.links;
 	t->stale = false;

@@ -194,6 +194,8 @@ up_send(struct req *r, const void *in)
 
 	if (!session_tell(r) || !slot_take(up, r))
 		return E_NOMEM;
+	h.time = (uint32_t)(r->conn->spent / 1000);
+	r->conn->spent = 0;
 	h.id = r->id;
 	e = ipc_send(&up->link->ipc, &h, ipc_req(h.type), in, NULL);
 	if (e != E_OK) {
@@ -487,6 +489,8 @@ static enum err
 got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
     const int *fds)
 {
+	uint64_t began = 0;
+	struct conn *c;
 	struct req *r;
 	enum err e;
 
@@ -510,10 +514,10 @@ got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
 	if (h->type == IPC_GATEWAY_CONF && h->flags == 0)
 		return options_told(up->gw, body);
 	if (h->type == IPC_BYE && h->flags == 0) {
-		conn_bye(up->gw, h->session);
+		conn_bye(up->gw, h->session, h->time);
 		return E_OK;
 	}
-	if (h->flags != IPC_RESPONSE)
+	if (!(h->flags & IPC_RESPONSE))
 		return E_PROTO;
 	if (h->type == IPC_EXTENTS)
 		return E_OK;	/* only fds, ahead of an answer that has more */
@@ -522,7 +526,19 @@ got_frame(struct up *up, const struct ipc_head *h, struct rd *body,
 	if (r->api->type != h->type)
 		return E_PROTO;
 	unsend(up, r);
+	c = r->conn;
+	if (c != NULL) {
+		c->metered = h->flags & IPC_METERED;
+		began = conn_begin(c);
+		/* KIP-219: the answer is not held up, what follows is. */
+		r->throttle_ms = h->time > INT32_MAX ? INT32_MAX :
+		    (int32_t)h->time;
+		if (h->time > 0)
+			conn_pause(c, h->time, NULL);
+	}
 	e = r->api->answer(r, body);
+	if (c != NULL)
+		conn_spent(c, began);
 	if (e != E_OK) {
 		log_warn("answer of the engine cannot be used",
 		    LS("api", r->api->name), LI("version", r->version), LE(e));

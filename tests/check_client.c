@@ -112,13 +112,13 @@ play_call(struct ipc *c, const struct ipc_head *h, enum play play, int calls)
 		raw(c->fd, h, 100, IPC_STATS, 40);
 		return false;
 	case GARBAGE:
-		raw(c->fd, h, UINT32_MAX, IPC_STATS, 24);
+		raw(c->fd, h, UINT32_MAX, IPC_STATS, IPC_HEADER);
 		break;
 	case WRONG_TYPE:
-		raw(c->fd, h, 0, IPC_HELLO, 24);
+		raw(c->fd, h, 0, IPC_HELLO, IPC_HEADER);
 		break;
 	case SHORT:
-		raw(c->fd, h, 3, IPC_STATS, 27);
+		raw(c->fd, h, 3, IPC_STATS, IPC_HEADER + 3);
 		break;
 	case REFUSE:
 	case SILENT:

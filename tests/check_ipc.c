@@ -301,7 +301,9 @@ static const struct {
 	{ UINT32_MAX, 0, 0, 0, E_PROTO },
 	{ 0x80000000, 0, 0, 0, E_PROTO },
 	{ 0, IPC_RESPONSE, 0, 0, E_OK },
-	{ 0, 2, 0, 0, E_PROTO },
+	{ 0, IPC_METERED, 0, 0, E_PROTO },
+	{ 0, IPC_RESPONSE | IPC_METERED, 0, 0, E_OK },
+	{ 0, 4, 0, 0, E_PROTO },
 	{ 0, 0x8000, 0, 0, E_PROTO },
 	{ 0, 0, 1, 0, E_PROTO },	/* announced, none came */
 	{ 9, 0, 1, 0, E_PROTO },

@@ -184,6 +184,7 @@ head_read(const uint8_t *p, struct ipc_head *h)
 	h->version = (int16_t)be16(p + 12);
 	h->nfds = be16(p + 14);
 	h->session = be64(p + 16);
+	h->time = be32(p + 24);
 }
 
 static void
@@ -196,6 +197,7 @@ head_write(uint8_t *p, const struct ipc_head *h, uint32_t length)
 	be16_put(p + 12, (uint16_t)h->version);
 	be16_put(p + 14, h->nfds);
 	be64_put(p + 16, h->session);
+	be32_put(p + 24, h->time);
 }
 
 enum err
@@ -214,7 +216,8 @@ ipc_next(struct ipc *c, struct ipc_head *h, struct rd *body,
 	p = c->in + c->in_pos;
 	head_read(p, h);
 	if (h->length > IPC_FRAME_MAX || h->nfds > IPC_FDS_MAX ||
-	    h->nfds > c->in_nfds || (h->flags & ~IPC_RESPONSE) != 0)
+	    h->nfds > c->in_nfds || h->flags == IPC_METERED ||
+	    (h->flags & ~(IPC_RESPONSE | IPC_METERED)) != 0)
 		return E_PROTO;
 	if (left - IPC_HEADER < h->length)
 		return c->in_nfds > h->nfds ? E_PROTO : E_BUSY;

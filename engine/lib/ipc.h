@@ -7,12 +7,15 @@
  *        0    4 length of the body
  *        4    2 type: Kafka API key, or a number of ipc.def; a response
  *               has its request's
- *        6    2 flags: 1 response
+ *        6    2 flags: 1 response, 2 the session's time counts
  *        8    4 request id, chosen by the caller and echoed
  *       12    2 request: the client's API version
  *       14    2 number of fds that ride on this frame
  *       16    8 session: the gateway's connection, 0 none
- *       24      body: the message at VER_ALL
+ *       24    4 time: of a request, microseconds that the gateway has spent
+ *               on the session since it last said; of a response,
+ *               milliseconds for which the session is throttled
+ *       28      body: the message at VER_ALL
  */
 #ifndef IPC_H
 #define IPC_H
@@ -31,8 +34,9 @@ enum imsg {
 extern const struct msg ipc_msgs[IM_MAX];
 
 enum {
-	IPC_HEADER	= 24,
-	IPC_RESPONSE	= 1,	/* flag */
+	IPC_HEADER	= 28,
+	IPC_RESPONSE	= 1,	/* flags */
+	IPC_METERED	= 2,	/* response: the session's time counts */
 
 	IPC_HELLO = 200, IPC_APPEND = 201, IPC_EXTENTS = 202,
 	IPC_RETIRE = 203, IPC_BYE = 204, IPC_STATS = 205,
@@ -49,6 +53,7 @@ struct ipc_head {
 	uint64_t	session;
 	uint16_t	type, flags, nfds;
 	int16_t		version;
+	uint32_t	time;
 };
 
 /* One end of a link.  Owned by whoever opened it; not thread-safe. */

@@ -73,6 +73,8 @@ enum {
 	USER_NAME_MAX		= 255,		/* bytes */
 	AUTH_WAIT_MAX		= 20000,	/* passwords to be checked */
 	AUTH_BYTES_MAX		= 4 * KIB,	/* a name and a password */
+	QUOTAS_MAX		= 100000,	/* entities that have some */
+	METERS_MAX		= 100000,	/* clients that are measured */
 	AUTH_TOKEN_MAX		= 512,		/* name, times, MAC */
 
 	/* Log */

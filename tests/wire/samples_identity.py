@@ -4,7 +4,8 @@ from kafka import eq, fresh_name, ok
 
 SCOPE = [("SaslHandshake", 0, 1), ("SaslAuthenticate", 0, 2),
          ("DescribeUserScramCredentials", 0, 0),
-         ("AlterUserScramCredentials", 0, 0)]
+         ("AlterUserScramCredentials", 0, 0),
+         ("DescribeClientQuotas", 0, 1), ("AlterClientQuotas", 0, 1)]
 
 
 class IdentitySamples:
@@ -43,3 +44,26 @@ class IdentitySamples:
     def check_alteruserscramcredentials(self, r):
         eq([(x["user"], x["error_code"], x["error_message"])
             for x in r["results"]], [(self.user, 0, None)], "results")
+
+    # Quotas
+
+    def make_describeclientquotas(self):
+        self.body = {"components": [{"entity_type": "user", "match_type": 0,
+                                     "match": fresh_name("nobody")}],
+                     "strict": True}
+
+    def check_describeclientquotas(self, r):
+        eq((r["error_code"], r["error_message"], r["entries"]),
+           (0, None, []), "answer")
+
+    def make_alterclientquotas(self):
+        self.entity = [{"entity_type": "client-id",
+                        "entity_name": fresh_name("client")}]
+        self.body = {"validate_only": True, "entries": [{
+            "entity": self.entity, "ops": [
+                {"key": "producer_byte_rate", "value": 1e6,
+                 "remove": False}]}]}
+
+    def check_alterclientquotas(self, r):
+        eq([(x["error_code"], x["error_message"], x["entity"])
+            for x in r["entries"]], [(0, None, self.entity)], "entries")

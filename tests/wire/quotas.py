@@ -1,0 +1,571 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Client quotas: DescribeClientQuotas, AlterClientQuotas, and what is done about
+them (protocol.md 3.11).  Times that a client was told to wait are compared
+with what it has moved, never with a clock.
+"""
+import os
+import time
+
+import kafka
+import records as R
+from kafka import (Conn, E, create, eq, fetch_body, fetched, fresh_name,
+                   isin, new_topic, ok, produce_body, produce_ok, produced,
+                   row, rows, ver)
+
+INVALID, UNSUPPORTED, THROTTLED = 42, 35, 89
+KEYS = ("producer_byte_rate", "consumer_byte_rate", "request_percentage",
+        "controller_mutation_rate")
+
+
+def entity(**kw):
+    """user=, client=, ip=; None is the default."""
+    types = {"user": "user", "client": "client-id", "ip": "ip"}
+    return [{"entity_type": types.get(k, k), "entity_name": v}
+            for k, v in kw.items()]
+
+
+def op(key, value=None):
+    return {"key": key, "value": value or 0.0, "remove": value is None}
+
+
+def alter(c, entries, validate=False, v=1):
+    """entries: [(entity, {key: value or None})]; [(code, message)]."""
+    r = c.call("AlterClientQuotas", v, {
+        "validate_only": validate, "entries": [
+            {"entity": e, "ops": [op(k, x) for k, x in ops.items()]
+             if isinstance(ops, dict) else ops} for e, ops in entries]})
+    eq([x["entity"] for x in r["entries"]], [e for e, _ in entries],
+       "entities of the answer")
+    return [(x["error_code"], x["error_message"]) for x in r["entries"]]
+
+
+def set_(c, ops, **kw):
+    eq(alter(c, [(entity(**kw), ops)]), [(0, None)], "alter %r" % (kw,))
+
+
+def describe(c, filters, strict=False, v=1):
+    """filters: [(type, match type, name)]"""
+    return c.call("DescribeClientQuotas", v, {
+        "components": [{"entity_type": t, "match_type": m, "match": n}
+                       for t, m, n in filters], "strict": strict})
+
+
+def found(r):
+    eq((r["error_code"], r["error_message"]), (0, None), "describe")
+    return sorted((sorted((e["entity_type"], e["entity_name"] or "<default>")
+                          for e in x["entity"]),
+                   sorted((y["key"], y["value"]) for y in x["values"]))
+                  for x in r["entries"])
+
+
+def clear(c):
+    """No quota is left behind for the next row."""
+    r = describe(c, [])
+    todo = [(x["entity"], {y["key"]: None for y in x["values"]})
+            for x in r["entries"]]
+    if todo:
+        eq(set(alter(c, todo)), {(0, None)}, "clear")
+    eq(describe(c, [])["entries"], [], "nothing is left")
+
+
+def clean(f):
+    def g(*args):
+        try:
+            f(*args)
+        finally:
+            with Conn("tidy") as c:
+                clear(c)
+    return g
+
+
+# ------------------------------------------------------- alter and describe
+
+@rows("store/v%d", [0, 1])
+@clean
+def store(v):
+    u, i = fresh_name("user"), fresh_name("client")
+    forms = [dict(user=u), dict(user=None), dict(client=i), dict(client=None),
+             dict(user=u, client=i), dict(user=u, client=None),
+             dict(user=None, client=i), dict(user=None, client=None)]
+    with Conn() as c:
+        for n, f in enumerate(forms):
+            eq(alter(c, [(entity(**f), {
+                "producer_byte_rate": 1e9 + n, "consumer_byte_rate": 1e9,
+                "request_percentage": 1234.5,
+                "controller_mutation_rate": 1000.25})], v=v),
+               [(0, None)], "alter %r" % f)
+        for f in (dict(ip="192.0.2.1"), dict(ip="2001:db8::1"),
+                  dict(ip=None)):
+            eq(alter(c, [(entity(**f), {"connection_creation_rate": 1e6})],
+                     v=v), [(0, None)], "alter %r" % f)
+        eq(len(describe(c, [], v=v)["entries"]), 11, "all")
+        got = found(describe(c, [("user", 0, u), ("client-id", 0, i)], v=v))
+        eq(got, [([("client-id", i), ("user", u)], [
+            ("consumer_byte_rate", 1e9), ("controller_mutation_rate",
+                                          1000.25),
+            ("producer_byte_rate", 1e9 + 4), ("request_percentage",
+                                              1234.5)])], "one")
+        # Exact, default, any; strict or not.
+        for filters, strict, want in (
+                ([("user", 0, u)], False, 3), ([("user", 0, u)], True, 1),
+                ([("user", 1, None)], False, 3),
+                ([("user", 1, None)], True, 1),
+                ([("user", 2, None)], False, 6),
+                ([("user", 2, None)], True, 2),
+                ([("client-id", 0, i)], False, 3),
+                ([("client-id", 2, None)], True, 2),
+                ([("user", 2, None), ("client-id", 2, None)], True, 4),
+                ([("user", 0, u), ("client-id", 1, None)], False, 1),
+                ([("ip", 0, "192.0.2.1")], True, 1),
+                ([("ip", 1, None)], True, 1),
+                ([("ip", 2, None)], False, 3),
+                ([("user", 0, "nobody")], False, 0), ([], True, 0)):
+            eq(len(describe(c, filters, strict, v)["entries"]), want,
+               "%r strict=%r" % (filters, strict))
+        # One key goes, then all of them.
+        set_(c, {"request_percentage": None}, user=u)
+        got = found(describe(c, [("user", 0, u)], True))
+        eq([k for k, _ in got[0][1]], ["consumer_byte_rate",
+           "controller_mutation_rate", "producer_byte_rate"], "keys left")
+        set_(c, {k: None for k in KEYS}, user=u)
+        eq(found(describe(c, [("user", 0, u)], True)), [], "gone")
+
+
+@row("store/validate-only")
+@clean
+def validate():
+    with Conn() as c:
+        e = entity(user="x")
+        eq(alter(c, [(e, {"producer_byte_rate": 1})], True), [(0, None)],
+           "good")
+        eq(alter(c, [(e, {"nonsense": 1})], True)[0][0], INVALID, "bad")
+        eq(describe(c, [])["entries"], [], "nothing was made")
+
+
+@row("store/remove-what-is-not")
+@clean
+def remove_none():
+    with Conn() as c:
+        set_(c, {"producer_byte_rate": None, "consumer_byte_rate": None},
+             user="nobody")
+        eq(describe(c, [])["entries"], [], "nothing was made")
+
+
+E1 = entity(user="u")
+BAD = {
+    "no-entity": ([], {"producer_byte_rate": 1}),
+    "unknown-type": (entity(group="x"), {"producer_byte_rate": 1}),
+    "empty-name": (entity(user=""), {"producer_byte_rate": 1}),
+    "empty-type": (entity(**{"": "x"}), {"producer_byte_rate": 1}),
+    "twice": (E1 + E1, {"producer_byte_rate": 1}),
+    "ip-and-user": (entity(ip="192.0.2.1", user="u"),
+                    {"connection_creation_rate": 1}),
+    "ip-and-client": (entity(ip=None, client="u"),
+                      {"connection_creation_rate": 1}),
+    "no-address": (entity(ip="300.1.1.1"), {"connection_creation_rate": 1}),
+    "ip-key-of-user": (E1, {"connection_creation_rate": 1}),
+    "user-key-of-ip": (entity(ip="192.0.2.1"), {"producer_byte_rate": 1}),
+    "unknown-key": (E1, {"nonsense": 1}), "empty-key": (E1, {"": 1}),
+    "negative": (E1, {"producer_byte_rate": -1}),
+    "zero": (E1, [{"key": "producer_byte_rate", "value": 0.0,
+                   "remove": False}]),
+    "nan": (E1, {"request_percentage": float("nan")}),
+    "infinite": (E1, {"request_percentage": float("inf")}),
+    "half-a-byte": (E1, {"consumer_byte_rate": 1.5}),
+    "half-a-connection": (entity(ip=None), {"connection_creation_rate": .5}),
+    "too-many-connections": (entity(ip=None),
+                             {"connection_creation_rate": 2.0 ** 31}),
+    "huge": (E1, {"producer_byte_rate": 1e300}),
+    "key-twice": (E1, [op("producer_byte_rate", 1.0),
+                       op("producer_byte_rate", 2.0)]),
+    "long-name": (entity(user="x" * 256), {"producer_byte_rate": 1}),
+    "long-client": (entity(client="x" * 1025), {"producer_byte_rate": 1}),
+}
+
+
+@rows("bad/%s", list(BAD))
+@clean
+def bad(what):
+    e, ops = BAD[what]
+    good = entity(user=fresh_name("user"))
+    with Conn() as c:
+        r = alter(c, [(e, ops), (good, {"producer_byte_rate": 1e9})])
+        eq(r[0][0], INVALID, "error (%s)" % r[0][1])
+        ok(r[0][1], "a message")
+        eq(r[1], (0, None), "the other is made")
+        eq(len(describe(c, [])["entries"]), 1, "entities")
+
+
+@row("bad/entity-twice")
+@clean
+def bad_twice():
+    with Conn() as c:
+        r = alter(c, [(E1, {"producer_byte_rate": 1}),
+                      (E1, {"consumer_byte_rate": 1})])
+        isin(INVALID, [x[0] for x in r], "errors")
+
+
+@row("bad/too-many")
+@clean
+def bad_many():
+    with Conn() as c:
+        r = alter(c, [(E1, {"producer_byte_rate": 1})] * 1001)
+        eq(set(x[0] for x in r), {INVALID}, "errors")
+
+
+FILTERS = {
+    "unknown-type": ([("group", 0, "x")], UNSUPPORTED),
+    "empty-type": ([("", 0, "x")], INVALID),
+    "exact-null": ([("user", 0, None)], INVALID),
+    "default-name": ([("user", 1, "x")], INVALID),
+    "any-name": ([("user", 2, "x")], INVALID),
+    "match-3": ([("user", 3, None)], INVALID),
+    "match--1": ([("user", -1, None)], INVALID),
+    "twice": ([("user", 0, "x"), ("user", 1, None)], INVALID),
+    "ip-and-user": ([("ip", 0, "x"), ("user", 0, "x")], INVALID),
+}
+
+
+@rows("bad-filter/%s", list(FILTERS))
+def bad_filter(what):
+    filters, code = FILTERS[what]
+    with Conn() as c:
+        for v in (0, 1):
+            r = describe(c, filters, v=v)
+            eq((r["error_code"], r["entries"]), (code, None), "answer")
+            ok(r["error_message"], "a message")
+
+
+# ------------------------------------------------------------------ produce
+
+def pump(c, t, n, size, v=9, acks=-1):
+    """n batches of about size bytes; (bytes, the times to wait)."""
+    total, waits = 0, []
+    for _ in range(n):
+        data = R.batch(R.recs(1, size, ts=kafka.TS))
+        r = c.call("Produce", v, produce_body([(t, 0, data)], acks))
+        eq(produced(r)[0]["error_code"], 0, "produce")
+        total += len(data)
+        waits.append(r.get("throttle_time_ms", 0))
+    return total, waits
+
+
+def plausible(total, rate, waits, what):
+    """With a burst of 10 seconds' worth free, the rest is waited for: each
+    time told is the whole debt at that moment."""
+    free = rate * 10
+    ok(total > free, "%s: not enough was moved" % what)
+    debt = (total - free) / rate * 1000
+    ok(max(waits) > debt * 0.5, "%s: %r ms, wanted about %d" %
+       (what, waits, debt))
+    ok(max(waits) < debt * 1.5 + 500, "%s: %r ms, wanted about %d" %
+       (what, waits, debt))
+
+
+@rows("produce/v%d", [3, 6, 9, 12])
+@clean
+def produce_wait(v):
+    t = new_topic()
+    i = fresh_name("client")
+    with Conn("admin") as a:
+        set_(a, {"producer_byte_rate": 100000}, client=i)
+    with Conn(i) as c:
+        # 1.2 MB: 0.2 MB over what 10 seconds give, 2 seconds of waiting.
+        total, waits = pump(c, t, 6, 200000, v)
+        plausible(total, 100000, waits, "produce")
+    with Conn("other") as c:
+        eq(sum(pump(c, t, 6, 200000, v)[1]), 0, "another client id")
+
+
+@row("produce/muted")
+@clean
+def produce_muted():
+    """What is sent meanwhile is answered later, and other clients are not."""
+    t = new_topic()
+    i = fresh_name("client")
+    with Conn("admin") as a:
+        set_(a, {"producer_byte_rate": 100000}, client=i)
+        with Conn(i) as c:
+            data = R.batch(R.recs(1, 1150000 - 200000, ts=kafka.TS))
+            r = c.call("Produce", 9, produce_body([(t, 0, data)]))
+            eq(produced(r)[0]["error_code"], 0, "produce")
+            r = c.call("Produce", 9, produce_body([(t, 0, R.batch(
+                R.recs(1, 350000, ts=kafka.TS)))]))
+            wait = r["throttle_time_ms"]
+            ok(wait > 1000, "a wait of %d ms" % wait)
+            c.send("Metadata", 9, {"topics": []})
+            before = time.monotonic()
+            kafka.roundtrip(a)
+            ok(not c.readable() or time.monotonic() - before > wait / 1000,
+               "the muted connection is answered at once")
+            ok(c.recv()["brokers"], "answered in the end")
+
+
+@row("produce/acks-0")
+@clean
+def produce_silent():
+    """Nobody is told, but the connection is muted, and others of the client
+    are told."""
+    t = new_topic()
+    i = fresh_name("client")
+    with Conn("admin") as a:
+        set_(a, {"producer_byte_rate": 100000}, client=i)
+    with Conn(i) as c, Conn(i) as d:
+        for _ in range(3):
+            c.send_frame(c.build("Produce", 9, produce_body([(t, 0, R.batch(
+                R.recs(1, 400000, ts=kafka.TS)))], 0))[0])
+        c.send("Metadata", 9, {"topics": []})
+        ok(c.recv()["brokers"], "answered in the end")
+        r = d.call("Produce", 9, produce_body([(t, 0, R.batch(
+            R.recs(1, 100000, ts=kafka.TS)))]))
+        ok(r["throttle_time_ms"] > 0, "the other connection waits")
+
+
+@row("produce/precedence")
+@clean
+def precedence():
+    """Each more special quota beats all before it; the low one shows."""
+    i, u = fresh_name("client"), "ANONYMOUS"
+    t = new_topic()
+    order = [dict(client=None), dict(client=i), dict(user=None),
+             dict(user=None, client=None), dict(user=None, client=i),
+             dict(user=u), dict(user=u, client=None), dict(user=u, client=i)]
+
+    def waits():
+        with Conn(i) as c:
+            return pump(c, t, 1, 100000)[1][0]
+
+    with Conn("admin") as a:
+        for n, e in enumerate(order):
+            # Low here, high at the next: only the last that is set counts.
+            set_(a, {"producer_byte_rate": 1}, **e)
+            ok(waits() > 0, "%r does not count" % e)
+            set_(a, {"producer_byte_rate": 1e12}, **e)
+            eq(waits(), 0, "%r does not beat those before" % e)
+
+
+@row("produce/shared")
+@clean
+def shared():
+    """A client's connections share one bucket, whatever gateway they meet;
+    clients of a default do not."""
+    t = new_topic()
+    i = fresh_name("client")
+    with Conn("admin") as a:
+        set_(a, {"producer_byte_rate": 100000}, client=None)
+    cs = [Conn(i) for _ in range(8)]
+    waits = [pump(c, t, 1, 200000)[1][0] for c in cs]
+    ok(waits[-1] > 1000, "the eighth waits: %r" % waits)
+    with Conn(i + "x") as c:
+        eq(pump(c, t, 1, 200000)[1], [0], "another client of the default")
+    for c in cs:
+        c.close()
+
+
+@row("produce/no-quota")
+def no_quota():
+    t = new_topic()
+    with Conn() as c:
+        eq(sum(pump(c, t, 5, 500000)[1]), 0, "times to wait")
+
+
+# -------------------------------------------------------------------- fetch
+
+def filled(n=6, size=200000):
+    t = new_topic()
+    with Conn("filler") as c:
+        for _ in range(n):
+            produce_ok(c, t, R.batch(R.recs(1, size, ts=kafka.TS)))
+    return t
+
+
+@rows("fetch/v%d", [4, 8, 11])
+@clean
+def fetch_wait(v):
+    """Over the quota no data come, with the time to wait."""
+    t = filled()
+    i = fresh_name("client")
+    with Conn("admin") as a:
+        set_(a, {"consumer_byte_rate": 100000}, client=i)
+    with Conn(i) as c:
+        total, offset, waits = 0, 0, []
+        for _ in range(20):
+            r = c.call("Fetch", v, fetch_body([(t, 0, offset)],
+                                              part_max=250000))
+            waits.append(r["throttle_time_ms"])
+            if waits[-1]:
+                eq(r["responses"], [], "a throttled answer")
+                break
+            data = fetched(r)[0]["records"]
+            total += len(data)
+            offset = R.all_records(data)[-1].offset + 1
+        plausible(total, 100000, waits, "fetch")
+        r = c.call("Fetch", v, fetch_body([(t, 0, 0)], part_max=250000))
+        eq(r["throttle_time_ms"], 0, "after the wait it goes on")
+        ok(len(fetched(r)[0]["records"]) > 0, "with data")
+
+
+@row("fetch/session")
+@clean
+def fetch_session():
+    """A throttled answer leaves the session where it is."""
+    t = filled()
+    i = fresh_name("client")
+    with Conn("admin") as a, Conn(i) as c:
+        r = c.call("Fetch", 11, fetch_body([(t, 0, 0)], part_max=250000,
+                                           session=(0, 0)))
+        sid, epoch = r["session_id"], 1
+        ok(sid != 0, "a session")
+        set_(a, {"consumer_byte_rate": 20000}, client=i)
+        offset, hit = 1, False
+        for _ in range(6):
+            r = c.call("Fetch", 11, fetch_body(
+                [(t, 0, offset)], part_max=250000, session=(sid, epoch)))
+            eq((r["error_code"], r["session_id"]), (0, sid), "session")
+            epoch += 1
+            if r["throttle_time_ms"]:
+                eq(r["responses"], [], "a throttled answer")
+                hit = True
+                break
+            offset = R.all_records(fetched(r)[0]["records"])[-1].offset + 1
+        ok(hit, "throttled")
+        set_(a, {"consumer_byte_rate": None}, client=i)
+        r = c.call("Fetch", 11, fetch_body([(t, 0, offset)],
+                                           part_max=250000,
+                                           session=(sid, epoch)))
+        eq((r["error_code"], r["session_id"], r["throttle_time_ms"]),
+           (0, sid, 0), "it goes on")
+        ok(len(fetched(r)[0]["records"]) > 0, "with data")
+
+
+@row("fetch/large-answer")
+@clean
+def fetch_large():
+    """No answer is larger than what all windows give, but for one batch."""
+    t = filled(10, 100000)
+    i = fresh_name("client")
+    with Conn("admin") as a:
+        set_(a, {"consumer_byte_rate": 30000}, client=i)
+    with Conn(i) as c:
+        r = c.call("Fetch", 11, fetch_body([(t, 0, 0)], part_max=1 << 21))
+        n = len(fetched(r)[0]["records"])
+        ok(0 < n <= 400000, "%d bytes" % n)
+
+
+# ------------------------------------------------- requests and connections
+
+@row("request/time")
+@clean
+def request_time():
+    """A thousandth of a percent is soon used up; nobody waits longer than a
+    window."""
+    i = fresh_name("client")
+    with Conn("admin") as a:
+        set_(a, {"request_percentage": 0.001}, client=i)
+    waits = []
+    with Conn(i) as c:
+        for _ in range(8):
+            r = c.call("Metadata", 9, {"topics": None})
+            waits.append(r["throttle_time_ms"])
+    ok(max(waits) > 0, "waits %r" % waits)
+    ok(max(waits) <= 1000, "waits %r" % waits)
+    with Conn("other") as c:
+        eq(c.call("Metadata", 9, {"topics": None})["throttle_time_ms"], 0,
+           "another client")
+
+
+def mutation(c, v, n):
+    r = c.call("CreateTopics", v, {"timeout_ms": 30000, "topics": [
+        {"name": fresh_name("q"), "num_partitions": n,
+         "replication_factor": 1}]})
+    kafka.made.append(r["topics"][0]["name"])
+    return r["topics"][0]["error_code"], r["throttle_time_ms"]
+
+
+@row("mutation/strict")
+@clean
+def mutation_strict():
+    i = fresh_name("client")
+    t = new_topic()
+    with Conn("admin") as a:
+        set_(a, {"controller_mutation_rate": 1}, client=i)
+    with Conn(i) as c:
+        eq(mutation(c, 6, 11)[0], 0, "the burst")
+        eq(mutation(c, 6, 11)[0], 0, "into debt")
+        code, wait = mutation(c, 7, 1)
+        eq(code, THROTTLED, "then not")
+        ok(5000 < wait <= 12000, "a wait of %d ms" % wait)
+    # Muted connections say nothing for that long: others of the client do.
+    with Conn(i) as c:
+        r = c.call("DeleteTopics", 5, {"topic_names": [t.name],
+                                       "timeout_ms": 30000})
+        eq(r["responses"][0]["error_code"], THROTTLED, "DeleteTopics v5")
+        ok(r["throttle_time_ms"] > 0, "a wait")
+    with Conn(i) as c:
+        v = ver("CreatePartitions", 3)
+        r = c.call("CreatePartitions", v, {
+            "topics": [{"name": t.name, "count": 2, "assignments": None}],
+            "timeout_ms": 30000, "validate_only": False})
+        eq(r["results"][0]["error_code"], THROTTLED, "CreatePartitions v3")
+    # Old versions know no such error: they are served, and wait.
+    with Conn(i) as c:
+        code, wait = mutation(c, 5, 1)
+        eq(code, 0, "CreateTopics v5")
+        ok(wait > 5000, "a wait of %d ms" % wait)
+    with Conn(i) as c:
+        r = c.call("DeleteTopics", 4, {"topic_names": [t.name],
+                                       "timeout_ms": 30000})
+        eq(r["responses"][0]["error_code"], 0, "DeleteTopics v4")
+        ok(r["throttle_time_ms"] > 5000, "a wait")
+
+
+@row("connection/rate")
+@clean
+def connection_rate():
+    """Ten seconds' worth of connections, and no more."""
+    with Conn("admin") as a:
+        kafka.metadata(a, [])
+        set_(a, {"connection_creation_rate": 2}, ip=E.host)
+        good, cs = 0, []
+        for _ in range(30):
+            c = Conn("c")
+            cs.append(c)
+            c.send("Metadata", 9, {"topics": []})
+        for c in cs:
+            try:
+                c.recv()
+                good += 1
+            except kafka.Closed:
+                pass
+            c.close()
+        ok(15 <= good <= 26, "%d of 30 were served" % good)
+        set_(a, {"connection_creation_rate": None}, ip=E.host)
+    with Conn("c") as c:
+        kafka.metadata(c, [])
+
+
+# ------------------------------------------------------------------- restart
+
+@row("keep/write")
+def keep_write():
+    if os.environ.get("CHRONIK_WIRE_KEEP"):
+        with Conn() as c:
+            set_(c, {"producer_byte_rate": 12345}, user="kept", client=None)
+            set_(c, {"connection_creation_rate": 77}, ip="192.0.2.7")
+
+
+@row("keep/read")
+def keep_read():
+    if os.environ.get("CHRONIK_WIRE_KEEP"):
+        with Conn() as c:
+            eq(found(describe(c, [("user", 0, "kept")])),
+               [([("client-id", "<default>"), ("user", "kept")],
+                 [("producer_byte_rate", 12345.0)])], "kept")
+            eq(found(describe(c, [("ip", 2, None)])),
+               [([("ip", "192.0.2.7")],
+                 [("connection_creation_rate", 77.0)])], "kept")
+
+
+if __name__ == "__main__":
+    kafka.run()
