@@ -162,6 +162,129 @@ START_TEST(test_interval)
 }
 END_TEST
 
+/* ---- configs ------------------------------------------------------------ */
+
+static int changes;
+
+static void
+changed(struct config_change *ch, enum err e)
+{
+	changes++;
+	ck_assert_int_eq(e, E_OK);
+	ck_assert_ptr_null(ch->set.v);
+}
+
+/* Sets one config (value NULL: takes it back) of a resource. */
+static void
+change(struct config_change *ch, enum config_resource type, const char *name,
+    const char *key, const char *value)
+{
+	*ch = (struct config_change){ .eng = &r.eng, .type = type,
+	    .name = kstr_of(name), .done = changed };
+	ch->own = configs_find(&r.eng, type, ch->name, true);
+	ck_assert_ptr_nonnull(ch->own);
+	ck_assert_int_eq(conf_set_copy(&ch->set, configs_newest(ch->own)),
+	    E_OK);
+	if (value != NULL)
+		ck_assert_int_eq(conf_set_put(&ch->set, key, strdup(value)),
+		    E_OK);
+	else
+		conf_set_drop(&ch->set, key);
+	ck_assert_int_eq(configs_change(ch), E_OK);
+}
+
+/* A flush policy that changes under a log that is half synced. */
+START_TEST(test_policy_change)
+{
+	struct config_change ch[2];
+	struct part *p;
+
+	rig_init(&r);
+	r.conf.sync = SYNC_OS;
+	open_ok();
+	p = rig_topic(&r, "t", 1)->parts[0];
+	send_two(p);
+	engine_drain(&r.eng);
+	ck_assert_int_eq(p->hw, 2);
+	ck_assert_int_eq(part_active(p)->synced, 0);
+	/* Strict: what was seen stays seen, and is synced at once. */
+	change(&ch[0], RES_TOPIC, "t", "flush.messages", "1");
+	engine_drain(&r.eng);
+	ck_assert_int_eq(changes, 1);
+	ck_assert(!p->relaxed);
+	ck_assert_int_eq(p->hw, 2);
+	engine_drain(&r.eng);
+	ck_assert_int_eq(part_active(p)->synced, part_active(p)->size);
+	ck_assert_int_eq(p->visible, part_active(p)->size);
+	rig_append(&r, p, 10);
+	ck_assert_int_eq(part_active(p)->synced, part_active(p)->size);
+	/* And lax again, after a while at first. */
+	change(&ch[0], RES_TOPIC, "t", "flush.messages", NULL);
+	change(&ch[1], RES_BROKER, "", "log.flush.interval.ms", "100");
+	engine_drain(&r.eng);
+	ck_assert(p->relaxed && p->flush_ms == 100);
+	rig_append(&r, p, 10);
+	ck_assert_int_lt(part_active(p)->synced, part_active(p)->size);
+	rig_settle(&r, 101);
+	ck_assert_int_eq(part_active(p)->synced, part_active(p)->size);
+	change(&ch[0], RES_BROKER, "", "log.flush.interval.ms", NULL);
+	engine_drain(&r.eng);
+	rig_append(&r, p, 10);
+	rig_settle(&r, 1000);
+	ck_assert_int_lt(part_active(p)->synced, part_active(p)->size);
+	ck_assert_int_eq(p->hw, 5);
+	ck_assert_int_eq(p->visible, part_active(p)->size);
+	sent_free(&one);
+	sent_free(&all);
+	end();
+}
+END_TEST
+
+/* Changes on their way build on each other, and a start knows all of them. */
+START_TEST(test_configs)
+{
+	struct config_change ch[6];
+	struct part *p = fresh();
+	enum config_source src;
+
+	change(&ch[0], RES_TOPIC, "t", "retention.ms", "7");
+	change(&ch[1], RES_TOPIC, "t", "flush.ms", "9");
+	change(&ch[2], RES_BROKER, "1", "log.retention.bytes", "5");
+	change(&ch[3], RES_BROKER, "", "log.retention.bytes", "4");
+	change(&ch[4], RES_GROUP, "g", "consumer.session.timeout.ms", "50000");
+	change(&ch[5], RES_GROUP, "h", "consumer.session.timeout.ms", "51000");
+	ck_assert(p->topic->conf.retention_ms == 604800000);
+	engine_drain(&r.eng);
+	change(&ch[5], RES_GROUP, "h", "consumer.session.timeout.ms", NULL);
+	engine_drain(&r.eng);
+	for (int i = 0; i < 3; i++) {
+		const struct topic_conf *tc = &part_of("t")->topic->conf;
+
+		ck_assert(tc->retention_ms == 7 && tc->flush_ms == 9);
+		ck_assert(tc->retention_bytes == 5);
+		ck_assert_str_eq(configs_dynamic(&r.eng,
+		    "log.retention.bytes", &src), "5");
+		ck_assert_int_eq(src, SRC_BROKER);
+		ck_assert_int_eq(group_conf_session_ms(&r.eng, kstr_of("g")),
+		    50000);
+		ck_assert_int_eq(group_conf_session_ms(&r.eng, kstr_of("h")),
+		    45000);
+		ck_assert_int_eq(group_conf_heartbeat_ms(&r.eng,
+		    kstr_of("g")), 5000);
+		ck_assert_int_eq((int)r.eng.configs.ngroups, 1);
+		/* What is not allowed any more is kept within bounds. */
+		r.conf.group_consumer_max_session_timeout_ms = 46000;
+		ck_assert_int_eq(group_conf_session_ms(&r.eng, kstr_of("g")),
+		    46000);
+		r.conf.group_consumer_max_session_timeout_ms = 60000;
+		rig_kill(&r);
+		sim_crash(r.disk, (uint64_t)i);
+		open_ok();
+	}
+	end();
+}
+END_TEST
+
 /* ---- faults ------------------------------------------------------------- */
 
 START_TEST(test_fence)
@@ -526,6 +649,8 @@ main(void)
 	tcase_add_test(tc, test_restart);
 	tcase_add_test(tc, test_commit);
 	tcase_add_loop_test(tc, test_interval, 0, 2);
+	tcase_add_test(tc, test_policy_change);
+	tcase_add_test(tc, test_configs);
 	tcase_add_loop_test(tc, test_fence, 0, 2);
 	tcase_add_loop_test(tc, test_fence_loss, 0, 2);
 	tcase_add_test(tc, test_repeat);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Topic configs and addresses from strangers: "name=value" as a topic config,
- * and the whole as HOST:PORT.  What is taken prints as a value that is taken
- * again and means the same; what is refused changes nothing and says why in
- * printable words.
+ * Configs and addresses from strangers: "name=value" as a config of a topic, of
+ * the broker and of a group, and the whole as HOST:PORT.  What is taken prints
+ * as a value that is taken again and means the same; what is refused changes
+ * nothing and says why in printable words.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/conf.h"
+#include "configs.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -51,6 +51,21 @@ check_hostport(const char *s)
 	ASSERT(strlen(host) < strlen(s));
 }
 
+/* Those of the broker and of groups: taken, or refused in words. */
+static void
+check_others(struct kstr name, struct kstr value)
+{
+	struct conf_set set = { 0 };
+	char why[256] = "";
+
+	if (broker_conf_put(&set, name, value, why, sizeof(why)) != E_OK)
+		check_why(why);
+	why[0] = '\0';
+	if (group_conf_put(&set, name, value, why, sizeof(why)) != E_OK)
+		check_why(why);
+	conf_set_free(&set);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -74,6 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		value.p = (const char *)eq + 1;
 		value.len = (int32_t)(n - 1) - name.len;
 	}
+	check_others(name, value);
 	why[0] = '\0';
 	if (topic_conf_put(&set, name, value, why, sizeof(why)) == E_OK) {
 		topic_conf_init(&t);

@@ -169,6 +169,7 @@ main(int argc, char **argv)
 	i = c->run(&a);
 	free(a.operands);
 	free(a.configs);
+	free(a.unsets);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "%s: cannot write the output\n",
 		    args_command(&a));
