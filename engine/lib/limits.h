@@ -67,6 +67,10 @@ enum {
 	OFFSETS_MAX		= 1000000,	/* of one group */
 	GROUP_CONFIGS_MAX	= 100000,	/* groups with own configs */
 	OFFSETS_BYTES_MAX	= 512 * MIB,	/* and of all groups: memory */
+	GROUP_NAME_MAX		= 8 * KIB,	/* with a member's id: a key */
+	MEMBER_ID_MAX		= 1 * KIB,	/* one that a client makes */
+	PATTERN_MAX		= 4 * KIB,	/* bytes of a topic pattern */
+	PATTERNS_MAX		= 64,		/* of one group: each is run */
 
 	/* Users */
 	USERS_MAX		= 100000,	/* whole engine: memory */
