@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cgroup.h"
 #include "engine.h"
 #include "fetch.h"
 #include "lib/log.h"
@@ -66,6 +67,11 @@ apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
 		return quota_restore(eng, key, value);
 	case MT_meta_secret:
 		return auth_restore(eng, key, value);
+	case MT_meta_cgroup:
+	case MT_meta_cmember:
+	case MT_meta_ctarget:
+	case MT_meta_ccurrent:
+		return cgroup_restore(eng, t, key, value);
 	case MT_meta_begin:
 	case MT_meta_end:
 	case MT_MAX:

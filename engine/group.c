@@ -225,6 +225,23 @@ group_syncs_check(struct group *g)
 		timer_cancel(&g->eng->timers, &g->rebalance);
 }
 
+void
+group_adopt(struct group *g, bool rebalance)
+{
+	const char *won = protocols_vote(g);
+
+	free(g->protocol);
+	g->protocol = won == NULL ? NULL : strdup(won);
+	g->leader = g->members;
+	g->state = GROUP_STABLE;
+	for (struct member *m = g->members; m != NULL; m = m->next)
+		session_start(m);
+	if (group_store(g, NULL) != E_OK)
+		log_warn("group is not stored", LS("group", g->name));
+	if (rebalance)
+		group_prepare(g);
+}
+
 /* ---- who may speak ----------------------------------------------------- */
 
 enum err

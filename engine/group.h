@@ -142,6 +142,9 @@ struct groups {
 	struct timer	  expiry;
 	struct group	 *sweep;	/* the next to be looked at */
 	size_t		  sweep_slot;	/* of its offsets */
+	/* Of consumer groups' waits for the catalogue: numbers of the last,
+	 * of the last that is over, of the last that failed. */
+	uint64_t	  ticket, synced, failed;
 };
 
 /* NULL: none; create makes one (NULL also without memory or past the limit).

@@ -37,6 +37,9 @@ void	 group_maybe_complete(struct group *);
 /* Members have left, by their own will or not: the others are told. */
 void	 group_left(struct group *);
 void	 group_syncs_check(struct group *);
+/* Members that were put into it from elsewhere are a stable group, which may
+ * have to rebalance. */
+void	 group_adopt(struct group *, bool rebalance);
 void	 group_rebalance_fire(struct timer *);
 /* The one who asks must be a member of this generation. */
 enum err group_member_check(struct group *, struct kstr id,

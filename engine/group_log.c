@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cgroup.h"
 #include "group_call.h"
 #include "lib/log.h"
 
@@ -210,7 +211,9 @@ unrestore(struct group *g, bool deleted)
 	g->stored = false;
 	if (deleted)
 		group_offsets_free(g);
-	group_reap(g);
+	/* One that speaks another protocol by now is not this record's. */
+	if (g->ops == NULL)
+		group_reap(g);
 }
 
 enum err
@@ -255,6 +258,8 @@ groups_resume(struct engine *eng)
 
 	for (g = eng->groups.first; g != NULL; g = next) {
 		next = g->next;
+		if (cgroup_of(g) != NULL)
+			cgroup_resume(g);
 		for (struct member *m = g->members; m != NULL; m = m->next)
 			session_start(m);
 		/* Only offsets that ended have brought it back. */
@@ -280,6 +285,8 @@ groups_snapshot(struct engine *eng, void (*put)(void *, enum meta_type,
 		    &rec, &a) == E_OK)
 			put(arg, MT_meta_group, &key, &rec);
 		arena_reset(&a);
+		if (cgroup_of(g) != NULL)
+			cgroup_snapshot(g, put, arg);
 		for (size_t i = 0; i < g->offsets_size; i++)
 			for (struct committed *o = g->offsets[i]; o != NULL;
 			    o = o->next) {

@@ -430,6 +430,8 @@ static const struct {
 	{ API_ALTER_CLIENT_QUOTAS, handle_alter_client_quotas },
 	{ IPC_USER,		handle_user },
 	{ IPC_AUTH,		handle_auth },
+	{ API_CONSUMER_GROUP_HEARTBEAT, handle_consumer_group_heartbeat },
+	{ API_CONSUMER_GROUP_DESCRIBE, handle_consumer_group_describe },
 	{ IPC_STATS,		handle_stats },
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
 };

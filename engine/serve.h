@@ -158,6 +158,8 @@ void	 handle_user(struct call *);
 void	 handle_describe_client_quotas(struct call *);	/* quota.c */
 void	 handle_alter_client_quotas(struct call *);
 void	 handle_auth(struct call *);		/* auth.c */
+void	 handle_consumer_group_heartbeat(struct call *); /* cgroup_call.c */
+void	 handle_consumer_group_describe(struct call *);	/* cgroup_describe.c */
 void	 handle_stats(struct call *);		/* stats.c */
 void	 handle_topic_stats(struct call *);
 

@@ -96,6 +96,7 @@ list_put(struct topics *ts, struct topic *t)
 {
 	t->prev = ts->last;
 	t->next = NULL;
+	t->seq = ++ts->seq;
 	if (ts->last != NULL)
 		ts->last->next = t;
 	else
@@ -132,6 +133,7 @@ table_put(struct topics *ts, struct topic *t)
 	*slot = t;
 	ts->n++;
 	ts->nparts += t->nparts;
+	ts->changes++;
 	list_put(ts, t);
 	return E_OK;
 }
@@ -149,6 +151,7 @@ table_drop(struct topics *ts, struct topic *t)
 	*slot = t->next_id;
 	ts->n--;
 	ts->nparts -= t->nparts;
+	ts->changes++;
 }
 
 static struct topic *
@@ -365,6 +368,7 @@ create_end(struct topic_op *op, enum err e)
 	free(op->fresh);
 	if (e == E_OK) {
 		t->state = TOPIC_LIVE;
+		t->eng->topics.changes++;
 		if (t->conf.compression_type != COMPRESS_PRODUCER)
 			recoded(t);
 		log_info("topic created", LS("topic", t->name),

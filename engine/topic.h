@@ -20,6 +20,7 @@ struct topic {
 	struct engine	 *eng;
 	struct topic	 *next_name, *next_id;	/* hash chains */
 	struct topic	 *prev, *next;	/* list, in order of creation */
+	uint64_t	  seq;		/* ascending along the list */
 	char		 *name;
 	struct uuid	  id;
 	enum topic_state  state;
@@ -46,6 +47,9 @@ struct topics {
 	struct topic	 *first, *last;
 	int64_t		  nparts;
 	int		  nremoving;	/* deleted, whose files are kept */
+	uint64_t	  seq;		/* the last one's */
+	/* Goes up when a topic or a partition comes or goes. */
+	uint64_t	  changes;
 };
 
 /* Live topics only. */

@@ -57,6 +57,7 @@ grow_recorded(struct meta_put *put, enum err e)
 		free(t->parts);
 		t->parts = op->parts;
 		t->nparts = op->to;
+		t->eng->topics.changes++;
 		op->parts = NULL;
 		/* Configs may have changed since they were made. */
 		for (int32_t i = op->from; i < op->to; i++)

@@ -97,6 +97,10 @@ static const struct api apis[API_KEY_MAX] = {
 	    F_AGAIN, NULL)
 	GENERIC(API_LIST_CONFIG_RESOURCES, 0, 1, list_config_resources,
 	    F_AGAIN, NULL)
+	GENERIC(API_CONSUMER_GROUP_HEARTBEAT, 0, 1, consumer_group_heartbeat,
+	    0, NULL)
+	GENERIC(API_CONSUMER_GROUP_DESCRIBE, 0, 1, consumer_group_describe,
+	    F_AGAIN, NULL)
 };
 
 const struct api *

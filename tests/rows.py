@@ -18,6 +18,10 @@ import os
 import re
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "wire"))
+from amend import amend
+
 LAST = 99
 NEVER = 100
 FOREVER = 1 << 15
@@ -34,8 +38,7 @@ ABSENT = {
     80: "raft voters", 81: "raft voters",
 }
 # Schemas of what travels inside other messages.
-ABSENT_DATA = {"ConsumerProtocolAssignment", "ConsumerProtocolSubscription",
-               "DefaultPrincipalData"}
+ABSENT_DATA = {"DefaultPrincipalData"}
 
 NUMBERS = {"bool", "int8", "int16", "uint16", "int32", "uint32", "int64",
            "float64"}
@@ -47,7 +50,8 @@ def load(path):
     """A schema: JSON with // comments."""
     text = open(path, encoding="utf-8").read()
     pieces = re.findall(r'"(?:[^"\\]|\\.)*"|//[^\n]*|[^"/]+|/', text)
-    return json.loads("".join(p for p in pieces if not p.startswith("//")))
+    return amend(json.loads("".join(p for p in pieces
+                                    if not p.startswith("//"))))
 
 
 def span(text):

@@ -14,6 +14,8 @@ import os
 import re
 import struct
 
+from amend import amend
+
 NULL_UUID = bytes(16)
 
 
@@ -63,7 +65,7 @@ def load_json(path):
     # Comments stand on lines of their own or after a row; no string in
     # these files but the licence's address holds two slashes.
     text = re.sub(r"(?m)(^|[\s,{}\[\]])//.*$", r"\1", text)
-    return json.loads(text)
+    return amend(json.loads(text))
 
 
 # ---------------------------------------------------------------- writing
