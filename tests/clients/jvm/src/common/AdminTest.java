@@ -103,6 +103,7 @@ public final class AdminTest {
 		AdminConfigs.add();
 		AdminCluster.add();
 		AdminGroups.add();
+		AdminUsers.add();
 		AdminVersion.add();
 		for (Map.Entry<String, Test> e : tests.entrySet())
 			if (only == null || e.getKey().matches(only))
