@@ -7,7 +7,7 @@
 . "$(dirname "$0")/clients/suite.sh"
 
 # Methods whose API is not served yet.
-later=incrementalAlterConfigs,clientQuotas,describeFeatures,updateFeatures
+later=clientQuotas,describeFeatures,updateFeatures
 later=$later,describeConsumerGroupsNew
 
 broker_start --group-initial-rebalance-delay-ms 0
