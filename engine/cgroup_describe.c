@@ -7,7 +7,11 @@
 
 typedef struct consumer_group_describe_res_assignment assignment_t;
 
-enum { ANSWER_MAX = 256 * MIB };
+enum {
+	ANSWER_MAX = 256 * MIB,
+	/* Read, delete, describe, describe and alter configs. */
+	OPS_GROUP = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11,
+};
 
 /* What a set holds, by topic; topics that are gone are left out. */
 static enum err
@@ -99,7 +103,7 @@ fill_group(struct call *c, const struct group *g,
 }
 
 static enum err
-describe(struct call *c, struct kstr id,
+describe(struct call *c, struct kstr id, bool ops,
     struct consumer_group_describe_res_group *r)
 {
 	const struct group *g = group_find(c->eng, id, false);
@@ -118,6 +122,8 @@ describe(struct call *c, struct kstr id,
 		return E_GROUP_ID_NOT_FOUND;
 	}
 	e = fill_group(c, g, r);
+	if (ops)
+		r->authorized_operations = OPS_GROUP;
 	if (e != E_OK)
 		r->members.n = 0;
 	return e == E_OK ? e : E_COORDINATOR_NOT_AVAILABLE;
@@ -136,7 +142,8 @@ handle_consumer_group_describe(struct call *c)
 		struct consumer_group_describe_res_group *r =
 		    &res.groups.v[res.groups.n++];
 
-		r->error_code = err_code(describe(c, q->group_ids.v[i], r));
+		r->error_code = err_code(describe(c, q->group_ids.v[i],
+		    q->include_authorized_operations, r));
 	}
 	call_reply(c, &res);
 }

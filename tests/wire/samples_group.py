@@ -7,7 +7,8 @@ from kafka import (OPS_NONE, UNKNOWN_TOPIC, Conn, eq, fresh_name, new_topic,
 SCOPE = [("OffsetCommit", 0, 10), ("OffsetFetch", 0, 10),
          ("FindCoordinator", 0, 6), ("JoinGroup", 0, 9), ("Heartbeat", 0, 4),
          ("LeaveGroup", 0, 5), ("SyncGroup", 0, 5), ("DescribeGroups", 0, 6),
-         ("ListGroups", 0, 5), ("DeleteGroups", 0, 2), ("OffsetDelete", 0, 0)]
+         ("ListGroups", 0, 5), ("DeleteGroups", 0, 2), ("OffsetDelete", 0, 0),
+         ("ConsumerGroupHeartbeat", 0, 1), ("ConsumerGroupDescribe", 0, 1)]
 # Those whose request works only once.
 ONCE = ("LeaveGroup", "DeleteGroups")
 
@@ -54,6 +55,44 @@ class GroupSamples:
             eq(r["protocol_type"], "consumer", "type")
         if self.version >= 9:
             eq(r["skip_assignment"], False, "skip")
+
+    def make_consumergroupheartbeat(self):
+        """A member that joins once more is answered in full each time."""
+        self.topic = new_topic(2)
+        self.body = {"group_id": fresh_name("g"), "member_id": "m",
+                     "member_epoch": 0, "instance_id": None, "rack_id": "r",
+                     "rebalance_timeout_ms": 60000,
+                     "subscribed_topic_names": [self.topic.name],
+                     "subscribed_topic_regex": None,
+                     "server_assignor": "uniform", "topic_partitions": []}
+
+    def check_consumergroupheartbeat(self, r):
+        eq((r["error_code"], r["error_message"], r["member_id"],
+            r["member_epoch"]), (0, None, "m", 1), "answer")
+        ok(r["heartbeat_interval_ms"] > 0, "heartbeat interval")
+        ts = r["assignment"]["topic_partitions"]
+        eq([(t["topic_id"], sorted(t["partitions"])) for t in ts],
+           [(self.topic.id, [0, 1])], "assignment")
+
+    def make_consumergroupdescribe(self):
+        self.make_consumergroupheartbeat()
+        self.group = self.body["group_id"]
+        with Conn() as c:
+            r = c.call("ConsumerGroupHeartbeat", 1, self.body)
+            eq(r["error_code"], 0, "join")
+        self.body = {"group_ids": [self.group],
+                     "include_authorized_operations": False}
+
+    def check_consumergroupdescribe(self, r):
+        eq([(g["error_code"], g["group_id"], g["group_state"],
+             g["assignor_name"], g["authorized_operations"])
+            for g in r["groups"]],
+           [(0, self.group, "Stable", "uniform", OPS_NONE)], "group")
+        m, = r["groups"][0]["members"]
+        eq((m["member_id"], m["rack_id"], m["member_epoch"]), ("m", "r", 1),
+           "member")
+        if self.version >= 1:
+            eq(m["member_type"], 1, "type")
 
     def make_syncgroup(self):
         self.settled()
