@@ -160,6 +160,37 @@ strip='s/"leader_epoch": [0-9]*//'
 check_eq "$(sed "$strip" <<<"$after")" "$(sed "$strip" <<<"$before")" \
     "topics after a kill"
 
+# ---- alter, trim ------------------------------------------------------------------
+
+check_rc 2 chronik topic alter users
+check_rc 1 chronik topic alter users nonsense --partitions 2 --format tsv
+check_eq "$(cut -f 1-3 "$tmp/out" | tr '\t\n' ' ,')" \
+    "users failed INVALID_PARTITIONS,nonsense failed UNKNOWN_TOPIC," "no more"
+check_rc 0 chronik topic alter users --partitions 4 --dry-run --format tsv
+check_eq "$(cut -f 1-3 "$tmp/out" | tr '\t\n' ' ,')" \
+    "users would be altered -," "alter --dry-run"
+check_grep '^clicks 2,.*users 2,$' <(ls_) "nothing is altered"
+check_rc 0 chronik topic alter users --partitions 4 --format tsv
+check_eq "$(cut -f 1-3 "$tmp/out" | tr '\t\n' ' ,')" "users altered -," "alter"
+check_grep '^clicks 2,.*users 4,$' <(ls_) "altered"
+
+check_rc 4 chronik topic trim users </dev/null
+check_grep '^hint: --yes' "$tmp/err" "trim is not confirmed"
+check_rc 0 chronik topic trim users --dry-run --format tsv
+check_eq "$(cut -f 1-5 "$tmp/out" | tr '\t\n' ' ,' | cut -d, -f 1,2)" \
+    "users 0 0 would be trimmed -,users 1 0 would be trimmed -" \
+    "trim --dry-run"
+check_rc 0 chronik topic trim users --partition 3 --yes --format tsv
+check_eq "$(cut -f 1-5 "$tmp/out" | tr '\t\n' ' ,')" "users 3 0 trimmed -," \
+    "trim"
+check_rc 1 chronik topic trim users --partition 3 --before 1 --yes \
+    --format tsv
+check_eq "$(cut -f 1-5 "$tmp/out" | tr '\t\n' ' ,')" \
+    "users 3 - failed OFFSET_OUT_OF_RANGE," "trim beyond the end"
+check_rc 1 chronik topic trim users --partition 4 --yes
+check_rc 1 chronik topic trim nonsense --yes
+check_rc 2 chronik topic trim users --before x --yes
+
 # ---- delete ---------------------------------------------------------------------------
 
 check_rc 4 chronik topic delete orders </dev/null
@@ -167,7 +198,7 @@ check_grep '^hint: --yes' "$tmp/err" "delete is not confirmed"
 check_rc 0 chronik topic delete orders --dry-run --format tsv
 check_eq "$(status)" "orders would be deleted -," "delete --dry-run"
 check_rc 1 chronik topic delete nonsense --dry-run
-check_eq "$(ls_)" "clicks 2,orders 3,other 2,users 2," "nothing is deleted"
+check_eq "$(ls_)" "clicks 2,orders 3,other 2,users 4," "nothing is deleted"
 check_rc 0 chronik topic delete orders --yes --format tsv
 check_eq "$(status)" "orders deleted -," "delete"
 check_rc 1 chronik topic delete orders users --yes --format tsv

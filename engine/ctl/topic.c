@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronik topic: ls, show, create, set, delete.
+ * chronik topic: ls, show, create, set, alter, trim, delete.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -411,10 +412,52 @@ cmd_topic_set(struct args *a)
 	return failed > 0 ? EXIT_ITEM : EXIT_OK;
 }
 
+int
+cmd_topic_alter(struct args *a)
+{
+	const struct create_partitions_res_result *r;
+	struct create_partitions_req_topic *t;
+	struct create_partitions_req req;
+	struct create_partitions_res res;
+	json_t *items = json_array();
+	bool dry = a->opt[OPT_dry_run] != NULL;
+	struct arena arena;
+	struct eng *g;
+	int i, failed = 0;
+
+	if (a->opt[OPT_partitions] == NULL)
+		args_fail(a, "--partitions", "is missing");
+	arena_init(&arena, ANSWER_MAX);
+	msg_init(kafka_req(API_CREATE_PARTITIONS), &req);
+	req.timeout_ms = a->timeout_ms;
+	req.validate_only = dry;
+	t = arena_array(&arena, (size_t)a->noperands, sizeof(*t));
+	ASSERT(t != NULL);
+	req.topics.n = a->noperands;
+	req.topics.v = t;
+	for (i = 0; i < a->noperands; i++) {
+		t[i].name = kstr_of(a->operands[i]);
+		t[i].count = args_number(a, OPT_partitions, 1, INT32_MAX, 1);
+		t[i].assignments.n = -1;
+	}
+	g = args_connect(a);
+	args_call(a, g, API_CREATE_PARTITIONS, 3, &req, &res, &arena);
+	r = res.results.v;
+	for (i = 0; i < res.results.n; i++)
+		failed += done(a, items, r[i].name, (struct uuid){ { 0 } },
+		    dry ? "would be altered" : "altered",
+		    err_of_code(r[i].error_code), r[i].error_message);
+	out_items(a, "chronik.topic.alter/1", items, set_cols,
+	    COUNT(set_cols));
+	arena_reset(&arena);
+	eng_close(g);
+	return failed > 0 ? EXIT_ITEM : EXIT_OK;
+}
+
 /* Deleting is for good: on a terminal the name is typed, else --yes says it
- * is meant. */
+ * is meant.  what: "all records" or less. */
 static bool
-confirmed(const struct args *a)
+confirmed(const struct args *a, const char *what)
 {
 	char line[512];
 	int i;
@@ -422,14 +465,14 @@ confirmed(const struct args *a)
 	if (a->opt[OPT_yes] != NULL || a->opt[OPT_dry_run] != NULL)
 		return true;
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-		fprintf(stderr, "%s: refused: deletes all records of the "
-		    "topics for good\nhint: --yes says that this is meant, "
-		    "--dry-run shows what would go\n", args_command(a));
+		fprintf(stderr, "%s: refused: deletes %s of the topics for "
+		    "good\nhint: --yes says that this is meant, --dry-run "
+		    "shows what would go\n", args_command(a), what);
 		return false;
 	}
 	for (i = 0; i < a->noperands; i++) {
-		fprintf(stderr, "Type the name of the topic %s to delete it "
-		    "with all its records: ", a->operands[i]);
+		fprintf(stderr, "Type the name of the topic %s to delete %s "
+		    "of it for good: ", a->operands[i], what);
 		if (fgets(line, sizeof(line), stdin) == NULL)
 			line[0] = '\0';
 		line[strcspn(line, "\n")] = '\0';
@@ -509,7 +552,7 @@ cmd_topic_delete(struct args *a)
 	struct eng *g;
 	int failed;
 
-	if (!confirmed(a))
+	if (!confirmed(a, "all records"))
 		return EXIT_REFUSED;
 	items = json_array();
 	arena_init(&arena, ANSWER_MAX);
@@ -518,6 +561,150 @@ cmd_topic_delete(struct args *a)
 	    delete_dry(a, g, &arena, items) : delete_wet(a, g, &arena, items);
 	out_items(a, "chronik.topic.delete/1", items, done_cols,
 	    COUNT(done_cols));
+	arena_reset(&arena);
+	eng_close(g);
+	return failed > 0 ? EXIT_ITEM : EXIT_OK;
+}
+
+/* ---- trim -------------------------------------------------------------- */
+
+static const struct column trim_cols[] = {
+	{ "name", "NAME", false },
+	{ "partition", "PARTITION", true },
+	{ "start", "START", true },
+	{ "status", "STATUS", false },
+	{ "error", "ERROR", false },
+	{ "message", "MESSAGE", false },
+};
+
+/* One partition's outcome; true when it failed, which is also said. */
+static bool
+trimmed(const struct args *a, json_t *items, const char *name,
+    int32_t partition, int64_t start, const char *status, enum err e)
+{
+	json_t *item = json_object();
+
+	json_object_set_new(item, "name", out_str(kstr_of(name)));
+	json_object_set_new(item, "partition", partition < 0 ? json_null() :
+	    json_integer(partition));
+	json_object_set_new(item, "start", e == E_OK ? json_integer(start) :
+	    json_null());
+	json_object_set_new(item, "status", json_string(e == E_OK ? status :
+	    "failed"));
+	out_verdict(item, e, no_words);
+	if (a->opt[OPT_dry_run] != NULL)
+		json_object_set_new(item, "dry_run", json_true());
+	json_array_append_new(items, item);
+	if (e != E_OK)
+		out_error(a, name, e, no_words);
+	return e != E_OK;
+}
+
+/* --before: an offset, or the high watermark (-1). */
+static int64_t
+trim_offset(const struct args *a)
+{
+	const char *s = a->opt[OPT_before];
+	long long n;
+	char *end;
+
+	if (s == NULL)
+		return -1;
+	errno = 0;
+	n = strtoll(s, &end, 10);
+	if (errno != 0 || end == s || *end != '\0' || n < 0)
+		args_fail(a, "--before", "must be an offset");
+	return n;
+}
+
+/* What is asked for, of the partitions that there are. */
+static int
+trim_dry(const struct args *a, json_t *items, const char *name,
+    const struct topic_stats_res_topic *t, int partition, int64_t before)
+{
+	int i, failed = 0;
+
+	for (i = 0; i < t->parts.n; i++) {
+		const struct topic_stats_res_part *p = &t->parts.v[i];
+		int64_t to = before < 0 ? p->high_watermark : before;
+		enum err e = (enum err)p->error;
+
+		if (partition >= 0 && p->index != partition)
+			continue;
+		if (e == E_OK && to > p->high_watermark)
+			e = E_OFFSET_OUT_OF_RANGE;
+		failed += trimmed(a, items, name, p->index,
+		    to > p->log_start_offset ? to : p->log_start_offset,
+		    "would be trimmed", e);
+	}
+	return failed;
+}
+
+static int
+trim_wet(const struct args *a, struct eng *g, json_t *items,
+    const char *name, const struct topic_stats_res_topic *t, int partition,
+    int64_t before, struct arena *arena)
+{
+	struct delete_records_req_topic qt = { .name = kstr_of(name) };
+	struct delete_records_req req = { .timeout_ms = a->timeout_ms,
+	    .topics = { 1, &qt } };
+	struct delete_records_res res;
+	int i, failed = 0;
+
+	qt.partitions.v = arena_array(arena, (size_t)t->parts.n,
+	    sizeof *qt.partitions.v);
+	ASSERT(qt.partitions.v != NULL);
+	for (i = 0; i < t->parts.n; i++)
+		if (partition < 0 || t->parts.v[i].index == partition)
+			qt.partitions.v[qt.partitions.n++] =
+			    (struct delete_records_req_topic_part){
+			    t->parts.v[i].index, before };
+	args_call(a, g, API_DELETE_RECORDS, 2, &req, &res, arena);
+	for (i = 0; res.topics.n == 1 && i < res.topics.v[0].partitions.n;
+	    i++) {
+		const struct delete_records_res_topic_part *p =
+		    &res.topics.v[0].partitions.v[i];
+
+		failed += trimmed(a, items, name, p->partition_index,
+		    p->low_watermark, "trimmed", err_of_code(p->error_code));
+	}
+	return failed;
+}
+
+int
+cmd_topic_trim(struct args *a)
+{
+	int partition = args_number(a, OPT_partition, 0, INT32_MAX, -1);
+	int64_t before = trim_offset(a);
+	struct topic_stats_res res;
+	struct arena arena;
+	json_t *items;
+	struct eng *g;
+	int i, failed = 0;
+
+	if (!confirmed(a, "records"))
+		return EXIT_REFUSED;
+	items = json_array();
+	arena_init(&arena, ANSWER_MAX);
+	g = args_connect(a);
+	for (i = 0; i < a->noperands; i++) {
+		const char *name = a->operands[i];
+		const struct topic_stats_res_topic *t;
+
+		get_stats(a, g, name, &res, &arena);
+		t = res.topics.v;
+		if (res.topics.n != 1 || partition >= t->parts.n)
+			failed += trimmed(a, items, name, partition, 0, "",
+			    E_UNKNOWN_TOPIC);
+		else if (a->opt[OPT_dry_run] != NULL)
+			failed += trim_dry(a, items, name, t, partition,
+			    before);
+		else
+			failed += trim_wet(a, g, items, name, t, partition,
+			    before, &arena);
+	}
+	out_items(a, "chronik.topic.trim/1", items, trim_cols,
+	    COUNT(trim_cols));
 	arena_reset(&arena);
 	eng_close(g);
 	return failed > 0 ? EXIT_ITEM : EXIT_OK;
