@@ -112,6 +112,13 @@ check_counts(struct call *c, const struct create_topics_req_topic *q,
 		*nparts = q->assignments.n;
 		return check_assignments(c, q, why);
 	}
+	/* As Kafka: what no cluster can do, then what this one cannot. */
+	if (q->replication_factor < (defaults ? -1 : 1) ||
+	    q->replication_factor == 0) {
+		snprintf(why, WHY_SIZE, "replication factor must be at least "
+		    "1%s", defaults ? ", or -1 for the default" : "");
+		return E_INVALID_REPLICATION_FACTOR;
+	}
 	*nparts = q->num_partitions == -1 && defaults
 	    ? (int32_t)c->eng->conf->num_partitions : q->num_partitions;
 	if (*nparts < 1) {
@@ -119,8 +126,7 @@ check_counts(struct call *c, const struct create_topics_req_topic *q,
 		    "least 1%s", defaults ? ", or -1 for the default" : "");
 		return E_INVALID_PARTITIONS;
 	}
-	if (q->replication_factor == 1 ||
-	    (q->replication_factor == -1 && defaults))
+	if (q->replication_factor <= 1)
 		return E_OK;
 	snprintf(why, WHY_SIZE, "replication factor must be 1%s: there is "
 	    "one broker", defaults ? " or -1" : "");
