@@ -68,6 +68,7 @@ delete_all(struct rig *r, struct topic *t)
 	struct topic_op op = { .done = done, .arg = &answers };
 	enum err e;
 
+	t->conf.file_delete_delay_ms = 0;
 	ck_assert_int_eq(topic_delete(t, &op), E_OK);
 	engine_drain(&r->eng);
 	ck_assert_int_eq(answers, 1);
