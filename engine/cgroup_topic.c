@@ -401,7 +401,8 @@ enum err
 cgroup_refresh(struct cgroup *cg, bool *changed)
 {
 	struct topics *ts = &cg->group->eng->topics;
-	int64_t until = mono_ms() + RESOLVE_MS, wanted = 0;
+	int64_t until = mono_ms() + RESOLVE_MS;
+	uint64_t wanted = 0;
 	enum err e = E_OK;
 
 	*changed = false;
@@ -425,12 +426,12 @@ cgroup_refresh(struct cgroup *cg, bool *changed)
 		const struct ctopic *t = &cg->topics[i];
 
 		if (t->nparts > 0)
-			wanted += (int64_t)hash_add(hash_add(
+			wanted += hash_add(hash_add(
 			    0xcbf29ce484222325, t->id.b, sizeof t->id.b),
 			    &t->nparts, sizeof t->nparts);
 	}
-	*changed = wanted != cg->wanted;
-	cg->wanted = wanted;
+	*changed = (int64_t)wanted != cg->wanted;
+	cg->wanted = (int64_t)wanted;
 	ctopics_sweep(cg);
 	return E_OK;
 }
