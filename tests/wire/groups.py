@@ -5,6 +5,7 @@ Consumer groups of the classic protocol, their offsets, and FindCoordinator
 """
 import json
 import os
+import re
 
 import kafka
 from kafka import (INVALID_REQUEST, KAFKA, UNKNOWN_ID,
@@ -546,7 +547,118 @@ def static_leave(v):
         eq(b.beat(), UNKNOWN_MEMBER, "b")
 
 
+@row("static/replaced-while-joining")
+def static_joining():
+    """Who waits under the old id is told that it is another's now."""
+    a, b = static_pair()
+    with a, b, Member(a.group, instance="ib") as n:
+        b.protocols = [("range", b"news")]
+        b.join_send()
+        until_beat(a, REBALANCE)
+        n.join_send()
+        r = b.join_recv()
+        eq((r["error_code"], r["member_id"]), (FENCED, b.id), "the old one")
+        a.join_send()
+        a.join_end()
+        eq(n.join_end()["generation_id"], 3, "generation")
+        settle([a, n])
+
+
+@row("static/replaced-while-syncing")
+def static_syncing():
+    """The leader may have seen the old id: all join again."""
+    with alone(instance="ia") as a, Member(a.group, instance="ib") as b, \
+            Member(a.group, instance="ib") as n:
+        b.join_begin()
+        until_beat(a, REBALANCE)
+        a.join()
+        b.join_end()
+        b.sync_send()
+        eq(a.beat(), 0, "completing")
+        n.join_send()
+        eq(b.c.recv()["error_code"], FENCED, "sync of the old one")
+        until_beat(a, REBALANCE)
+        a.join_send()
+        a.join_end()
+        eq(n.join_end()["generation_id"], 3, "generation")
+        settle([a, n])
+
+
+@row("static/kept-when-late")
+def static_kept():
+    """A static member that does not join in time is not dropped."""
+    with alone(instance="ia", rebalance=SHORT) as a, \
+            Member(a.group, instance="ib", rebalance=SHORT) as b:
+        b.join_begin()
+        until_beat(a, REBALANCE)
+        a.join_send()
+        a.join_end()
+        b.join_end()
+        settle([a, b])
+        a.join()
+        eq(sorted(x["member_id"] for x in a.joined["members"]),
+           sorted([a.id, b.id]), "members")
+
+
+@rows("member-id/%s", ["client", "null", "empty", "long"])
+def member_id(kind):
+    """The client's id, and a random part."""
+    cid = {"client": "some client", "null": None, "empty": "",
+           "long": "\u00e9" * 4000}[kind]
+    with Member(fresh_name("g")) as m:
+        m.c.close()
+        m.c = Conn(client_id=cid)
+        m.ask_id()
+        if kind != "long":
+            ok(re.fullmatch(re.escape(cid or "") + "-[0-9a-f]{8}-[0-9a-f]{4}-"
+                            "[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", m.id),
+               "id %r" % m.id)
+        m.join()
+        settle([m])
+        eq(m.beat(), 0, "heartbeat")
+
+
+@row("sync/too-large")
+def sync_large():
+    """No group holds that much: all are told, and join anew."""
+    if KAFKA:
+        raise Skip("its limit is another")
+    with alone() as a:
+        a.join()
+        eq(a.sync([(a.id, b"x" * (9 << 20))])["error_code"], -1, "sync")
+        eq(a.beat(), REBALANCE, "heartbeat")
+        a.join()
+        settle([a])
+
+
+@rows("leave/no-group/v%d", LV)
+def leave_none(v):
+    need("LeaveGroup", v)
+    with Conn() as c:
+        body = {"group_id": fresh_name("g"), "member_id": "x",
+                "members": [{"member_id": "x", "group_instance_id": None}]}
+        r = c.call("LeaveGroup", v, body)
+        if v < 3:
+            eq(r["error_code"], UNKNOWN_MEMBER, "error")
+        else:
+            eq((r["error_code"], [m["error_code"] for m in r["members"]]),
+               (0, [UNKNOWN_MEMBER]), "errors")
+
+
 # ----------------------------------------------------------------- commits
+
+@row("commit/unknown-topic-first")
+def commit_topic_first():
+    """What does not exist is said, whatever the group says of the rest."""
+    t = new_topic()
+    no = Topic(fresh_name("no"), os.urandom(16), 1)
+    with alone() as m:
+        eq(commit(m.c, m.group, [(no, 0, 1), (t, 0, 1)], 9,
+                  member_id="nobody", generation_id_or_member_epoch=1),
+           [UNKNOWN_TOPIC, UNKNOWN_MEMBER], "errors")
+        eq(commit(m.c, fresh_name("g"), [(no, 0, 1)], 9, member_id="nobody",
+                  generation_id_or_member_epoch=1), [UNKNOWN_TOPIC], "error")
+
 
 @rows("commit/simple/v%d", CV)
 def commit_simple(v):
