@@ -6,16 +6,12 @@
 
 . "$(dirname "$0")/clients/suite.sh"
 
-# Methods whose API is not served yet.
-later=clientQuotas,describeFeatures,updateFeatures
-later=$later,describeConsumerGroupsNew
-
 broker_start --group-initial-rebalance-delay-ms 0
 for java_major in 3 4; do
 	. "$clients/jvm.sh"
 	say "Admin of $jvm_version"
-	(jvm AdminTest "bootstrap=$BOOTSTRAP" "prefix=$prefix-$java_major" \
-	    "later=$later") 2>"$work/err" || {
+	(jvm AdminTest "bootstrap=$BOOTSTRAP" \
+	    "prefix=$prefix-$java_major") 2>"$work/err" || {
 		tail -n 30 "$work/err"
 		fail "the Admin client of $jvm_version"
 	}

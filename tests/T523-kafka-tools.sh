@@ -14,7 +14,8 @@ for java_major in ${CHRONIK_JAVA:-3 4}; do
 	prefix=$base-$java_major
 	tools_start
 	id=$(broker_id)
-	for part in topics configs records groups members cluster load; do
+	for part in topics configs quotas records groups members cluster \
+	    features load; do
 		g=$prefix-group
 		tools_$part
 		say "the tools of $jvm_version: $part"

@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Java consumers in groups of the classic protocol: range, cooperative-sticky
-# and static members.  A member of 3.x and one of 4.x share each
+# Java consumers in groups of every kind: range, cooperative-sticky, static
+# members, and the new protocol.  A member of 3.x and one of 4.x share each
 # group through the restart and the kill of one of them, of a gateway and of
 # the engine: nothing is lost, what was committed is never read again, and in
 # the end all is committed.
 
 . "$(dirname "$0")/clients/suite.sh"
 
-modes=${CHRONIK_MODES:-range,cooperative,static}
+modes=${CHRONIK_MODES:-range,cooperative,static,consumer}
 for java_major in 3 4; do
 	. "$clients/jvm.sh"
 	eval "home$java_major=\$jvm_home"
@@ -105,7 +105,12 @@ await_balance()
 	}
 }
 
-broker_start --group-initial-rebalance-delay-ms 0
+# In the new protocol it is the broker that says how long a session lasts.
+broker_start --group-initial-rebalance-delay-ms 0 \
+    --group-consumer-session-timeout-ms 6000 \
+    --group-consumer-min-session-timeout-ms 6000 \
+    --group-consumer-heartbeat-interval-ms 500 \
+    --group-consumer-min-heartbeat-interval-ms 500
 : >"$work/feed.log"
 eval "jvm_home=\$home4"
 (jvm Groups feed "bootstrap=$BOOTSTRAP" "modes=$modes" "topic=$prefix" \

@@ -3,10 +3,7 @@
 // Every method of the Java Admin client whose API is served, each with its
 // result and an error, on a broker of any size and age: it touches only what
 // is named after the argument `prefix`.
-//
-// Methods in the argument `later` (names with commas) may fail.
 
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -62,15 +59,11 @@ public final class AdminTest {
 	}
 
 	/* Returns whether the test has passed. */
-	private static boolean run(String name, Test t, List<String> later) {
+	private static boolean run(String name, Test t) {
 		long start = System.nanoTime();
 		try {
 			t.run();
 		} catch (Throwable e) {
-			if (later.contains(name)) {
-				System.out.println(name + ": later: " + e);
-				return true;
-			}
 			System.out.println(name + ": FAILED: " + e.getMessage());
 			if (!(e instanceof ExecutionException))
 				e.printStackTrace(System.out);
@@ -91,8 +84,6 @@ public final class AdminTest {
 		}
 		bootstrap = opts.get("bootstrap");
 		prefix = opts.get("prefix");
-		List<String> later = Arrays.asList(
-		    opts.getOrDefault("later", "").split(","));
 		String only = opts.get("only");
 
 		admin = Admin.create(props());
@@ -107,7 +98,7 @@ public final class AdminTest {
 		AdminVersion.add();
 		for (Map.Entry<String, Test> e : tests.entrySet())
 			if (only == null || e.getKey().matches(only))
-				ok &= run(e.getKey(), e.getValue(), later);
+				ok &= run(e.getKey(), e.getValue());
 		admin.close();
 		System.out.println(tests.size() + " methods");
 		System.exit(ok ? 0 : 1);
