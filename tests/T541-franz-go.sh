@@ -7,6 +7,10 @@
 . "$(dirname "$0")/clients/suite.sh"
 . "$clients/go.sh"
 . "$clients/group.sh"
-broker_start --group-initial-rebalance-delay-ms 0
+broker_start --group-initial-rebalance-delay-ms 0 \
+    --group-consumer-min-heartbeat-interval-ms 300 \
+    --group-consumer-heartbeat-interval-ms 300
 client_suite franz none,gzip,snappy,lz4,zstd
-[ -n "${CHRONIK_BOOTSTRAP:-}" ] || group_course franz
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
+group_course franz
+group_course franz protocol=consumer

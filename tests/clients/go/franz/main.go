@@ -208,16 +208,21 @@ func member() {
 			me.Holds(len(held))
 		}
 	}
-	cl := client(kgo.ConsumerGroup(me.Group),
+	more := []kgo.Opt{kgo.ConsumerGroup(me.Group),
 		kgo.ConsumeTopics(me.Topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(),
-		kgo.AutoCommitInterval(200*time.Millisecond),
-		kgo.HeartbeatInterval(300*time.Millisecond),
+		kgo.AutoCommitInterval(200 * time.Millisecond),
+		kgo.HeartbeatInterval(300 * time.Millisecond),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(change(true)),
 		kgo.OnPartitionsRevoked(change(false)),
-		kgo.OnPartitionsLost(change(false)))
+		kgo.OnPartitionsLost(change(false))}
+	if me.Protocol() == "consumer" {
+		more = append(more, kgo.ServerSideBalancer(),
+			kgo.Balancers(kgo.StickyBalancer()))
+	}
+	cl := client(more...)
 	for len(me.Stop) == 0 {
 		poll(cl, func(k *kgo.Record) {
 			me.Add(k.Value)
