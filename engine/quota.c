@@ -293,7 +293,8 @@ refuse(struct call *c, struct edit *d, const char *why, struct kstr what)
 		return;
 	d->err = E_INVALID_REQUEST;
 	n = snprintf(line, sizeof line, "%s%.*s", why,
-	    what.len > 100 ? 100 : what.len < 0 ? 0 : (int)what.len, what.p);
+	    what.len > 100 ? 100 : what.len < 0 ? 0 : (int)what.len,
+	    what.len < 0 ? "" : what.p);
 	d->why = arena_strndup(&c->arena, line, (size_t)n);
 }
 
