@@ -129,7 +129,8 @@ epochs_alloc(struct epochs *es, const struct offset_for_leader_epoch_req *q)
 		    sizeof *r->partitions.v);
 		if (r->partitions.v == NULL)
 			return E_NOMEM;
-		n += (size_t)r->partitions.n;
+		if (r->partitions.n > 0)
+			n += (size_t)r->partitions.n;
 	}
 	es->loads = calloc(n + 1, sizeof *es->loads);
 	return es->res.topics.v == NULL || es->loads == NULL ? E_NOMEM : E_OK;

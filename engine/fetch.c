@@ -606,8 +606,10 @@ own_rows(struct fetch *f)
 	fetch_set_init(&f->own, NULL);
 	f->set = &f->own;
 	for (int32_t i = 0; i < q->topics.n; i++)
-		n += (size_t)q->topics.v[i].partitions.n;
-	t = arena_array(f->arena, (size_t)q->topics.n, sizeof *t);
+		if (q->topics.v[i].partitions.n > 0)
+			n += (size_t)q->topics.v[i].partitions.n;
+	t = arena_array(f->arena, q->topics.n > 0 ? (size_t)q->topics.n : 0,
+	    sizeof *t);
 	row = arena_array(f->arena, n, sizeof *row);
 	if (t == NULL || row == NULL)
 		return E_NOMEM;

@@ -436,6 +436,12 @@ static const struct {
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
 };
 
+int
+serve_handled(size_t i)
+{
+	return i < sizeof handlers / sizeof *handlers ? handlers[i].type : -1;
+}
+
 bool
 serve_knows(int type)
 {

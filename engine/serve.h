@@ -115,6 +115,9 @@ void	 link_conf_free(struct link *);
 void	 link_conf_tell(struct link *);
 void	 gateways_tell(struct engine *);
 
+/* The number of the i-th message that is handled; -1: there are no more. */
+int	 serve_handled(size_t i);
+
 struct region *region_ref(struct region *);
 void	 region_unref(struct region *);
 

@@ -171,7 +171,7 @@ find_any(struct topics *ts, struct kstr name, bool folded)
 struct topic *
 topic_find(struct topics *ts, struct kstr name)
 {
-	struct topic *t = find_any(ts, name, false);
+	struct topic *t = name.len < 0 ? NULL : find_any(ts, name, false);
 
 	return t != NULL && t->state == TOPIC_LIVE ? t : NULL;
 }

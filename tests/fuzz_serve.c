@@ -2,7 +2,9 @@
 /*
  * Arbitrary requests on the engine's socket.  The input is a row of frames:
  * type 1, version 1, length 2, body; after each the engine runs until it
- * rests.  A link that is closed for what it said is opened again.
+ * rests.  A link that is closed for what it said is opened again.  Before the
+ * first input, every message that is handled comes in made-up forms, cut off
+ * at each byte, and with bytes changed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +13,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "gen.h"
 #include "rig.h"
 #include "serve.h"
 
-static const uint8_t types[] = { 1, 2, 3, 19, 20, 22, 23, 200, 201, 202, 203,
-    204, 205, 206, 207, 208, 209, 17, 36, 48, 49, 50, 51 };
+enum { MADE = 30, CUTS = 200 };	/* made up for each type; cut short */
+
+/* All that are handled, and those that are not calls. */
+static int types[256], ntypes;
 
 static struct rig r;
 static struct serve serve;
@@ -89,26 +94,86 @@ setup(void)
 	rig_append(&r, rig_topic(&r, "t", 2)->parts[0], 100);
 }
 
+static void
+say(int type, int version, const uint8_t *p, size_t n)
+{
+	uint8_t buf[4096];
+
+	frame(type, version, p, n);
+	turn();
+	while (recv(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
+		;
+	if (serve.links == NULL)
+		connect_link();
+}
+
+/* One made-up message, whole, cut and changed. */
+static void
+made_up(int type, uint64_t seed)
+{
+	static struct { max_align_t x[64]; } out;
+	const struct msg *m = ipc_req((uint16_t)type);
+	struct wr w = wr_grow(MIB);
+	struct arena a;
+	struct gen g = { .a = &a, .state = seed, .elems = 20, .small = true };
+	int version = m->max < 20 ? m->max : 0;
+
+	arena_init(&a, MIB);
+	if (m->size > sizeof out)
+		abort();
+	gen_msg(&g, m, VER_ALL, &out);
+	if (msg_write(m, VER_ALL, &w, &out) != E_OK)
+		abort();
+	say(type, version, w.p, w.len);
+	for (size_t i = 0; seed == 0 && i < w.len && i < CUTS; i++)
+		say(type, version, w.p, i);
+	for (int i = 0; i < MADE && w.len > 0; i++) {
+		static const uint8_t odd[] = { 0, 1, 0x7f, 0x80, 0xfe, 0xff };
+		uint32_t at = gen_below(&g, (uint32_t)w.len);
+		uint8_t was = w.p[at];
+
+		w.p[at] = odd[gen_below(&g, sizeof odd)];
+		say(type, (int)gen_below(&g, 20), w.p, w.len);
+		w.p[at] = was;
+	}
+	wr_free(&w);
+	arena_reset(&a);
+}
+
+static void
+every_type(void)
+{
+	int t;
+
+	for (size_t i = 0; (t = serve_handled(i)) >= 0; i++)
+		types[ntypes++] = t;
+	for (int i = 0; i < ntypes; i++)
+		for (int k = 0; k < MADE; k++)
+			made_up(types[i], (uint64_t)k);
+	types[ntypes++] = IPC_HELLO;
+	types[ntypes++] = IPC_EXTENTS;
+	types[ntypes++] = IPC_RETIRE;
+	types[ntypes++] = IPC_BYE;
+	types[ntypes++] = IPC_WHO;
+}
+
 int	 LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	if (path[0] == '\0')
+	if (path[0] == '\0') {
 		setup();
+		connect_link();
+		every_type();
+	}
 	connect_link();
 	while (n >= 4) {
 		size_t len = (size_t)p[2] << 8 | p[3];
-		uint8_t buf[4096];
 
 		if (len > n - 4)
 			len = n - 4;
-		frame(types[p[0] % sizeof types], p[1] % 20, p + 4, len);
-		turn();
-		while (recv(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
-			;
-		if (serve.links == NULL)
-			connect_link();
+		say(types[p[0] % ntypes], p[1] % 20, p + 4, len);
 		p += 4 + len;
 		n -= 4 + len;
 	}

@@ -19,6 +19,7 @@ from kafka import (E, Conn, NO_ID, OPS_NONE, Fail, Skip, UNKNOWN_TOPIC,
 SCOPE = [("ApiVersions", 0, 4), ("Metadata", 0, 13), ("Produce", 0, 13),
          ("Fetch", 0, 18), ("ListOffsets", 0, 11), ("CreateTopics", 0, 7),
          ("DeleteTopics", 0, 6), ("InitProducerId", 0, 5),
+         ("OffsetForLeaderEpoch", 0, 4),
          ("DescribeConfigs", 0, 4), ("AlterConfigs", 0, 2),
          ("IncrementalAlterConfigs", 0, 1), ("ListConfigResources", 0, 1)]
 SCOPE += samples_admin.SCOPE + samples_group.SCOPE + samples_identity.SCOPE
@@ -34,6 +35,18 @@ def magic_of_fetch(version):
     return 2 if version >= 4 else 1 if version >= 2 else 0
 
 
+def codes_known(r, path=""):
+    """Every error code, however deep, is one of Kafka's."""
+    if isinstance(r, list):
+        for i, x in enumerate(r):
+            codes_known(x, "%s[%d]" % (path, i))
+    elif isinstance(r, dict):
+        for k, x in r.items():
+            codes_known(x, path + "." + k)
+            if k.endswith("error_code"):
+                ok(-1 <= x <= 133, "%s.%s is %d" % (path, k, x))
+
+
 class Sample(samples_admin.AdminSamples,
              samples_group.GroupSamples,
              samples_identity.IdentitySamples):
@@ -44,6 +57,7 @@ class Sample(samples_admin.AdminSamples,
         getattr(self, "make_" + name.lower())()
 
     def check(self, r):
+        codes_known(r)
         getattr(self, "check_" + self.name.lower())(r)
         if "throttle_time_ms" in r:
             eq(r["throttle_time_ms"], 0, "throttle time")
@@ -274,6 +288,32 @@ class Sample(samples_admin.AdminSamples,
             eq(t["topic_id"], self.topic.id, "topic id")
         with Conn() as c:
             wait_topic(c, self.topic.name, None, 0)
+
+    # OffsetForLeaderEpoch
+
+    def make_offsetforleaderepoch(self):
+        self.topic = new_topic(2, hint="oe")
+        with Conn() as c:
+            produce_ok(c, self.topic, R.batch(R.recs(4, ts=TS)), 0)
+            self.epoch = leader_epoch(c, self.topic)
+        self.body = {"replica_id": -1, "topics": [
+            {"topic": self.topic.name, "partitions": [
+                {"partition": 0, "current_leader_epoch": self.epoch,
+                 "leader_epoch": self.epoch},
+                {"partition": 1, "current_leader_epoch": -1,
+                 "leader_epoch": self.epoch + 1}]}]}
+
+    def check_offsetforleaderepoch(self, r):
+        t, = r["topics"]
+        eq(t["topic"], self.topic.name, "topic")
+        by_index = {p["partition"]: p for p in t["partitions"]}
+        eq(sorted(by_index), [0, 1], "partitions")
+        for i, epoch, end in ((0, self.epoch, 4), (1, -1, -1)):
+            p = by_index[i]
+            eq((p["error_code"], p["end_offset"]), (0, end),
+               "error and end offset of %d" % i)
+            if self.version >= 1:
+                eq(p["leader_epoch"], epoch, "leader epoch of %d" % i)
 
     # InitProducerId
 

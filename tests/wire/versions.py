@@ -121,6 +121,21 @@ def version_range(name):
     eq(got, [(lo, hi)], "versions listed")
 
 
+@row("listed/has-a-sample")
+def all_sampled():
+    """What is advertised is tested: a new API needs a sample at each of its
+    versions, or this row fails."""
+    names = {a.key: a.name for a in E.apis.values()}
+    lacks = []
+    for key, (lo, hi) in sorted(E.ranges.items()):
+        ok(key in names, "key %d has no schema" % key)
+        lacks += ["%s v%d" % (names[key], v) for v in range(lo, hi + 1)
+                  if (names[key], v) not in ALL]
+    if kafka.KAFKA:
+        raise Skip("a real broker serves more")
+    eq(lacks, [], "advertised without a sample")
+
+
 @row("minimum-ranges")
 def minimum():
     """What old clients look up in the list before they trust a broker."""
