@@ -111,8 +111,9 @@ user_drop(struct users *us, struct kstr name)
 	user_free(u);
 }
 
+/* cred: one of each mechanism. */
 static enum err
-user_put(struct users *us, struct kstr name, const struct cred cred[SCRAMS])
+user_put(struct users *us, struct kstr name, const struct cred *cred)
 {
 	struct user *u = user_find(us, name);
 	enum err e = E_OK;
