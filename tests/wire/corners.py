@@ -414,11 +414,13 @@ def short_deadline():
 
 
 def resident():
+    """What is allocated; a gateway's region, whose size is fixed, is not: how
+    much of it has been touched depends on who was quick."""
     total = 0
     for pid in PIDS:
         with open("/proc/%d/status" % pid) as f:
             for line in f:
-                if line.startswith("VmRSS:"):
+                if line.startswith("RssAnon:"):
                     total += int(line.split()[1])
     return total
 
@@ -471,7 +473,7 @@ def many_halves():
                 c.send_raw(list(HALVES.values())[i % len(HALVES)])
             except Closed:
                 pass
-        ok(resident() - before < 60000, "%d kB for half frames" %
+        ok(resident() - before < 20000, "%d kB for half frames" %
            (resident() - before))
         with Conn() as b:
             for i in range(10):
