@@ -391,6 +391,18 @@ start_part(struct produce *pr, struct entry *en,
 		    why != NULL ? why : err_text(e));
 }
 
+/* No gateway sends a null list; the counts below rely on that. */
+static bool
+well_formed(const struct append_req *q)
+{
+	if (q->topics.n < 0)
+		return false;
+	for (int32_t i = 0; i < q->topics.n; i++)
+		if (q->topics.v[i].parts.n < 0)
+			return false;
+	return true;
+}
+
 static struct produce *
 produce_new(struct call *c)
 {
@@ -435,9 +447,14 @@ void
 handle_append(struct call *c)
 {
 	struct append_req *q = c->req;
-	struct produce *pr = produce_new(c);
+	struct produce *pr;
 	struct entry *en;
 
+	if (!well_formed(q)) {
+		call_bad(c, "an append with a null list");
+		return;
+	}
+	pr = produce_new(c);
 	if (pr == NULL) {
 		call_bad(c, "out of memory");
 		return;
