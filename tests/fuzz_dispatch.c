@@ -174,6 +174,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	log_setup("fuzz", LOG_FATAL, LOG_TEXT);
 	gw.conf = (struct conf){ .region_bytes = REGION_MIN,
+	    .frame_timeout_ms = 30000,
 	    .engine = "/nonexistent/socket",
 	    .socket_request_max_bytes = FRAME_MAX,
 	    .connections_max_idle_ms = INT32_MAX, .max_connections = 10 };
