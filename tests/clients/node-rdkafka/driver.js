@@ -9,44 +9,11 @@
 const fs = require('fs')
 const util = require('util')
 const kafka = require('node-rdkafka')
-const { Records } = require('../records')
+const { before, check, codecs, count, exact, main, opt, parts,
+	records, topics } = require('../driver')
 
 const WAIT = 60000
-const command = process.argv[2]
-const opts = new Map(process.argv.slice(3).map(arg => {
-	const at = arg.indexOf('=')
-	return [arg.slice(0, at), arg.slice(at + 1)]
-}))
-
-class Failure extends Error {}
-
-function check(ok, ...what) {
-	if (!ok)
-		throw new Failure(util.format(...what))
-}
-
-function opt(name) {
-	check(opts.has(name), 'option %s= is missing', name)
-	return opts.get(name)
-}
-
-function number(name, def) {
-	return opts.has(name) ? Number(opts.get(name)) : def
-}
-
-const parts = number('parts', 3)
-const count = number('count', 10000)
-const exact = opts.get('mode') !== 'least'
-const codecs = (opts.get('codecs') || '').split(',')
-const topics = codecs.map(c => opt('topic') + '-' + c)
-const records = new Records(number('seed', 1), number('t0', 0),
-	opts.get('lacks') || '')
 const config = { 'metadata.broker.list': opt('bootstrap'), log_level: 2 }
-
-// How many of the records 0..i-1 went to partition p.
-function before(i, p) {
-	return i <= p ? 0 : Math.floor((i - p + parts - 1) / parts)
-}
 
 function sleep(ms) {
 	return new Promise(resolve => setTimeout(resolve, ms))
@@ -183,11 +150,4 @@ async function member() {
 
 const commands = { create, produce, load, delete: remove, member }
 
-Promise.resolve().then(() => {
-	check(command in commands, 'no such command')
-	return commands[command]()
-}).then(() => process.exit(0), e => {
-	console.log('node-rdkafka %s: %s', command,
-		e instanceof Failure ? e.message : e.stack)
-	process.exit(1)
-})
+main('node-rdkafka', commands)
