@@ -131,6 +131,7 @@ join_all_answer(struct group *g)
 	for (struct member *m = g->members; m != NULL; m = m->next) {
 		struct call *c = m->join;
 
+		m->counted = true;
 		member_unsynced_set(m, true);
 		free(m->assignment);
 		m->assignment = NULL;
@@ -166,6 +167,7 @@ complete(struct group *g)
 		return;
 	}
 	g->generation = g->generation == INT32_MAX ? 1 : g->generation + 1;
+	g->assigned = false;
 	if (first == NULL) {
 		become_empty(g);
 		return;
@@ -234,8 +236,11 @@ group_adopt(struct group *g, bool rebalance)
 	g->protocol = won == NULL ? NULL : strdup(won);
 	g->leader = g->members;
 	g->state = GROUP_STABLE;
-	for (struct member *m = g->members; m != NULL; m = m->next)
+	g->assigned = true;
+	for (struct member *m = g->members; m != NULL; m = m->next) {
+		m->counted = true;
 		session_start(m);
+	}
 	if (group_store(g, NULL) != E_OK)
 		log_warn("group is not stored", LS("group", g->name));
 	if (rebalance)

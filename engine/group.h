@@ -55,6 +55,7 @@ struct member {
 	struct timer	 session;
 	size_t		 bytes;		/* all that it holds */
 	bool		 unsynced;	/* of this generation's assignment */
+	bool		 counted;	/* it is of the group's generation */
 	bool		 pending;
 };
 
@@ -124,6 +125,7 @@ struct group {
 	struct timer	 rebalance;	/* of the join phase, then of syncs */
 	bool		 delayed;	/* the initial delay runs */
 	bool		 newcomer;	/* somebody joined during it */
+	bool		 assigned;	/* the generation has an assignment */
 	int64_t		 delay_left;	/* ms */
 	int64_t		 empty_since;	/* wall_ms; 0 unless EMPTY */
 	struct committed **offsets;	/* hash table */

@@ -32,8 +32,21 @@ group_key(const struct group *g)
 	return (struct meta_key){ (const uint8_t *)g->name, strlen(g->name) };
 }
 
+/* The leader, or who will do for one, of the members that are counted. */
+static const char *
+leader_of(const struct group *g)
+{
+	const struct member *m = g->leader;
+
+	if (m == NULL || !m->counted)
+		for (m = g->members; m != NULL && !m->counted; m = m->next)
+			;
+	return m == NULL ? NULL : m->id;
+}
+
 /* Members of a generation that has no assignment must not come back with it:
- * they would agree on having nothing.  Without them, all join anew. */
+ * they would agree on having nothing.  Without them, all join anew.  Who waits
+ * for the next generation is of none yet. */
 static enum err
 group_record(const struct group *g, bool assigned, struct meta_group *rec,
     struct arena *a)
@@ -42,8 +55,8 @@ group_record(const struct group *g, bool assigned, struct meta_group *rec,
 
 	*rec = (struct meta_group){ .generation = g->generation,
 	    .type = kstr_of(g->type), .protocol = kstr_of(g->protocol),
-	    .leader = kstr_of(g->leader != NULL && g->protocol != NULL &&
-	    assigned ? g->leader->id : NULL),
+	    .leader = kstr_of(g->protocol != NULL && assigned
+	    ? leader_of(g) : NULL),
 	    .changed_ms = g->empty_since != 0 ? g->empty_since : wall_ms() };
 	rec->members.v = arena_array(a, (size_t)g->nmembers + 1,
 	    sizeof *rec->members.v);
@@ -51,10 +64,12 @@ group_record(const struct group *g, bool assigned, struct meta_group *rec,
 		return E_NOMEM;
 	for (const struct member *m = g->members; m != NULL && assigned &&
 	    k != NULL; m = m->next) {
-		struct meta_group_member *r =
-		    &rec->members.v[rec->members.n++];
 		const struct protocol *p = member_protocol(m, k);
+		struct meta_group_member *r;
 
+		if (!m->counted)
+			continue;
+		r = &rec->members.v[rec->members.n++];
 		r->id = kstr_of(m->id);
 		r->instance = kstr_of(m->instance);
 		r->session_ms = m->session_ms;
@@ -195,6 +210,7 @@ member_restore(struct group *g, const struct meta_group *rec,
 	m->session_ms = rm->session_ms;
 	m->rebalance_ms = rm->rebalance_ms;
 	member_admit(m);
+	m->counted = true;
 	if (g->leader == NULL || kstr_eq(rm->id, rec->leader))
 		g->leader = m;
 	e = protocols_set(m, &q);
@@ -246,7 +262,8 @@ group_restore(struct engine *eng, const struct meta_key *key,
 	for (int32_t i = 0; i < rec->members.n && e == E_OK; i++)
 		e = member_restore(g, rec, &rec->members.v[i]);
 	g->state = g->nmembers > 0 ? GROUP_STABLE : GROUP_EMPTY;
-	if (g->state == GROUP_STABLE)
+	g->assigned = g->state == GROUP_STABLE;
+	if (g->assigned)
 		g->empty_since = 0;
 	return e;
 }
@@ -281,8 +298,9 @@ groups_snapshot(struct engine *eng, void (*put)(void *, enum meta_type,
 		struct arena a;
 
 		arena_init(&a, GROUP_RECORD_MAX);
-		if (g->stored && group_record(g, g->state == GROUP_STABLE,
-		    &rec, &a) == E_OK)
+		/* While members join anew, they are still what they were. */
+		if (g->stored && group_record(g, g->assigned, &rec, &a) ==
+		    E_OK)
 			put(arg, MT_meta_group, &key, &rec);
 		arena_reset(&a);
 		if (cgroup_of(g) != NULL)

@@ -60,6 +60,7 @@ assigned(struct group *g, int32_t generation, enum err e)
 		return;
 	}
 	g->state = GROUP_STABLE;
+	g->assigned = true;
 	group_syncs_check(g);
 	for (struct member *m = g->members; m != NULL; m = m->next)
 		if (m->sync != NULL) {
