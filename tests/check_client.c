@@ -1,26 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The blocking client against a scripted engine at the other end of a real
- * socket: answers, late answers, foreign frames, silence and hang-ups.
+ * The client, blocking and not, against a scripted engine at the other end of
+ * a real socket: answers, late answers, foreign frames, silence and hang-ups,
+ * segments that are passed and retired; and the reader of their records.
  */
 #include <check.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/client.h"
 #include "lib/kafka.h"
+#include "lib/reader.h"
 
 static char dir[] = "/tmp/check_client.XXXXXX";
 static char path[64];
 static int lfd;
 static struct eng *eng;
 static struct arena arena;
+static int seg_fd = -1;			/* what the fake engine passes */
+static int64_t seg_size;
 
 /* What the fake engine does on its one link. */
 enum play {
@@ -32,7 +38,10 @@ enum play {
 	HANG_UP,	/* in the middle of an answer */
 	GARBAGE,	/* a frame that is too long */
 	WRONG_TYPE,	/* an answer to another question */
-	SHORT		/* a body that ends early */
+	SHORT,		/* a body that ends early */
+	FETCH,		/* extents of one segment, and retires it in between */
+	STRANGE,	/* extents of a segment that was never passed */
+	COME_BACK	/* hangs up at every second request, accepts again */
 };
 
 static void
@@ -83,6 +92,33 @@ raw(int fd, const struct ipc_head *h, uint32_t length, int type, size_t n)
 	ck_assert_int_eq(write(fd, b, n), (ssize_t)n);
 }
 
+/* Extents of the whole segment; its fd the first time, and after the second
+ * fetch it is retired and gets another handle. */
+static void
+play_fetch(struct ipc *c, const struct ipc_head *h, enum play play, int calls)
+{
+	static int64_t handle;
+	struct extents_res_extent x = { .length = (int32_t)seg_size };
+	struct extents_res_part p = { .high_watermark = 6,
+	    .last_stable_offset = 6, .extents = { 1, &x } };
+	struct extents_res_topic t = { .parts = { 1, &p } };
+	struct extents_res res = { .topics = { 1, &t } };
+	struct ipc_head rh = { .type = IPC_RETIRE };
+	struct retire m = { .handles = { 1, &handle } };
+
+	if (calls == 1)
+		handle = 7;
+	if (calls == 3) {
+		ck_assert_int_eq(ipc_send(c, &rh, ipc_req(IPC_RETIRE), &m,
+		    NULL), E_OK);
+		handle = 8;
+	}
+	x.handle = play == STRANGE ? 99 : handle;
+	res.handles.v = &handle;
+	res.handles.n = play == FETCH && calls % 2 == 1;
+	reply(c, h, API_FETCH, &res, &seg_fd, res.handles.n);
+}
+
 /* Answers one request.  false: the link is over. */
 static bool
 play_call(struct ipc *c, const struct ipc_head *h, enum play play, int calls)
@@ -120,6 +156,15 @@ play_call(struct ipc *c, const struct ipc_head *h, enum play play, int calls)
 	case SHORT:
 		raw(c->fd, h, 3, IPC_STATS, IPC_HEADER + 3);
 		break;
+	case FETCH:
+	case STRANGE:
+		play_fetch(c, h, play, calls);
+		break;
+	case COME_BACK:
+		if (calls % 2 == 0)
+			return false;
+		reply(c, h, IPC_STATS, &res, NULL, 0);
+		break;
 	case REFUSE:
 	case SILENT:
 		break;
@@ -127,11 +172,12 @@ play_call(struct ipc *c, const struct ipc_head *h, enum play play, int calls)
 	return true;
 }
 
-static void *
-fake_engine(void *arg)
+static int calls;
+
+static bool
+fake_link(enum play play)
 {
-	enum play play = *(enum play *)arg;
-	int fds[IPC_FDS_MAX], calls = 0;
+	int fds[IPC_FDS_MAX];
 	struct ipc_head h;
 	struct rd body;
 	struct ipc c;
@@ -139,6 +185,8 @@ fake_engine(void *arg)
 	enum err e;
 
 	ipc_open(&c, accept(lfd, NULL, NULL), 1 << 20);
+	if (c.fd < 0)
+		return false;
 	fcntl(c.fd, F_SETFL, 0);
 	while (go) {
 		char peek;
@@ -155,6 +203,17 @@ fake_engine(void *arg)
 			ck_assert_int_eq(ipc_flush(&c), E_OK);
 	}
 	ipc_close(&c);
+	return true;
+}
+
+static void *
+fake_engine(void *arg)
+{
+	enum play play = *(enum play *)arg;
+
+	calls = 0;
+	while (fake_link(play) && play == COME_BACK)
+		;
 	return NULL;
 }
 
@@ -196,6 +255,8 @@ start(enum play play, int timeout_ms)
 static void
 stop(void)
 {
+	if (playing == COME_BACK)
+		shutdown(lfd, SHUT_RDWR);
 	eng_close(eng);
 	eng = NULL;
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
@@ -346,6 +407,233 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/*
+ * Fetches.
+ */
+static void
+add_batch(struct wr *w, int64_t base, int n, enum codec codec, uint16_t attrs)
+{
+	struct batch_maker m;
+	char v[32];
+
+	batch_make(&m, 1 << 20);
+	m.b.base_offset = base;
+	m.b.attrs = attrs;
+	for (int i = 0; i < n; i++) {
+		snprintf(v, sizeof v, "value-%d", (int)base + i);
+		batch_add(&m, 1000 + base + i, "k", 1, v, (int32_t)strlen(v),
+		    NULL, 0);
+	}
+	ck_assert_int_eq(batch_finish(&m, codec, INT32_MIN, w), E_OK);
+}
+
+/* Offsets 0-2, 3 a control record, 4-5. */
+static void
+make_segment(void)
+{
+	struct wr w = wr_grow(1 << 20);
+
+	add_batch(&w, 0, 3, CODEC_NONE, 0);
+	add_batch(&w, 3, 1, CODEC_NONE, BATCH_CONTROL);
+	add_batch(&w, 4, 2, CODEC_LZ4, 0);
+	seg_fd = memfd_create("segment", MFD_CLOEXEC);
+	ck_assert_int_eq(write(seg_fd, w.p, w.len), (ssize_t)w.len);
+	seg_size = (int64_t)w.len;
+	wr_free(&w);
+}
+
+static enum err
+fetch(struct extents *x)
+{
+	struct fetch_want w = { .offset = 1, .bytes_max = 1 << 20,
+	    .wait_ms = 1 };
+
+	return eng_fetch(eng, &w, x);
+}
+
+/* The records of an extent from offset 1 on are 1, 2, 4, 5. */
+static void
+check_records(const struct extent *x)
+{
+	static const int64_t want[] = { 1, 2, 4, 5 };
+	struct records s;
+	struct record r;
+	char v[32];
+
+	records_open(&s, x->h->fd, x->position, x->length, 1);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(records_next(&s, &r), E_OK);
+		snprintf(v, sizeof v, "value-%d", (int)want[i]);
+		ck_assert_int_eq(r.offset, want[i]);
+		ck_assert_int_eq(r.value_len, strlen(v));
+		ck_assert_mem_eq(r.value, v, strlen(v));
+	}
+	ck_assert_int_eq(records_next(&s, &r), E_EOF);
+	records_close(&s);
+}
+
+START_TEST(fetches)
+{
+	struct extents x[4];
+	int fds = open_fds();
+
+	make_segment();
+	ck_assert_int_eq(start(FETCH, 10000), E_OK);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(fetch(&x[i]), E_OK);
+		ck_assert_int_eq(x[i].n, 1);
+		ck_assert_int_eq(x[i].high_watermark, 6);
+	}
+	/* Passed once, found again, retired: it lives while it is held. */
+	ck_assert_ptr_eq(x[0].v[0].h, x[1].v[0].h);
+	ck_assert_ptr_ne(x[1].v[0].h, x[2].v[0].h);
+	ck_assert(x[0].v[0].h->retired && !x[2].v[0].h->retired);
+	for (int i = 0; i < 4; i++)
+		check_records(&x[i].v[0]);
+	for (int i = 0; i < 4; i++)
+		extents_free(&x[i]);
+	stop();
+	close(seg_fd);
+	ck_assert_int_eq(open_fds(), fds);
+}
+END_TEST
+
+START_TEST(strange_handle)
+{
+	struct extents x;
+
+	make_segment();
+	ck_assert_int_eq(start(STRANGE, 10000), E_OK);
+	ck_assert_int_eq(fetch(&x), E_PROTO);
+	ck_assert_int_eq(x.n, 0);
+	extents_free(&x);
+	stop();
+	close(seg_fd);
+}
+END_TEST
+
+/* What is cut off or changed is told, with the place where it begins. */
+START_TEST(bad_segments)
+{
+	struct batch b;
+	const uint8_t *p;
+	struct reader r;
+	int64_t second;
+	char c = 'x';
+
+	make_segment();
+	reader_open(&r, seg_fd, 0, seg_size - 1);
+	ck_assert_int_eq(reader_batch(&r, &b, &p), E_OK);
+	second = reader_pos(&r);
+	ck_assert_int_eq(second, batch_size(&b));
+	ck_assert_int_eq(reader_batch(&r, &b, &p), E_OK);
+	ck_assert_int_eq(reader_batch(&r, &b, &p), E_EOF);
+	ck_assert_int_gt(reader_pos(&r), second);
+	/* The range says more than the file has. */
+	reader_again(&r, seg_fd, reader_pos(&r), seg_size);
+	ck_assert_int_eq(reader_batch(&r, &b, &p), E_OK);
+	ck_assert_int_eq(reader_batch(&r, &b, &p), E_EOF);
+	ck_assert_int_eq(pwrite(seg_fd, &c, 1, second + BATCH_HEADER + 3), 1);
+	reader_again(&r, seg_fd, second, seg_size - second);
+	ck_assert_int_eq(reader_batch(&r, &b, &p), E_CORRUPT);
+	ck_assert_int_eq(reader_pos(&r), second);
+	reader_close(&r);
+	close(seg_fd);
+}
+END_TEST
+
+/*
+ * The link without blocking.
+ */
+struct many { int done, ok, closed, late; };
+
+static void
+many_done(struct ecall *c, enum err e, void *res)
+{
+	struct many *m = c->arg;
+
+	ck_assert((res != NULL) == (e == E_OK));
+	m->done++;
+	m->ok += e == E_OK;
+	m->closed += e == E_CLOSED;
+	m->late += e == E_TIMED_OUT;
+}
+
+static void
+turn_until(struct elink *l, const int *n, int want)
+{
+	while (*n < want) {
+		struct pollfd p = { .fd = elink_fd(l),
+		    .events = elink_events(l) };
+
+		if (poll(&p, 1, elink_wait_ms(l)) <= 0)
+			p.revents = 0;
+		elink_run(l, p.revents);
+	}
+}
+
+static struct elink *
+open_link(enum play play)
+{
+	struct elink_conf conf = { .path = path, .program = "tester" };
+	struct elink *l;
+
+	playing = play;
+	ck_assert_int_eq(pthread_create(&thread, NULL, fake_engine, &playing),
+	    0);
+	ck_assert_int_eq(elink_open(&conf, &l), E_OK);
+	return l;
+}
+
+/* Every second request ends the link.  Those that may are asked again on the
+ * next one, until all are answered; others end. */
+START_TEST(comes_back)
+{
+	struct stats_req q = { 0 };
+	struct ecall c[20] = { 0 };
+	struct many m = { 0 };
+	struct elink *l = open_link(COME_BACK);
+
+	for (int i = 0; i < 20; i++) {
+		c[i] = (struct ecall){ .done = many_done, .arg = &m,
+		    .req = &q, .type = IPC_STATS, .again = _i == 0 };
+		elink_call(l, &c[i]);
+	}
+	turn_until(l, &m.done, 20);
+	if (_i == 0)
+		ck_assert(m.ok == 20 && elink_count(l) > 1);
+	else
+		ck_assert(m.ok > 0 && m.closed == 20 - m.ok);
+	elink_close(l);
+	playing = COME_BACK;
+	stop();
+}
+END_TEST
+
+START_TEST(deadlines)
+{
+	struct stats_req q = { 0 };
+	struct ecall c[3] = { 0 };
+	struct many m = { 0 };
+	struct elink *l = open_link(SILENT);
+
+	for (int i = 0; i < 3; i++) {
+		c[i] = (struct ecall){ .done = many_done, .arg = &m,
+		    .req = &q, .type = IPC_STATS, .again = true };
+		if (i < 2)
+			c[i].deadline_ms = elink_now_ms() + 100;
+		elink_call(l, &c[i]);
+	}
+	elink_cancel(l, &c[0]);
+	elink_cancel(l, &c[0]);
+	turn_until(l, &m.done, 1);
+	ck_assert(m.late == 1 && c[1].state == ECALL_IDLE);
+	elink_close(l);
+	ck_assert(m.done == 2 && m.closed == 1);
+	stop();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -365,6 +653,11 @@ main(void)
 	tcase_add_test(t, other_frames);
 	tcase_add_loop_test(t, broken, 0, 4);
 	tcase_add_test(t, no_memory);
+	tcase_add_test(t, fetches);
+	tcase_add_test(t, strange_handle);
+	tcase_add_test(t, bad_segments);
+	tcase_add_loop_test(t, comes_back, 0, 2);
+	tcase_add_test(t, deadlines);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

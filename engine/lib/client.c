@@ -1,157 +1,200 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A blocking client of the engine: one request at a time, each bounded by a
- * deadline.  An answer that comes after its deadline is recognised by its id
- * and dropped, so a link survives a call that timed out.
+ * The blocking calls: each turns the link until its answer has come or its
+ * time is over.  An answer that comes later is recognised by its id and
+ * dropped, so a link survives a call that timed out.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "client.h"
+#include "kafka.h"
 
-enum { HELLO_MEMORY = 64 * KIB };
+enum { FETCH_VERSION = 17, FETCH_MEMORY = 64 * KIB };
 
 struct eng {
-	struct ipc	 ipc;
+	struct elink	*link;
 	int		 timeout_ms;
-	uint32_t	 id;		/* of the newest request */
-	struct hello_res hello;		/* strings live in memory */
-	struct arena	 memory;
+	enum err	 why;		/* the newest that changed() was told */
+	/* The call in hand. */
+	enum err	 e;
+	void		*res;
+	bool		 over;
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
+/* ---- fetch ------------------------------------------------------------- */
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000;
+const struct fetch_req *
+fetch_want_req(const struct fetch_want *w, struct arena *a)
+{
+	struct fetch_req *q = arena_alloc(a, sizeof *q);
+	struct fetch_req_topic *t = arena_alloc(a, sizeof *t);
+	struct fetch_req_topic_part *p = arena_alloc(a, sizeof *p);
+
+	if (q == NULL || t == NULL || p == NULL)
+		return NULL;
+	msg_init(ipc_req(API_FETCH), q);
+	*p = (struct fetch_req_topic_part){ .partition = w->part,
+	    .current_leader_epoch = -1, .fetch_offset = w->offset,
+	    .last_fetched_epoch = -1, .log_start_offset = -1,
+	    .partition_max_bytes = w->bytes_max,
+	    .high_watermark = INT64_MAX };
+	*t = (struct fetch_req_topic){ .topic_id = w->topic,
+	    .partitions = { 1, p } };
+	q->max_wait_ms = w->wait_ms;
+	q->min_bytes = w->wait_ms > 0;
+	q->max_bytes = w->bytes_max;
+	q->isolation_level = w->committed;
+	q->topics.n = 1;
+	q->topics.v = t;
+	return q;
 }
 
-/*
- * A connected socket.  A blocking connect of a Unix socket ends at the send
- * timeout, with EAGAIN, while the engine's backlog is full.
- */
 static enum err
-dial(const char *path, int timeout_ms, int *out)
+err_told(int16_t e)
 {
-	struct timeval tv = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	enum err e;
-	int fd;
+	return e >= 0 && e < E_MAX ? (enum err)e : E_UNKNOWN;
+}
 
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return E_USAGE;
-	strcpy(sa.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return err_of_errno(errno);
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) == 0 &&
-	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
-		*out = fd;
+static enum err
+extent_take(struct elink *l, const struct extents_res_extent *x,
+    struct extent *to)
+{
+	if (x->length <= 0 || x->position < 0 ||
+	    x->position > INT64_MAX - x->length)
+		return E_PROTO;
+	to->position = x->position;
+	to->length = x->length;
+	return elink_handle(l, x->handle, &to->h);
+}
+
+enum err
+extents_take(struct elink *l, const struct extents_res *res,
+    struct extents *x)
+{
+	const struct extents_res_part *p;
+	enum err e = E_OK;
+
+	*x = (struct extents){ -1, -1, -1, 0, NULL };
+	if (res->error != E_OK)
+		return err_told(res->error);
+	if (res->topics.n != 1 || res->topics.v[0].parts.n != 1)
+		return E_PROTO;
+	p = &res->topics.v[0].parts.v[0];
+	if (p->error != E_OK)
+		return err_told(p->error);
+	x->high_watermark = p->high_watermark;
+	x->last_stable = p->last_stable_offset;
+	x->log_start = p->log_start_offset;
+	if (p->extents.n <= 0)
 		return E_OK;
-	}
-	switch (errno) {
-	case ENOENT:
-	case ENOTDIR:
-	case ECONNREFUSED:	/* left behind by an engine that was killed */
-		e = E_NOTFOUND;
-		break;
-	case EAGAIN:
-	case EINTR:
-		e = E_TIMED_OUT;
-		break;
-	default:
-		e = err_of_errno(errno);
-	}
-	close(fd);
+	x->v = calloc((size_t)p->extents.n, sizeof *x->v);
+	if (x->v == NULL)
+		return E_NOMEM;
+	for (; e == E_OK && x->n < p->extents.n; x->n++)
+		e = extent_take(l, &p->extents.v[x->n], &x->v[x->n]);
+	if (e != E_OK)
+		extents_free(x);
 	return e;
 }
 
-/* Waits until the socket can be read, or written while there is more to
- * send. */
-static enum err
-wait_io(struct eng *g, int64_t deadline)
+void
+extents_free(struct extents *x)
 {
-	struct pollfd p = { .fd = g->ipc.fd, .events = POLLIN };
-	int64_t left = deadline - now_ms();
-	int n;
-
-	if (ipc_unsent(&g->ipc) > 0)
-		p.events |= POLLOUT;
-	n = poll(&p, 1, left < 0 ? 0 : (int)left);
-	if (n == 0)
-		return E_TIMED_OUT;
-	if (n == -1 && errno != EINTR)
-		return E_IO;
-	return E_OK;
+	for (int32_t i = 0; i < x->n; i++)
+		ehandle_put(x->v[i].h);
+	free(x->v);
+	x->v = NULL;
+	x->n = 0;
 }
 
-/* Takes frames until the answer to the newest request: E_BUSY, not yet. */
-static enum err
-take_answer(struct eng *g, int type, const struct msg *m, void *res,
-    struct arena *a)
-{
-	struct ipc_head h;
-	int fds[IPC_FDS_MAX], i;
-	struct rd body, copy;
-	size_t n;
-	void *p;
-	enum err e;
+/* ---- waiting ----------------------------------------------------------- */
 
-	while ((e = ipc_next(&g->ipc, &h, &body, fds)) == E_OK) {
-		for (i = 0; i < h.nfds; i++)
-			close(fds[i]);
-		if (!(h.flags & IPC_RESPONSE) || h.id != g->id)
-			continue;
-		if (h.type != type)
-			return E_PROTO;
-		/* The buffer is the link's: strings must outlive it. */
-		n = rd_left(&body);
-		p = arena_alloc(a, n);
-		if (p == NULL)
-			return E_NOMEM;
-		if (n > 0)
-			memcpy(p, body.p, n);
-		copy = rd_of(p, n);
-		return msg_read(m, VER_ALL, &copy, a, res);
-	}
-	return e;
+static void
+changed(void *arg, enum err why)
+{
+	struct eng *g = arg;
+
+	g->why = why;
+}
+
+/* One turn of the link, no longer than until the deadline. */
+static void
+turn(struct eng *g, int64_t deadline_ms)
+{
+	struct pollfd p = { .fd = elink_fd(g->link),
+	    .events = elink_events(g->link) };
+	int64_t left = deadline_ms - elink_now_ms();
+	int ms = elink_wait_ms(g->link);
+
+	if (left < 0)
+		left = 0;
+	if (ms < 0 || ms > left)
+		ms = (int)left;
+	if (poll(&p, 1, ms) <= 0)
+		p.revents = 0;
+	elink_run(g->link, p.revents);
+}
+
+static void
+call_done(struct ecall *c, enum err e, void *res)
+{
+	struct eng *g = c->arg;
+
+	g->e = e;
+	g->res = res;
+	g->over = true;
+}
+
+static enum err
+call_wait(struct eng *g, struct ecall *c, int timeout_ms)
+{
+	c->deadline_ms = elink_now_ms() + timeout_ms;
+	c->done = call_done;
+	c->arg = g;
+	g->over = false;
+	elink_call(g->link, c);
+	while (!g->over)
+		turn(g, c->deadline_ms);
+	return g->e;
 }
 
 enum err
 eng_call(struct eng *g, int type, int version, const void *req, void *res,
     struct arena *a)
 {
-	const struct msg *in = ipc_req(type), *out = ipc_res(type);
-	struct ipc_head h = { .type = (uint16_t)type,
-	    .version = (int16_t)version };
-	int64_t deadline = now_ms() + g->timeout_ms;
+	struct ecall c = { .type = (uint16_t)type,
+	    .version = (int16_t)version, .req = req, .arena = a };
 	enum err e;
 
-	if (in == NULL || out == NULL)
+	if (type < 0 || type > UINT16_MAX || ipc_req(type) == NULL ||
+	    ipc_res(type) == NULL)
 		return E_USAGE;
-	h.id = ++g->id;
-	e = ipc_send(&g->ipc, &h, in, req, NULL);
-	while (e == E_OK) {
-		e = ipc_flush(&g->ipc);
-		if (e == E_OK)
-			e = wait_io(g, deadline);
-		if (e == E_OK)
-			e = ipc_recv(&g->ipc);
-		if (e != E_OK)
-			return e;
-		e = take_answer(g, type, out, res, a);
-		if (e != E_BUSY)
-			return e;
-		e = E_OK;
-	}
+	e = call_wait(g, &c, g->timeout_ms);
+	if (e == E_OK)
+		memcpy(res, g->res, ipc_res(type)->size);
+	return e;
+}
+
+enum err
+eng_fetch(struct eng *g, const struct fetch_want *w, struct extents *x)
+{
+	struct ecall c = { .type = API_FETCH, .version = FETCH_VERSION,
+	    .again = true };
+	struct arena a;
+	enum err e = E_NOMEM;
+
+	*x = (struct extents){ -1, -1, -1, 0, NULL };
+	arena_init(&a, FETCH_MEMORY);
+	c.req = fetch_want_req(w, &a);
+	c.arena = &a;
+	if (c.req != NULL)
+		e = call_wait(g, &c, w->wait_ms + g->timeout_ms);
+	if (e == E_OK)
+		e = extents_take(g->link, g->res, x);
+	arena_reset(&a);
 	return e;
 }
 
@@ -159,27 +202,25 @@ enum err
 eng_open(const char *path, const char *program, int timeout_ms,
     struct eng **out)
 {
-	struct hello_req req = { .protocol = ipc_protocol(),
-	    .program = kstr_of(program) };
-	struct eng *g;
+	struct eng *g = calloc(1, sizeof *g);
+	struct elink_conf conf = { .path = path, .program = program,
+	    .changed = changed, .arg = g };
+	int64_t deadline = elink_now_ms() + timeout_ms;
 	enum err e;
-	int fd;
 
-	e = dial(path, timeout_ms, &fd);
-	if (e != E_OK)
-		return e;
-	g = calloc(1, sizeof(*g));
-	if (g == NULL) {
-		close(fd);
+	if (g == NULL)
 		return E_NOMEM;
-	}
-	ipc_open(&g->ipc, fd, IPC_FRAME_MAX);
-	arena_init(&g->memory, HELLO_MEMORY);
 	g->timeout_ms = timeout_ms;
-	e = eng_call(g, IPC_HELLO, 0, &req, &g->hello, &g->memory);
-	if (e == E_OK && g->hello.error != E_OK)
-		e = g->hello.error > 0 && g->hello.error < E_MAX ?
-		    (enum err)g->hello.error : E_PROTO;
+	e = elink_open(&conf, &g->link);
+	while (e == E_OK && !elink_ready(g->link)) {
+		g->why = E_OK;
+		turn(g, deadline);
+		/* A full backlog is one that may empty. */
+		if (g->why != E_OK && g->why != E_BUSY)
+			e = g->why;
+		else if (!elink_ready(g->link) && elink_now_ms() >= deadline)
+			e = E_TIMED_OUT;
+	}
 	if (e != E_OK) {
 		eng_close(g);
 		return e;
@@ -193,13 +234,12 @@ eng_close(struct eng *g)
 {
 	if (g == NULL)
 		return;
-	ipc_close(&g->ipc);
-	arena_reset(&g->memory);
+	elink_close(g->link);
 	free(g);
 }
 
 const struct hello_res *
 eng_hello(const struct eng *g)
 {
-	return &g->hello;
+	return elink_hello(g->link);
 }
