@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The benchmarks, a function each, and the table that names them.  A case runs
+once per round for every target that it asks the run for; everything it
+produces it reads back and compares.  Nothing here asserts a time.
+"""
+import os
+import resource
+import socket
+import struct
+import subprocess
+import time
+
+import brokers
+import limits
+
+LARGE = {"linger_ms": 5, "batch": 100000}
+TEN = {"linger_ms": 0, "batch": 10}
+
+
+def b0(run):
+    """What the machine and the client can do: the limits."""
+    for name, value in limits.all_limits(run.dir).items():
+        run.row("machine", {name: value})
+    with run.null(1) as null:
+        run.produce(null, "100 B", count=2000000, size=100, acks="1", **LARGE)
+        run.rtt(null, "lone request", count=5000, size=100, arrival="false")
+    with run.null(1, keep=True) as null:
+        topic = run.produce(null, "1 KiB kept", count=300000, size=1024,
+                            acks="1", **LARGE)
+        run.consume(null, "1 KiB", topic)
+
+
+def produce_case(run, partitions, acks, targets, count, size, **more):
+    with run.null(partitions) as null:
+        run.produce(null, "produce", partitions=partitions, acks="1",
+                    count=count, size=size, verify=False, **more)
+    for target in run.brokers(*targets):
+        run.produce(target, "produce", partitions=partitions, acks=acks,
+                    count=count, size=size, **more)
+
+
+def b1(run):
+    """Produce 100 B, one partition, large batches, acks=1."""
+    produce_case(run, 1, "1", ("ours os", "ours", "kafka"), 3000000, 100,
+                 **LARGE)
+
+
+def b2(run):
+    """Produce 1 KiB, 4 partitions, large batches, acks=1."""
+    produce_case(run, 4, "1", ("ours os", "ours", "kafka"), 600000, 1024,
+                 **LARGE)
+
+
+def b3(run):
+    """Produce 1 KiB, 4 partitions, large batches, acks=all."""
+    produce_case(run, 4, "all", ("ours", "kafka", "kafka sync"), 600000, 1024,
+                 **LARGE)
+
+
+def b3small(run):
+    """Produce 100 B, 4 partitions, large batches, acks=all."""
+    produce_case(run, 4, "all", ("ours", "kafka"), 2000000, 100, **LARGE)
+
+
+def b4(run):
+    """Requests of 10 records of 100 B, pipelined, 1 partition, acks=all."""
+    produce_case(run, 1, "all", ("ours os", "ours", "kafka"), 300000, 100,
+                 **TEN)
+    for target in run.brokers("kafka sync"):
+        run.produce(target, "produce", partitions=1, acks="all", count=20000,
+                    size=100, **TEN)
+
+
+def b5(run):
+    """One record of 100 B in flight, acks=all: round trips."""
+    with run.null(1) as null:
+        run.rtt(null, "round trip", count=5000, size=100, arrival="false")
+    for target in run.brokers("ours os", "ours", "kafka", "kafka sync"):
+        run.rtt(target, "round trip", count=3000, size=100, acks="all")
+
+
+def b6(run):
+    """64 producers, records of 100 B to 64 partitions, linger 5, acks=all."""
+    for target in run.brokers("ours os", "ours", "kafka"):
+        run.produce(target, "produce", partitions=64, acks="all",
+                    count=1000000, size=100, producers=64, spread="any",
+                    linger_ms=5)
+
+
+def b6wide(run):
+    """1,000 partitions, 4 producers, small batches, linger 5, acks=all."""
+    for target in run.brokers("ours", "kafka"):
+        run.produce(target, "produce", partitions=1000, acks="all",
+                    count=500000, size=100, producers=4, spread="any",
+                    linger_ms=5)
+
+
+def b7(run):
+    """Memory of idle partitions, and round trips beside them."""
+    steps = (1000, 10000) if run.full else (1000,)
+    for target in run.brokers("ours", own=True):
+        before, have = target.resident_kib(), 0
+        run.rtt(target, "round trip, no others", count=3000, size=100,
+                acks="all")
+        for n in steps:
+            while have < n:
+                some = min(1000, n - have)
+                run.topic(target, some, keep=True)
+                have += some
+            run.row(target, {
+                "what": f"{n} partitions",
+                "kib_per_partition": (target.resident_kib() - before) / n,
+                "idle_cpu_percent": run.idle(target)})
+            run.rtt(target, f"round trip, {n} others", count=3000, size=100,
+                    acks="all")
+
+
+def api_versions():
+    body = struct.pack(">hhih", 18, 0, 1, 4) + b"idle"
+    return struct.pack(">i", len(body)) + body
+
+
+def connect(target, n):
+    """n connections that have asked something and are idle."""
+    host, port = target.kafka.split(":")
+    held = []
+    for _ in range(n):
+        s = socket.create_connection((host, int(port)))
+        s.sendall(api_versions())
+        size = struct.unpack(">i", s.recv(4, socket.MSG_WAITALL))[0]
+        s.recv(size, socket.MSG_WAITALL)
+        held.append(s)
+    return held
+
+
+def b8(run):
+    """Memory of idle connections, and round trips beside them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    steps = (1000, 5000, 10000) if run.full else (1000,)
+    for target in run.brokers("ours", "kafka", own=True):
+        run.rtt(target, "round trip, no others", count=3000, size=100,
+                acks="all")
+        before, held = target.resident_kib(), []
+        for n in steps:
+            held += connect(target, n - len(held))
+            run.row(target, {
+                "what": f"{n} connections",
+                "bytes_per_connection":
+                    (target.resident_kib() - before) * 1024 / n,
+                "idle_cpu_percent": run.idle(target)})
+            run.rtt(target, f"round trip, {n} others", count=3000, size=100,
+                    acks="all")
+        for s in held:
+            s.close()
+
+
+def b9(run):
+    """Consume 1 KiB from the page cache, 4 partitions."""
+    count = 4000000 if run.full else 800000
+    with run.null(4, keep=True) as null:
+        topic = run.produce(null, None, partitions=4, acks="1",
+                            count=min(count, 800000), size=1024, verify=False,
+                            **LARGE)
+        run.consume(null, "consume", topic)
+    for target in run.brokers("ours", "kafka"):
+        topic = run.produce(target, None, partitions=4, acks="1", count=count,
+                            size=1024, verify=False, keep=True, **LARGE)
+        run.consume(target, "consume", topic)
+        run.delete(target, topic)
+
+
+def b9cold(run):
+    """Consume 1 KiB from the disk, 4 partitions."""
+    count = 4000000 if run.full else 800000
+    for target in run.brokers("ours", "kafka"):
+        topic = run.produce(target, None, partitions=4, acks="1", count=count,
+                            size=1024, verify=False, keep=True, **LARGE)
+        evict(target.data)
+        run.consume(target, "consume", topic)
+        run.delete(target, topic)
+
+
+def b10(run):
+    """One topic of 1 KiB records read by 1, and by 8 consumers at once."""
+    for target in run.brokers("ours", "kafka"):
+        topic = run.produce(target, None, partitions=4, acks="1",
+                            count=300000, size=1024, verify=False, keep=True,
+                            **LARGE)
+        run.consume(target, "1 consumer", topic)
+        run.consume(target, "8 consumers", topic, readers=8)
+        run.delete(target, topic)
+
+
+def evict(directory):
+    """Has everything under a directory written and forgotten by the cache."""
+    for where, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(where, name)
+            if not os.path.isfile(path):
+                continue
+            fd = os.open(path, os.O_RDONLY)
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(fd)
+
+
+def b11(run):
+    """Produce at a steady rate, alone, and while a backlog is read cold."""
+    for target in run.brokers("ours", "kafka"):
+        topic = run.produce(target, None, partitions=4, acks="1",
+                            count=1500000, size=1024, verify=False, keep=True,
+                            **LARGE)
+        evict(target.data)
+        pace = dict(rate=20000, count=100000, size=1024, partitions=4,
+                    acks="all", linger_ms=5)
+        run.pace(target, "alone", **pace)
+        with run.reading(target, topic):
+            run.pace(target, "beside a cold reader", **pace)
+        run.delete(target, topic)
+
+
+def b12(run):
+    """2,000 consumers that wait at the end of empty partitions."""
+    for target in run.brokers("ours", "kafka", own=True):
+        topic = run.topic(target, 1, keep=True)
+        held = connect(target, 2000)
+        body = (struct.pack(">hhih", 1, 4, 1, 4) + b"wait" +
+                struct.pack(">iiiibi", -1, 20000, 1, 1 << 20, 0, 1) +
+                struct.pack(">h", len(topic[0])) + topic[0].encode() +
+                struct.pack(">iiqi", 1, 0, 0, 1 << 20))
+        for s in held:
+            s.sendall(struct.pack(">i", len(body)) + body)
+        time.sleep(1)
+        run.row(target, {"what": "2000 waiting consumers",
+                         "idle_cpu_percent": run.idle(target, 5)})
+        for s in held:
+            s.close()
+
+
+def b18(run):
+    """1 KiB, 16 partitions, at half of what the slower one can do, open loop:
+    from when a record was due until a consumer has it."""
+    words = dict(partitions=16, size=1024, acks="all", linger_ms=0,
+                 batch=100000)
+    slowest = min(
+        run.rate(target, count=300000, **{**words, "linger_ms": 5})
+        for target in run.brokers("ours", "kafka"))
+    rate = int(min(slowest / 2, 100000))
+    for target in run.brokers("ours os", "ours", "kafka"):
+        run.pace(target, "half of the maximum", rate=rate, count=rate * 10,
+                 **words)
+
+
+def b19(run):
+    """Produce and consume 1 KiB, by codec, acks=1."""
+    for codec in ("none", "lz4", "zstd", "snappy", "gzip"):
+        for target in run.brokers("ours", "kafka"):
+            topic = run.produce(target, f"produce {codec}", partitions=4,
+                                acks="1", count=300000, size=1024, codec=codec,
+                                verify=False, keep=True, **LARGE)
+            run.consume(target, f"consume {codec}", topic)
+            run.delete(target, topic)
+
+
+def start(run):
+    """Start to ready, memory when idle and after load, idle CPU."""
+    for target in run.brokers("ours", "kafka", own=True):
+        run.row(target, {"what": "empty", "start_ms": target.start_ms,
+                         "rss_mib": target.resident_kib() / 1024,
+                         "idle_cpu_percent": run.idle(target, 5)})
+        run.produce(target, None, partitions=4, acks="1", count=500000,
+                    size=1024, **LARGE)
+        run.row(target, {"what": "after 512 MB",
+                         "rss_mib": target.resident_kib() / 1024})
+
+
+def java(run):
+    """Kafka's own producer, 1 KiB, acks=all, idempotent as by default."""
+    for target in run.brokers("ours", "kafka"):
+        run.java(target, "ProducerPerformance", count=500000, size=1024,
+                 partitions=4)
+
+
+# Name, whether the short set has it, function.
+CASES = (
+    ("B0", True, b0), ("B1", True, b1), ("B2", True, b2), ("B3", True, b3),
+    ("B3s", True, b3small), ("B4", True, b4), ("B5", True, b5),
+    ("B6", True, b6), ("B6w", True, b6wide), ("B7", False, b7),
+    ("B8", False, b8), ("B9", True, b9), ("B9c", False, b9cold),
+    ("B10", False, b10), ("B11", False, b11), ("B12", False, b12),
+    ("B18", True, b18), ("B19", False, b19), ("K", True, start),
+    ("Kj", False, java),
+)
+
+# What is compared: case, what, metric, of which target, by which, and what we
+# want the quotient to be.
+RATIOS = (
+    ("B1", "produce", "records_per_s", "ours os", "kafka", ">= 1"),
+    ("B1", "produce", "cpu_s_per_gb", "ours os", "kafka", "<= 0.20"),
+    ("B2", "produce", "records_per_s", "ours os", "kafka", ">= 1"),
+    ("B2", "produce", "cpu_s_per_gb", "ours os", "kafka", "<= 0.20"),
+    ("B1", "produce", "records_per_s", "ours os", "null", ">= 0.95"),
+    ("B2", "produce", "records_per_s", "ours os", "null", ">= 0.75"),
+    ("B3", "produce", "records_per_s", "ours", "kafka", ">= 0.9"),
+    ("B3", "produce", "cpu_s_per_gb", "ours", "kafka", "<= 0.25"),
+    ("B3s", "produce", "records_per_s", "ours", "kafka", ">= 0.9"),
+    ("B3s", "produce", "cpu_s_per_gb", "ours", "kafka", "<= 0.25"),
+    ("B4", "produce", "records_per_s", "ours", "kafka sync", ">= 10"),
+    ("B4", "produce", "ack_us.p99", "ours", "kafka sync", "<= 0.33"),
+    ("B4", "produce", "records_per_s", "ours os", "null", ">= 0.85"),
+    ("B4", "produce", "records_per_s", "ours", "ours os", ">= 0.6"),
+    ("B5", "round trip", "ack_us.p50", "ours os", "null", "<= 2.2"),
+    ("B6w", "produce", "records_per_s", "ours", "kafka", ">= 3"),
+    ("B6w", "produce", "cpu_s_per_gb", "ours", "kafka", "<= 0.25"),
+    ("B9", "consume", "records_per_s", "ours", "kafka", ">= 1.2"),
+    ("B9", "consume", "records_per_s", "ours", "null", ">= 0.9"),
+    ("B9", "consume", "cpu_s_per_gb", "ours", "kafka", "<= 0.20"),
+    ("B9c", "consume", "records_per_s", "ours", "kafka", ">= 1.2"),
+    ("B18", "half of the maximum", "arrival_us.p99", "ours", "kafka",
+     "<= 0.5"),
+    ("B18", "half of the maximum", "arrival_us.p999", "ours", "kafka",
+     "<= 0.5"),
+    ("K", "empty", "start_ms", "ours", "kafka", "<= 0.05"),
+    ("K", "empty", "rss_mib", "ours", "kafka", "<= 0.067"),
+    ("K", "after 512 MB", "rss_mib", "ours", "kafka", "<= 0.067"),
+)

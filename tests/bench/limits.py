@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the machine itself can do, measured in the same run as everything else:
+the disk by plain writes and syncs, the network by loopback.
+"""
+import os
+import socket
+import statistics
+import threading
+import time
+
+MIB = 1 << 20
+
+
+def sync_us(directory, prewritten):
+    """4 KiB and an fdatasync, appended or over blocks that are there."""
+    path = os.path.join(directory, "sync")
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    page, times = b"x" * 4096, []
+    if prewritten:
+        for i in range(200):
+            os.pwrite(fd, page, i * 4096)
+        os.fsync(fd)
+    for i in range(200):
+        start = time.monotonic()
+        os.pwrite(fd, page, i * 4096)
+        os.fdatasync(fd)
+        times.append((time.monotonic() - start) * 1e6)
+    os.close(fd)
+    os.unlink(path)
+    return statistics.median(times)
+
+
+def write_mb_s(directory, size=512 * MIB):
+    """Sequential writes of 1 MiB, and one fdatasync at the end."""
+    path = os.path.join(directory, "write")
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    block = os.urandom(MIB)
+    start = time.monotonic()
+    for _ in range(size // MIB):
+        os.write(fd, block)
+    os.fdatasync(fd)
+    spent = time.monotonic() - start
+    os.close(fd)
+    os.unlink(path)
+    return size / spent / 1e6
+
+
+def pair():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        a = socket.create_connection(s.getsockname())
+        b, _ = s.accept()
+    for x in (a, b):
+        x.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return a, b
+
+
+def drain(s, size):
+    buf = bytearray(MIB)
+    while size > 0:
+        n = s.recv_into(buf)
+        if n == 0:
+            break
+        size -= n
+
+
+def loopback_mb_s(size=2048 * MIB, file=None):
+    """Bytes through a TCP connection: from memory, or by sendfile."""
+    a, b = pair()
+    reader = threading.Thread(target=drain, args=(b, size))
+    start = time.monotonic()
+    reader.start()
+    if file is None:
+        block = bytes(MIB)
+        for _ in range(size // MIB):
+            a.sendall(block)
+    else:
+        whole, sent = os.fstat(file).st_size, 0
+        while sent < size:
+            sent += os.sendfile(a.fileno(), file, sent % whole,
+                                min(MIB, whole - sent % whole))
+    reader.join()
+    spent = time.monotonic() - start
+    a.close()
+    b.close()
+    return size / spent / 1e6
+
+
+def sendfile_mb_s(directory):
+    path = os.path.join(directory, "sendfile")
+    with open(path, "wb") as f:
+        f.write(os.urandom(256 * MIB))
+    fd = os.open(path, os.O_RDONLY)
+    os.unlink(path)
+    try:
+        return loopback_mb_s(file=fd)
+    finally:
+        os.close(fd)
+
+
+def rtt_us(n=5000):
+    a, b = pair()
+
+    def echo():
+        for _ in range(n):
+            b.sendall(b.recv(64))
+
+    other = threading.Thread(target=echo)
+    other.start()
+    times = []
+    for _ in range(n):
+        start = time.monotonic()
+        a.sendall(b"x" * 64)
+        a.recv(64)
+        times.append((time.monotonic() - start) * 1e6)
+    other.join()
+    return statistics.median(times)
+
+
+def all_limits(directory):
+    return {
+        "append 4 KiB + fdatasync, us": sync_us(directory, False),
+        "overwrite 4 KiB + fdatasync, us": sync_us(directory, True),
+        "write + one fdatasync, MB/s": write_mb_s(directory),
+        "loopback TCP, MB/s": loopback_mb_s(),
+        "sendfile to loopback, MB/s": sendfile_mb_s(directory),
+        "loopback round trip, us": rtt_us(),
+    }
