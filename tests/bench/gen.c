@@ -20,9 +20,10 @@
  * all from the start; rtt sends one at a time and waits for its answer, and
  * for a consumer that waits at the end of the log to get it; pace sends at a
  * rate whatever the broker does, and measures each record from the time that
- * it was due until a consumer has it.  create makes the topic, with one config if
- * config=KEY=VALUE is given, and waits until it can be used; delete removes it.
- * The others print one JSON object.  Topics must be there already.
+ * it was due until a consumer has it.  create makes the topic, with one
+ * config if config=KEY=VALUE is given, and waits until it can be used; delete
+ * removes it. The others print one JSON object.  Topics must be there
+ * already.
  */
 #include <errno.h>
 #include <inttypes.h>
