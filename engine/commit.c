@@ -316,7 +316,8 @@ sync_done(struct committer *c, struct round *r, struct sync_op *s)
 	struct part *p = s->part;
 	struct seg *seg = s->seg != NULL ? s->seg : r->writes[s->w].seg;
 
-	if (p->gen != s->gen)
+	/* A write that failed has been dealt with. */
+	if (p->gen != s->gen || (s->w >= 0 && r->writes[s->w].err != E_OK))
 		return;
 	if (s->err != E_OK) {
 		part_fence(p, s->err, NULL, false);
@@ -574,6 +575,15 @@ commit_idle(const struct committer *c)
 	    (c->unsynced == NULL || !c->stopping);
 }
 
+bool
+commit_topics(const struct committer *c)
+{
+	for (const struct part *p = c->dirty; p != NULL; p = p->dirty_next)
+		if (p->topic != NULL)
+			return true;
+	return c->writing;
+}
+
 /* ---- relaxed policies: one timer for the earliest flush.ms ------------- */
 
 static void
@@ -706,11 +716,13 @@ idx_done(struct job *j)
 	p->idx_busy = false;
 	if (x->gen == p->gen && x->sync_err != E_OK)
 		part_fence(p, x->sync_err, NULL, false);
-	else if (x->gen == p->gen && x->err != E_OK)
+	else if (x->gen == p->gen && x->err != E_OK) {
 		/* The index can be rebuilt; the log is what counts. */
 		log_warn("index not written", LS("file", s->path),
 		    LE(x->err));
-	else if (x->gen == p->gen) {
+		if (x->err == E_NOSPC)
+			space_full(p->eng);
+	} else if (x->gen == p->gen) {
 		idx_flushed(&s->idx, x->pending);
 		if (x->seal) {
 			s->idx.sealed = true;

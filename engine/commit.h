@@ -35,6 +35,8 @@ void	 commit_dirty(struct committer *, struct part *);
 void	 commit_kick(struct committer *);
 /* True when nothing is queued, written but unsynced, or in flight. */
 bool	 commit_idle(const struct committer *);
+/* True while batches of topics are queued for a write or being written. */
+bool	 commit_topics(const struct committer *);
 /* Takes a partition that is fenced or gone off the lists. */
 void	 commit_forget(struct committer *, struct part *);
 /* For the clean stop: wants a checkpoint, wants a sync. */

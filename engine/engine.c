@@ -129,6 +129,7 @@ maybe_ready(struct engine *eng)
 	    eng->recover_topic != NULL || !eng->epoch_durable)
 		return;
 	eng->opened = true;
+	space_start(eng);
 	topics_resume(eng);
 	groups_resume(eng);
 	retain_start(eng);
@@ -323,6 +324,8 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	snprintf(eng->data, sizeof eng->data, "%s", conf->data_dir);
 	e = data_dirs(eng, why, size);
 	if (e == E_OK)
+		e = space_open(eng);
+	if (e == E_OK)
 		e = commit_open(&eng->commit, eng, commit, eng->data);
 	if (e == E_OK)
 		e = clean_take(eng->data, &eng->clean_start);
@@ -365,6 +368,7 @@ engine_turn(struct engine *eng)
 	fetch_reads_run(eng);
 	meta_kick(&eng->meta);
 	commit_kick(&eng->commit);
+	space_turn(eng);
 }
 
 /* ---- stop -------------------------------------------------------------- */
@@ -376,6 +380,7 @@ stop_begin(struct engine *eng)
 	eng->commit.stopping = true;
 	timer_cancel(&eng->timers, &eng->retain_timer);
 	timer_cancel(&eng->timers, &eng->reap_timer);
+	timer_cancel(&eng->timers, &eng->space.timer);
 	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
 		for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++) {
 			struct part *p = t->parts[i];

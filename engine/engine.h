@@ -15,6 +15,7 @@
 #include "lib/conf.h"
 #include "meta.h"
 #include "quota.h"
+#include "space.h"
 #include "topic.h"
 #include "user.h"
 
@@ -24,6 +25,7 @@ struct engine {
 	struct pool	 *bulk;		/* slow work: recovery, cold reads */
 	struct timers	  timers;
 	struct committer  commit;
+	struct space	  space;
 	struct meta	  meta;
 	struct configs	  configs;	/* that change at run time */
 	struct topics	  topics;

@@ -12,6 +12,7 @@
  *     <base>.prod                    producer state at offset <base>
  *     <base>.log.<ms>.deleted        a deleted segment; removed at <ms>
  * DATA/lost+found/                   bytes that recovery cut off
+ * DATA/reserve                       no bytes, but blocks: see space.h
  * <base>: the offset of the first record, 20 decimal digits.
  *
  * Sparse index (.idx): a header, then entries of 32 bytes in rising order.

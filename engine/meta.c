@@ -406,6 +406,10 @@ meta_load(struct meta *m, const char *dir, bool clean, apply_fn apply,
 
 	snprintf(lost, sizeof lost, "%s/lost+found", m->eng->data);
 	e = recover_log(&how, &got);
+	if (e == E_NOSPC && space_yield(m->eng)) {
+		recover_free(&got);
+		e = recover_log(&how, &got);
+	}
 	if (e == E_NOTFOUND || (e == E_OK && got.nsegs == 0)) {
 		recover_free(&got);
 		e = meta_init(m, dir, why, size);
@@ -512,9 +516,33 @@ batch_done(struct append *a, enum err e)
 	struct meta *m = (struct meta *)((char *)a -
 	    offsetof(struct meta, append));
 
+	if (e == E_NOSPC && space_helps(m->eng)) {
+		m->stuck = true;
+		return;
+	}
 	wr_free(&m->bytes);
 	m->busy = false;
 	puts_finish(m, e);
+}
+
+static void
+batch_send(struct meta *m)
+{
+	enum err e;
+
+	m->append.written = false;
+	e = part_append(m->part, &m->append);
+	if (e != E_OK)
+		batch_done(&m->append, e);
+}
+
+void
+meta_again(struct meta *m)
+{
+	if (!m->stuck)
+		return;
+	m->stuck = false;
+	batch_send(m);
 }
 
 /* ---- rewriting --------------------------------------------------------- */
@@ -526,6 +554,7 @@ struct rewrite {
 	int64_t		 base, next, old_base;
 	int32_t		 epoch;		/* of the snapshot's batches */
 	enum err	 err;
+	bool		 kept;		/* no room; the old one stays */
 	struct seg	*seg;
 	char		 dir[PATH_SIZE];
 };
@@ -535,7 +564,13 @@ rewrite_run(struct job *j)
 {
 	struct rewrite *r = (struct rewrite *)j;
 
+	char path[PATH_SIZE];
+	struct disk_stat st;
+
 	r->err = snap_write(r->dir, r->base, &r->bytes);
+	/* Once it has its name, the old one must not be written to. */
+	seg_path(path, r->dir, r->base, ".log");
+	r->kept = r->err == E_NOSPC && disk->stat(path, &st) == E_NOTFOUND;
 	if (r->err == E_OK)
 		r->err = seg_open(r->dir, &r->m->part->id, r->base, false,
 		    &r->seg);
@@ -546,12 +581,31 @@ rewrite_run(struct job *j)
 }
 
 static void
+rewrite_end(struct rewrite *r)
+{
+	struct meta *m = r->m;
+
+	m->busy = false;
+	wr_free(&r->bytes);
+	free(r);
+	part_job_done(m->part);
+	meta_kick(m);
+}
+
+static void
 rewrite_done(struct job *j)
 {
 	struct rewrite *r = (struct rewrite *)j;
 	struct meta *m = r->m;
 	struct part *p = m->part;
 
+	if (r->kept) {
+		log_warn("the catalogue is not rewritten yet", LE(r->err));
+		m->rewrite_min = part_active(p)->size + META_REWRITE_MIN;
+		space_full(m->eng);
+		rewrite_end(r);
+		return;
+	}
 	if (r->err != E_OK)
 		log_fatal("the catalogue cannot be rewritten", LE(r->err));
 	r->seg->size = r->seg->synced = (int64_t)r->bytes.len;
@@ -564,13 +618,10 @@ rewrite_done(struct job *j)
 	p->epoch = r->epoch;	/* it must not fall along the log */
 	p->next = p->hw = r->next;
 	m->live = r->seg->size;
-	m->busy = false;
+	m->rewrite_min = 0;
 	log_info("catalogue rewritten", LI("bytes", m->live),
 	    LI("base", r->base));
-	wr_free(&r->bytes);
-	free(r);
-	part_job_done(p);
-	meta_kick(m);
+	rewrite_end(r);
 }
 
 /* Mostly dead: a new segment takes over.  Nothing is in flight.  True when
@@ -581,7 +632,8 @@ rewrite_start(struct meta *m)
 	struct part *p = m->part;
 	struct rewrite *r;
 
-	if (part_active(p)->size < 2 * m->live + META_REWRITE_MIN)
+	if (part_active(p)->size < 2 * m->live + META_REWRITE_MIN ||
+	    part_active(p)->size < m->rewrite_min)
 		return false;
 	if (p->idx_busy)
 		return true;	/* wait: under load it is always busy */
@@ -633,7 +685,5 @@ meta_kick(struct meta *m)
 	m->append.all = true;
 	m->append.done = batch_done;
 	m->busy = true;
-	e = part_append(m->part, &m->append);
-	if (e != E_OK)
-		batch_done(&m->append, e);
+	batch_send(m);
 }

@@ -59,6 +59,8 @@ struct meta {
 	struct append	 append;
 	struct wr	 bytes;		/* of the batch in flight */
 	bool		 busy;		/* a batch or a rewrite is in flight */
+	bool		 stuck;		/* its batch found no room, and waits */
+	int64_t		 rewrite_min;	/* no rewrite of a smaller segment */
 	int64_t		 live;		/* bytes of the last snapshot */
 };
 
@@ -78,6 +80,8 @@ enum err meta_write(struct meta *, enum meta_type, const struct meta_key *,
 void	 meta_wait(struct meta *, struct meta_put *p);
 /* Sends what was gathered; the loop calls it once per turn. */
 void	 meta_kick(struct meta *);
+/* There may be room now for the batch that found none. */
+void	 meta_again(struct meta *);
 bool	 meta_idle(const struct meta *);
 /* Prints a record of a catalogue segment, for dumps; false if it is none. */
 bool	 meta_print(const struct record *, struct wr *out);

@@ -220,6 +220,8 @@ part_append(struct part *p, struct append *a)
 
 	if (p->state != PART_ONLINE)
 		return p->state == PART_GONE ? E_UNKNOWN_TOPIC : E_FENCED;
+	if (p->eng->space.full && p->topic != NULL)
+		return part_refusal(&a->b);
 	a->b.base_offset = p->next;
 	a->b.leader_epoch = p->epoch;
 	if (a->b.pid >= 0 && p->topic != NULL) {
@@ -497,20 +499,38 @@ retry_fire(struct timer *t)
 	pool_submit(p->eng->bulk, &r->job);
 }
 
+/* The catalogue has no second try, but for one case: there was no room, and
+ * nothing of the batch stays.  Then the log is as it was. */
+static void
+catalogue_failed(struct part *p, enum err why, struct append_list *more,
+    bool undone)
+{
+	if (why != E_NOSPC || more == NULL || !undone ||
+	    p->queue.head != NULL)
+		log_fatal("the catalogue cannot be written", LE(why));
+	space_full(p->eng);
+	p->next = part_written(p);
+	append_list_fail(more, E_NOSPC);
+}
+
 void
 part_fence(struct part *p, enum err why, struct append_list *more,
     bool undone)
 {
 	struct append_list lost;
 
+	if (p->topic == NULL) {
+		catalogue_failed(p, why, more, undone);
+		return;
+	}
+	if (why == E_NOSPC)
+		space_full(p->eng);
 	/* What may be on the disk must not be called not written: an
 	 * idempotent producer would send it in other batches. */
 	if (more != NULL)
 		append_list_fail(more, undone ? E_STORAGE : E_NOT_DURABLE);
 	if (p->state != PART_ONLINE)
 		return;
-	if (p->topic == NULL)
-		log_fatal("the catalogue cannot be written", LE(why));
 	log_warn("partition is fenced", LS("topic", p->topic->name),
 	    LI("part", p->id.part), LE(why), LI("high_watermark", p->hw));
 	p->state = PART_FENCED;

@@ -139,8 +139,8 @@ enum err part_install(struct part *, struct recovered *, int32_t epoch) MUST;
 
 /*
  * Queues a batch: assigns its offsets, patches its header.  The caller has
- * judged it (prod_check) and now its producer state is taken in.  E_FENCED,
- * E_STORAGE when not online; then done is not called.
+ * judged it (prod_check) and now its producer state is taken in.  E_FENCED
+ * when not online, part_refusal's word on a full disk; then done is not called.
  */
 enum err part_append(struct part *, struct append *) MUST;
 /* E_STORAGE, or what an idempotent producer hears instead. */
@@ -149,7 +149,8 @@ enum err part_refusal(const struct batch *) MUST;
  * needs; only a->b's offsets and done are used. */
 void	 part_await(struct part *, struct append *);
 /* Fails everything that waits, and has the partition recovered.  more: of a
- * write that failed; undone: and was taken back. */
+ * write that failed; undone: and was taken back.  The catalogue outlives only
+ * a write that found no room and was taken back. */
 void	 part_fence(struct part *, enum err, struct append_list *more,
 	    bool undone);
 /* No longer reachable: fails what waits; gone() comes when jobs are back. */

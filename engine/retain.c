@@ -133,6 +133,8 @@ removal_done(struct job *j)
 		commit_seal(&p->eng->commit, p);
 	if (r->due != 0 && p->state != PART_GONE)
 		reap_note(p, r->due);
+	if (r->err == E_NOSPC)
+		space_full(p->eng);
 	if (r->err != E_OK)
 		log_warn("retention stopped", LS("topic", p->topic->name),
 		    LI("part", p->id.part), LE(r->err));

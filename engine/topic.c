@@ -465,6 +465,11 @@ topic_create_check(struct engine *eng, struct kstr name, int32_t nparts,
 		    PARTS_PER_TOPIC_MAX);
 		return E_INVALID_PARTITIONS;
 	}
+	if (eng->space.full) {
+		snprintf(why, size, "the disk is full: delete something "
+		    "first");
+		return E_NOSPC;
+	}
 	if (eng->topics.n >= TOPICS_MAX ||
 	    eng->topics.nparts + nparts > PARTS_MAX) {
 		snprintf(why, size, "the engine holds at most %d topics and "

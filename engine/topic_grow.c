@@ -121,6 +121,11 @@ topic_grow_check(const struct topic *t, int32_t count, char *why, size_t size)
 		    PARTS_PER_TOPIC_MAX);
 		return E_INVALID_PARTITIONS;
 	}
+	if (t->eng->space.full) {
+		snprintf(why, size, "the disk is full: delete something "
+		    "first");
+		return E_NOSPC;
+	}
 	if (t->eng->topics.nparts + count - t->nparts > PARTS_MAX) {
 		snprintf(why, size, "the engine holds at most %d partitions",
 		    PARTS_MAX);

@@ -272,6 +272,13 @@ change_add(struct inode *i, const struct change *c)
 	change_apply(&i->view, c);
 }
 
+/* The bytes from which on a file needs room that it does not have. */
+static int64_t
+roomy(const struct inode *i)
+{
+	return i->view.size > i->reserved ? i->view.size : i->reserved;
+}
+
 static enum err
 sim_pwritev(int fd, struct iovec *iov, int n, int64_t pos)
 {
@@ -292,7 +299,7 @@ sim_pwritev(int fd, struct iovec *iov, int n, int64_t pos)
 		left = (int64_t)(sim_rnd(sim_cur) %
 		    (uint64_t)(c.data.size + 1));
 	if (sim_cur->space >= 0) {
-		int64_t more = pos + c.data.size - i->view.size;
+		int64_t more = pos + c.data.size - roomy(i);
 
 		if (more > sim_cur->space) {
 			if (c.data.size - (more - sim_cur->space) < left)
@@ -302,7 +309,7 @@ sim_pwritev(int fd, struct iovec *iov, int n, int64_t pos)
 			err = err == E_OK ? E_NOSPC : err;
 		}
 		more = pos + (left < c.data.size ? left : c.data.size) -
-		    i->view.size;
+		    roomy(i);
 		if (more > 0)
 			sim_cur->space -= more;
 	}
@@ -459,12 +466,17 @@ static enum err
 sim_reserve(int fd, int64_t pos, int64_t n)
 {
 	enum err err = enter(SIM_RESERVE, fd, NULL);
+	struct inode *i = inode_to_write(fd);
+	int64_t more = pos + n - roomy(i);
 
-	(void)inode_to_write(fd);
-	if (err == E_OK && sim_cur->space >= 0 &&
-	    pos + n - inode_of(fd)->view.size > sim_cur->space)
+	if (err != E_OK || more <= 0)
+		return err;
+	if (sim_cur->space >= 0 && more > sim_cur->space)
 		return E_NOSPC;
-	return err;
+	if (sim_cur->space >= 0)
+		sim_cur->space -= more;
+	i->reserved = pos + n;
+	return E_OK;
 }
 
 static void
@@ -548,7 +560,7 @@ sim_unlink(const char *path)
 	if (sim_cur->inodes[e.ino].dir)
 		return E_IO;
 	if (sim_cur->space >= 0)
-		sim_cur->space += sim_cur->inodes[e.ino].view.size;
+		sim_cur->space += roomy(&sim_cur->inodes[e.ino]);
 	dir_change(sim_cur, &e, NULL);
 	return E_OK;
 }

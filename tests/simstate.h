@@ -38,6 +38,7 @@ struct inode {
 	bool		 dir;
 	bool		 cold;		/* not in memory: pread_now is busy */
 	int64_t		 written_ms;	/* by the clock in use */
+	int64_t		 reserved;	/* bytes that have their room */
 	struct content	 view, stable;
 	struct change	*changes;
 	int		 nchanges, cap;

@@ -100,6 +100,8 @@ enum {
 	FETCH_SEGS_MAX		= 512,	/* segments of one answer: below
 						 * IPC_HANDLES_MAX */
 	META_REWRITE_MIN	= 1 * MIB,	/* dead bytes to rewrite at */
+	SPACE_RESERVE		= 4 * MIB,	/* for the catalogue, on a full
+						 * disk; grows with it */
 };
 
 #endif
