@@ -31,6 +31,8 @@ struct write_op {
 	int		 niov;
 	int64_t		 new_base, pos, end_pos, end_offset;
 	int64_t		 reserve;	/* bytes, of a new one */
+	int64_t		 most;		/* bytes of a segment; 0: do not reserve
+					 * ahead */
 	enum err	 err;
 	bool		 undone;	/* failed, and nothing of it stays */
 	uint32_t	 gen;
@@ -63,8 +65,7 @@ struct idx_job {
 	int		 n, pending;	/* pending: how many of n were */
 	int64_t		 nfile;
 	bool		 seal;		/* sync the log first, mark, snapshot */
-	int64_t		 trim;		/* then give back what is reserved
-					 * beyond here, -1: nothing is */
+	int64_t		 trim;		/* give back blocks beyond; -1: none */
 	struct wr	 snap;		/* the snapshot, may be empty */
 	int64_t		 snap_at;
 	enum err	 err, sync_err;
@@ -161,6 +162,8 @@ write_run(struct write_op *w)
 		if (e != E_OK)
 			return e;
 	}
+	if (w->most > 0)
+		seg_reserve_ahead(w->seg, w->pos, w->end_pos, w->most);
 	e = disk->pwritev(w->seg->fd, w->iov, w->niov, w->pos);
 	if (e != E_OK)
 		w->undone = disk->truncate(w->seg->fd, w->pos) == E_OK;
@@ -396,6 +399,7 @@ write_take(struct part *p, struct write_op *w, int64_t *room)
 		w->new_base = a->b.base_offset;
 		w->reserve = part_reserve(p);
 	}
+	w->most = p->topic != NULL ? p->topic->conf.segment_bytes : 0;
 	w->pos = w->end_pos = s == NULL ? 0 : s->size;
 	for (struct append *x = a; x != NULL && n < OP_APPENDS_MAX;
 	    x = x->next)
@@ -690,8 +694,8 @@ idx_run(struct job *j)
 	struct idx_job *x = (struct idx_job *)j;
 	char path[PATH_SIZE];
 
-	/* Blocks that were reserved and not needed; no byte changes, so what
-	 * fails here costs room only. */
+	/* Blocks that were reserved, perhaps before a crash, and not needed; no
+	 * byte changes, so what fails here costs room only. */
 	if (x->seal && x->trim >= 0)
 		(void)!disk->truncate(x->seg->fd, x->trim);
 	if (x->seal)
@@ -770,7 +774,7 @@ idx_send(struct committer *c, struct part *p, struct seg *s, bool is_seal,
 		x->nfile--;
 	}
 	x->seal = is_seal;
-	x->trim = part_reserve(p) > 0 ? s->size : -1;
+	x->trim = p->topic != NULL ? s->size : -1;
 	x->part = p;
 	x->seg = seg_ref(s);
 	x->gen = p->gen;

@@ -14,6 +14,8 @@
 
 #define WALK_BUF	(64 * KIB)
 #define WALK_SKIP	4096	/* read so much to step over a large batch */
+#define AHEAD_FROM	(4 * MIB) /* smaller ones grow as they are written */
+#define AHEAD_MAX	(16 * MIB)
 
 void
 seg_path(char *buf, const char *dir, int64_t base, const char *ext)
@@ -88,6 +90,25 @@ seg_reserve(struct seg *s, int64_t bytes)
 	if (e != E_OK)
 		log_warn("segment not preallocated", LS("file", s->path),
 		    LI("bytes", bytes), LE(e));
+	else
+		s->reserved = bytes;
+}
+
+void
+seg_reserve_ahead(struct seg *s, int64_t pos, int64_t end, int64_t most)
+{
+	int64_t to = end + (end / 4 < AHEAD_MAX ? end / 4 : AHEAD_MAX);
+
+	if (end <= s->reserved || end < AHEAD_FROM)
+		return;
+	if (to > most)
+		to = end > most ? end : most;
+	if (pos < s->reserved)
+		pos = s->reserved;
+	/* One that fails is not tried again: what is left of the disk is for
+	 * bytes. */
+	s->reserved = disk->reserve(s->fd, pos, to - pos) == E_OK ? to :
+	    INT64_MAX;
 }
 
 struct seg *

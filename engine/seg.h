@@ -33,6 +33,9 @@ struct seg {
 	int64_t		 made_ms;	/* wall clock: made, or opened */
 	int64_t		 written_ms;	/* wall clock: last written */
 	int64_t		 jitter_ms;	/* of segment.ms, chosen by lot */
+	int64_t		 reserved;	/* bytes that have blocks, as far as we
+					 * asked for them; belongs to the one
+					 * write in flight */
 	struct idx	 idx;
 	char		*path;		/* of the .log */
 };
@@ -50,6 +53,11 @@ enum err seg_open(const char *dir, const struct log_id *, int64_t base,
 /* Reserves the disk's room for a new segment, without making it longer; best
  * effort: what lacks shows itself when it is written.  0: nothing.  Blocks. */
 void	 seg_reserve(struct seg *, int64_t bytes);
+/* The same ahead of a write of [pos, end), in steps that grow with the segment:
+ * a file system takes bytes into blocks that are there for half of what it
+ * costs to find a block for each.  Nothing ahead beyond most bytes. */
+void	 seg_reserve_ahead(struct seg *, int64_t pos, int64_t end,
+	    int64_t most);
 struct seg *seg_ref(struct seg *);
 void	 seg_unref(struct seg *);	/* closes the file with the last */
 

@@ -51,6 +51,46 @@ START_TEST(test_names)
 }
 END_TEST
 
+/* Ahead of writes: nothing for small segments, then in growing steps, never
+ * beyond the segment's limit, and not again after a failure. */
+START_TEST(test_reserve_ahead)
+{
+	enum { STEP = 1 << 20 };
+	const int64_t most = 200 * (int64_t)STEP;
+	int64_t calls = sim_calls(sim), tried = 0, last = 0;
+	struct seg *s;
+	enum err err;
+
+	ck_assert_int_eq(disk->mkdir("d"), E_OK);
+	err = seg_open("d", &id, 0, true, &s);
+	ck_assert_int_eq(err, E_OK);
+	calls = sim_calls(sim);
+	for (int64_t pos = 0; pos < most; pos += STEP) {
+		seg_reserve_ahead(s, pos, pos + STEP, most);
+		if (pos + STEP < 4 * STEP)
+			ck_assert_int_eq(s->reserved, 0);
+		else
+			ck_assert_int_ge(s->reserved, pos + STEP);
+		ck_assert_int_le(s->reserved, most);
+		ck_assert_int_le(s->reserved - pos - STEP, 16 * STEP);
+		tried += s->reserved != last;
+		last = s->reserved;
+	}
+	ck_assert_int_eq(sim_calls(sim) - calls, tried);
+	ck_assert_int_lt(tried, 40);
+	seg_reserve_ahead(s, most, most + STEP, most);	/* a large batch */
+	ck_assert_int_eq(s->reserved, most + STEP);
+
+	sim_fail_op(sim, SIM_RESERVE, 1, E_NOSPC);
+	calls = sim_calls(sim);
+	for (int i = 1; i < 9; i++)
+		seg_reserve_ahead(s, most + i * STEP, most + (i + 1) * STEP,
+		    most * 2);
+	ck_assert_int_eq(sim_calls(sim) - calls, 1);
+	seg_unref(s);
+}
+END_TEST
+
 START_TEST(test_open)
 {
 	struct seg *s, *other;
@@ -171,6 +211,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_open);
+	tcase_add_test(tc, test_reserve_ahead);
 	tcase_add_test(tc, test_walk);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
