@@ -13,21 +13,19 @@
 #include "format.h"
 #include "lib/crc32c.h"
 #include "lib/limits.h"
-
-#define WINDOW	(256 * KIB)	/* read at once, unless a batch is larger */
+#include "scan.h"
 
 bool (*dump_meta_record)(const struct record *, struct wr *);
 
-/* A dump under way: the file, a window on it, and where lines go. */
+/* A dump under way: the file, and where lines go. */
 struct dump {
 	FILE		*out;
 	bool		 json, meta;
 	bool		 damaged;
-	int		 fd;
 	int64_t		 size;
-	uint8_t		*buf;
-	size_t		 cap;
-	int64_t		 from, till;
+	struct scan	 s;
+	void		(*hurt)(void *, int64_t, int64_t, const char *);
+	void		*arg;
 };
 
 /* Lines: a word, then fields. */
@@ -173,6 +171,8 @@ static void
 damage(struct dump *d, int64_t pos, int64_t n, const char *why)
 {
 	d->damaged = true;
+	if (d->hurt != NULL)
+		d->hurt(d->arg, pos, n, why);
 	line(d, "damage");
 	put_int(d, "position", pos);
 	if (n >= 0)
@@ -185,28 +185,7 @@ damage(struct dump *d, int64_t pos, int64_t n, const char *why)
 static enum err
 view(struct dump *d, int64_t pos, size_t n, const uint8_t **p)
 {
-	size_t want = n > WINDOW ? n : WINDOW, got;
-	enum err err;
-
-	if (pos < d->from || pos + (int64_t)n > d->till) {
-		if (want > d->cap) {
-			uint8_t *b = realloc(d->buf, want);
-
-			if (b == NULL)
-				return E_NOMEM;
-			d->buf = b;
-			d->cap = want;
-		}
-		d->from = d->till = pos;
-		err = disk->pread(d->fd, d->buf, want, pos, &got);
-		if (err != E_OK)
-			return err;
-		d->till = pos + (int64_t)got;
-		if (got < n)
-			return E_EOF;
-	}
-	*p = d->buf + (pos - d->from);
-	return E_OK;
+	return scan_view(&d->s, pos, n, p);
 }
 
 static void
@@ -310,59 +289,21 @@ put_records(struct dump *d, const uint8_t *p, size_t n, int64_t pos)
 	return E_OK;
 }
 
-/* A header at pos whose batch lies in the file, whatever its CRC. */
-static enum err
-header_at(struct dump *d, int64_t pos, struct batch *b, bool *is)
-{
-	const uint8_t *p;
-	enum err err;
-
-	*is = false;
-	if (d->size - pos < BATCH_HEADER)
-		return E_OK;
-	if ((err = view(d, pos, BATCH_HEADER, &p)) == E_OK)
-		*is = batch_read(p, b) == E_OK && b->base_offset >= 0 &&
-		    b->last_delta >= 0 && batch_size(b) <= d->size - pos;
-	return err;
-}
-
-/* The next position after a broken header where a whole batch lies. */
-static enum err
-find_batch(struct dump *d, int64_t pos, int64_t *next)
-{
-	const uint8_t *p;
-	struct batch b;
-	enum err err;
-	bool is;
-
-	for (*next = pos; *next < d->size; ++*next) {
-		if ((err = header_at(d, *next, &b, &is)) != E_OK)
-			return err;
-		if (!is)
-			continue;
-		err = view(d, *next, (size_t)batch_size(&b), &p);
-		if (err != E_OK)
-			return err;
-		if (batch_crc_ok(p, (size_t)batch_size(&b)))
-			return E_OK;
-	}
-	return E_OK;
-}
-
 static enum err
 dump_log(struct dump *d)
 {
 	int64_t pos, next, expect = -1;
 	const uint8_t *p;
+	const char *bad;
 	struct batch b;
 	enum err err;
-	bool is, ok;
+	bool is;
 
 	for (pos = 0; pos < d->size; pos = next) {
-		if ((err = header_at(d, pos, &b, &is)) != E_OK)
+		if ((err = scan_batch(&d->s, pos, &b, &is, &p, &bad)) != E_OK)
 			return err;
 		if (!is) {
-			err = find_batch(d, pos + 1, &next);
+			err = scan_find(&d->s, pos + 1, 0, INT64_MAX, &next);
 			if (err != E_OK)
 				return err;
 			damage(d, pos, next - pos, next < d->size ?
@@ -370,13 +311,9 @@ dump_log(struct dump *d)
 			continue;
 		}
 		next = pos + batch_size(&b);
-		err = view(d, pos, (size_t)batch_size(&b), &p);
-		if (err != E_OK)
-			return err;
-		ok = batch_crc_ok(p, (size_t)batch_size(&b));
-		put_header(d, &b, pos, ok);
-		if (!ok) {
-			damage(d, pos, batch_size(&b), "wrong CRC");
+		put_header(d, &b, pos, bad == NULL);
+		if (bad != NULL) {
+			damage(d, pos, batch_size(&b), bad);
 			continue;
 		}
 		if (b.base_offset < expect)
@@ -526,12 +463,62 @@ dump_clean(struct dump *d)
 	return E_OK;
 }
 
+/* What an import was making: format.h. */
+static enum err
+dump_importing(struct dump *d)
+{
+	const uint8_t *p = (const uint8_t *)"";
+	enum err err;
+
+	if (d->size > 0 &&
+	    (err = view(d, 0, (size_t)d->size, &p)) != E_OK)
+		return err;
+	for (int64_t at = 0; at < d->size; at += IMPORTING_LINE) {
+		bool whole = d->size - at >= IMPORTING_LINE &&
+		    p[at + IMPORTING_LINE - 1] == '\n';
+
+		for (int i = 0; whole && i < IMPORTING_LINE - 1; i++)
+			whole = strchr("0123456789abcdef", p[at + i]) != NULL
+			    && p[at + i] != '\0';
+		if (!whole) {
+			damage(d, at, d->size - at, "no topic id in a line");
+			break;
+		}
+		line(d, "importing");
+		name(d, "topic", "");
+		fprintf(d->out, d->json ? "\"%.*s\"" : "%.*s",
+		    IMPORTING_LINE - 1, (const char *)p + at);
+		line_end(d);
+	}
+	return E_OK;
+}
+
+/* The lock, and the reserve of blocks. */
+static enum err
+dump_empty(struct dump *d, const char *word)
+{
+	line(d, word);
+	line_end(d);
+	if (d->size > 0)
+		damage(d, 0, d->size, "the file should be empty");
+	return E_OK;
+}
+
 static bool
 ends_with(const char *s, const char *end)
 {
 	size_t n = strlen(s), m = strlen(end);
 
 	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* The last part of a path. */
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? path : slash + 1;
 }
 
 static bool
@@ -542,6 +529,15 @@ in_meta(const char *path)
 	return slash != NULL && slash - path >= 4 &&
 	    strncmp(slash - 4, "meta", 4) == 0 &&
 	    (slash - path == 4 || slash[-5] == '/');
+}
+
+/* What recovery or retention took off a log has another name. */
+static bool
+is_log(const char *path, const uint8_t *p, size_t n)
+{
+	return ends_with(path, ".log") || strstr(path, "lost+found") != NULL ||
+	    (strstr(base_name(path), ".log.") != NULL &&
+	    ends_with(path, ".deleted")) || (n > 16 && p[16] == 2);
 }
 
 static enum err
@@ -559,33 +555,144 @@ dump_any(struct dump *d, const char *path)
 	if (ends_with(path, ".prod") ||
 	    (n >= 8 && memcmp(p, PROD_MAGIC, 8) == 0))
 		return dump_prod(d);
-	if (n >= 8 && memcmp(p, CLEAN_MAGIC, 8) == 0)
+	if (strcmp(base_name(path), "clean") == 0 ||
+	    (n >= 8 && memcmp(p, CLEAN_MAGIC, 8) == 0))
 		return dump_clean(d);
-	/* What recovery cut off has no such name, and may begin anywhere. */
-	if (ends_with(path, ".log") || strstr(path, "lost+found") != NULL ||
-	    (n > 16 && p[16] == 2))
-		return dump_log(d);
-	return E_USAGE;
+	if (strcmp(base_name(path), "LOCK") == 0)
+		return dump_empty(d, "lock");
+	if (strcmp(base_name(path), "reserve") == 0)
+		return dump_empty(d, "reserve");
+	if (strcmp(base_name(path), "importing") == 0)
+		return dump_importing(d);
+	return is_log(path, p, n) ? dump_log(d) : E_USAGE;
+}
+
+static enum err
+run(struct dump *d, const char *path)
+{
+	enum err err;
+
+	d->meta = in_meta(path);
+	if ((err = scan_open(&d->s, path)) != E_OK)
+		return err;
+	d->size = d->s.size;
+	err = dump_any(d, path);
+	scan_close(&d->s);
+	if (fflush(d->out) != 0 && err == E_OK)
+		err = E_IO;
+	return err == E_OK && d->damaged ? E_CORRUPT : err;
 }
 
 enum err
 dump_file(const char *path, bool json, FILE *out)
 {
-	struct dump d = { .out = out, .json = json, .meta = in_meta(path) };
-	struct disk_stat st = { 0 };
+	struct dump d = { .out = out, .json = json };
+
+	return run(&d, path);
+}
+
+static ssize_t
+nowhere(void *cookie, const char *p, size_t n)
+{
+	(void)cookie;
+	(void)p;
+	return (ssize_t)n;
+}
+
+enum err
+dump_damage(const char *path, void (*hurt)(void *, int64_t, int64_t,
+    const char *), void *arg)
+{
+	struct dump d = { .hurt = hurt, .arg = arg };
 	enum err err;
 
-	if ((err = disk->open(path, DISK_READ, &d.fd)) != E_OK)
-		return err;
-	err = disk->fstat(d.fd, &st);
+	d.out = fopencookie(NULL, "w",
+	    (cookie_io_functions_t){ .write = nowhere });
+	if (d.out == NULL)
+		return E_NOMEM;
+	err = run(&d, path);
+	(void)fclose(d.out);
+	return err;
+}
+
+/* ---- directories -------------------------------------------------------- */
+
+struct names {
+	char	**v;
+	size_t	  n;
+	bool	  full;		/* no memory for more */
+};
+
+static int
+names_add(const char *name, void *arg)
+{
+	struct names *x = arg;
+	char **v = realloc(x->v, (x->n + 1) * sizeof *v);
+
+	if (v != NULL) {
+		x->v = v;
+		v[x->n] = strdup(name);
+		x->full = v[x->n] == NULL;
+		x->n += !x->full;
+	} else
+		x->full = true;
+	return x->full;
+}
+
+static int
+names_order(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static enum err
+dir_entry(const char *path, int depth, bool json, FILE *out)
+{
+	struct dump d = { .out = out, .json = json };
+	struct disk_stat st;
+	enum err err = disk->stat(path, &st);
+
+	/* A socket is no file, and one may go while we look. */
+	if (err == E_NOTFOUND || ends_with(path, ".sock"))
+		return E_OK;
 	if (err == E_OK && st.dir)
-		err = E_USAGE;
-	d.size = st.size;
+		return depth > 0 ? dump_dir(path, depth - 1, json, out) :
+		    E_OK;
+	line(&d, "file");
+	put_str(&d, "path", path);
 	if (err == E_OK)
-		err = dump_any(&d, path);
-	disk->close(d.fd);
-	free(d.buf);
-	if (fflush(out) != 0 && err == E_OK)
-		err = E_IO;
-	return err == E_OK && d.damaged ? E_CORRUPT : err;
+		put_int(&d, "bytes", st.size);
+	line_end(&d);
+	if (err == E_OK)
+		err = dump_file(path, json, out);
+	if (err == E_USAGE) {
+		line(&d, "foreign");
+		line_end(&d);
+		err = E_OK;
+	}
+	return err;
+}
+
+enum err
+dump_dir(const char *path, int depth, bool json, FILE *out)
+{
+	struct names x = { 0 };
+	char sub[PATH_SIZE];
+	enum err err = disk->list(path, names_add, &x), first = E_OK;
+
+	if (err == E_OK && x.full)
+		err = E_NOMEM;
+	if (err == E_OK && x.n > 0)
+		qsort(x.v, x.n, sizeof *x.v, names_order);
+	for (size_t i = 0; i < x.n; i++) {
+		snprintf(sub, sizeof sub, "%.2000s/%.2000s", path, x.v[i]);
+		if (err == E_OK && first != E_NOMEM) {
+			enum err e = dir_entry(sub, depth, json, out);
+
+			first = first == E_OK ? e : first;
+		}
+		free(x.v[i]);
+	}
+	free(x.v);
+	return err == E_OK ? first : err;
 }

@@ -361,6 +361,31 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	return E_OK;
 }
 
+enum err
+engine_imagine(struct engine *eng, const struct conf *conf, const char *path,
+    int64_t base, int64_t size, char *why, size_t n)
+{
+	enum err e;
+	int fd;
+
+	memset(eng, 0, sizeof *eng);
+	eng->conf = conf;
+	eng->lock_fd = -1;
+	eng->commit.eng = eng;
+	eng->commit.data_fd = -1;
+	eng->windows_tail = &eng->windows;
+	eng->due_tail = &eng->due;
+	why[0] = '\0';
+	e = configs_open(eng);
+	if (e == E_OK)
+		e = disk->open(path, DISK_READ, &fd);
+	if (e != E_OK)
+		return e;
+	e = meta_replay(eng, fd, path, base, size, apply, why, n);
+	disk->close(fd);
+	return e;
+}
+
 void
 engine_turn(struct engine *eng)
 {

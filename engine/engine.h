@@ -72,6 +72,12 @@ struct engine {
  * why: words of at most size bytes when it is refused. */
 enum err engine_open(struct engine *, const struct conf *, struct pool *commit,
 	    struct pool *bulk, char *why, size_t size) MUST;
+/* For tools: no engine, but what one segment of a catalogue would make of it,
+ * in memory alone; size bytes of the file at path.  engine_close follows, also
+ * after an error. */
+enum err engine_imagine(struct engine *, const struct conf *,
+	    const char *path, int64_t base, int64_t size, char *why,
+	    size_t n) MUST;
 /* What is due after events: the loop calls it once per turn. */
 void	 engine_turn(struct engine *);
 /* In order: everything queued is written and synced, checkpoints and producer

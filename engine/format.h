@@ -13,6 +13,7 @@
  *     <base>.log.<ms>.deleted        a deleted segment; removed at <ms>
  * DATA/lost+found/                   bytes that recovery cut off
  * DATA/reserve                       no bytes, but blocks: see space.h
+ * DATA/importing                     what an import that did not end has made
  * <base>: the offset of the first record, 20 decimal digits.
  *
  * Sparse index (.idx): a header, then entries of 32 bytes in rising order.
@@ -57,6 +58,10 @@
  *        8    2 version, 1
  *       10    2 must-understand flags, 0
  *       12    4 CRC-32C of bytes 0-11
+ *
+ * Import (importing): there while topics of another log are copied in.  Text,
+ * a line for each topic: its id, 32 hex digits.  A topic that the catalogue
+ * does not know is a half copy; the next import removes it.
  */
 #ifndef FORMAT_H
 #define FORMAT_H
@@ -79,6 +84,7 @@ enum {
 	PROD_HEADER	= 44,
 	CLEAN_VERSION	= 1,
 	CLEAN_SIZE	= 16,
+	IMPORTING_LINE	= 33,
 
 	BASE_DIGITS	= 20,
 	PATH_SIZE	= 4096,	/* any path we build */

@@ -15,6 +15,7 @@
 #include "lib/crc32c.h"
 
 #define CHUNK	128		/* entries read at once */
+#define IDX_FILE_MAX	(1024u * MIB)	/* read whole */
 
 void
 idx_init(struct idx *x)
@@ -382,6 +383,38 @@ out:
 	disk->close(fd);
 	if (err != E_OK)
 		*n = 0;
+	return err;
+}
+
+enum err
+idx_slurp(const char *path, const struct log_id *id, int64_t base,
+    struct idx_entry **v, int64_t *n, bool *sealed, int64_t *bad)
+{
+	uint8_t header[IDX_HEADER], *p = NULL;
+	uint32_t seed = header_put(header, id, base);
+	struct idx_entry last;
+	bool is;
+	size_t size, at;
+	enum err err = idx_open(path, id, base, n, &last, sealed);
+
+	*v = NULL;
+	*n = 0;
+	*bad = -1;
+	*sealed = false;
+	if (err == E_OK)
+		err = disk_slurp(path, IDX_FILE_MAX, &p, &size);
+	if (err == E_OK && size >= IDX_HEADER + IDX_ENTRY &&
+	    (*v = calloc(size / IDX_ENTRY, sizeof **v)) == NULL)
+		err = E_NOMEM;
+	for (at = IDX_HEADER; err == E_OK && at < size; at += IDX_ENTRY) {
+		if (size - at >= IDX_ENTRY &&
+		    entry_get(p + at, &(*v)[*n], &is, seed)) {
+			++*n;
+			*sealed = is;
+		} else if (*bad < 0)
+			*bad = (int64_t)at;
+	}
+	free(p);
 	return err;
 }
 

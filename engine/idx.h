@@ -71,6 +71,14 @@ enum err idx_open(const char *path, const struct log_id *, int64_t base,
 enum err idx_load(const char *path, const struct log_id *, int64_t base,
 	    int64_t nfile, int by, int64_t value, struct idx_entry *out,
 	    int max, int *n) MUST;
+/*
+ * All entries that are good, in *v (malloc'ed, the caller's, also NULL); *n of
+ * them.  *bad: the position in the file of the first entry that is not, -1
+ * none; zeros at the end, which a crash leaves, are bad too.  Fails as
+ * idx_open; E_TOO_LARGE for a file that no segment has.
+ */
+enum err idx_slurp(const char *path, const struct log_id *, int64_t base,
+	    struct idx_entry **v, int64_t *n, bool *sealed, int64_t *bad) MUST;
 /* Cuts the file to n entries (0: removes it). */
 enum err idx_cut(const char *path, int64_t n) MUST;
 

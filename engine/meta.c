@@ -305,17 +305,20 @@ replay_batch(struct replay *r, const uint8_t *p, size_t n)
 	return e == E_EOF ? E_OK : e == E_INVALID_RECORD ? E_CORRUPT : e;
 }
 
-static enum err
-replay_seg(struct replay *r, struct seg *s)
+enum err
+meta_replay(struct engine *eng, int fd, const char *path, int64_t base,
+    int64_t size, apply_fn apply, char *why, size_t n)
 {
+	struct replay rp = { .eng = eng, .apply = apply, .why = why,
+	    .size = n }, *r = &rp;
 	struct batch b;
-	uint8_t *p = malloc((size_t)s->size + 1);
+	uint8_t *p = malloc((size_t)size + 1);
 	size_t got = 0, at = 0;
-	int64_t next = s->base;
+	int64_t next = base;
 	enum err e = p == NULL ? E_NOMEM
-	    : disk->pread(s->fd, p, (size_t)s->size, 0, &got);
+	    : disk->pread(fd, p, (size_t)size, 0, &got);
 
-	if (e == E_OK && got != (size_t)s->size)
+	if (e == E_OK && got != (size_t)size)
 		e = E_EOF;
 	while (e == E_OK && at < got) {
 		e = got - at < BATCH_HEADER ? E_CORRUPT
@@ -334,7 +337,7 @@ replay_seg(struct replay *r, struct seg *s)
 		e = E_CORRUPT;
 	if (e != E_OK && r->why[0] == '\0')
 		snprintf(r->why, r->size, "%s: %s at position %zu of %zu",
-		    s->path, err_text(e), at, got);
+		    path, err_text(e), at, got);
 	free(p);
 	return e;
 }
@@ -395,8 +398,6 @@ static enum err
 meta_load(struct meta *m, const char *dir, bool clean, apply_fn apply,
     char *why, size_t size)
 {
-	struct replay rp = { .eng = m->eng, .apply = apply, .why = why,
-	    .size = size };
 	char lost[PATH_SIZE];
 	struct recover_how how = { .dir = dir, .lost = lost, .id = m->part->id,
 	    .clean = clean, .serial = true };
@@ -423,7 +424,8 @@ meta_load(struct meta *m, const char *dir, bool clean, apply_fn apply,
 		return e != E_OK ? e : E_CORRUPT;
 	}
 	s = got.segs[got.nsegs - 1];
-	e = replay_seg(&rp, s);
+	e = meta_replay(m->eng, s->fd, s->path, s->base, s->size, apply, why,
+	    size);
 	for (int i = 0; e == E_OK && i < got.nsegs - 1; i++)
 		e = drop_older(dir, got.segs[i]->base);
 	if (e == E_OK && got.nsegs > 1) {

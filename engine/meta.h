@@ -70,6 +70,13 @@ enum err meta_open(struct meta *, struct engine *, bool clean,
 	    enum err (*apply)(struct engine *, enum meta_type,
 	    const struct meta_key *key, const void *value, char *why,
 	    size_t n), char *why, size_t size) MUST;
+/* Replays the first size bytes of one segment of a catalogue, which starts at
+ * offset base; reads only.  E_CORRUPT
+ * also when its snapshot is not whole. */
+enum err meta_replay(struct engine *, int fd, const char *path, int64_t base,
+	    int64_t size, enum err (*apply)(struct engine *, enum meta_type,
+	    const struct meta_key *key, const void *value, char *why,
+	    size_t n), char *why, size_t n) MUST;
 void	 meta_close(struct meta *);
 /* Adds a record (value: the struct of its type; NULL: tombstone).  p->done is
  * called when it is durable; p may be NULL to add a record whose fate is that

@@ -931,24 +931,35 @@ clean_write(const char *data)
 }
 
 enum err
-clean_take(const char *data, bool *was)
+clean_look(const char *data, bool *good)
 {
 	char path[PATH_SIZE];
 	uint8_t want[CLEAN_SIZE], *p;
 	enum err err;
 	size_t n;
 
-	*was = false;
+	*good = false;
 	clean_path(path, data);
 	clean_put(want);
 	err = disk_slurp(path, 4096, &p, &n);
+	if (err == E_OK) {
+		*good = n == sizeof want && memcmp(p, want, n) == 0;
+		free(p);
+	}
+	return err == E_TOO_LARGE ? E_OK : err;
+}
+
+enum err
+clean_take(const char *data, bool *was)
+{
+	char path[PATH_SIZE];
+	enum err err = clean_look(data, was);
+
 	if (err == E_NOTFOUND)
 		return E_OK;
-	if (err == E_OK) {
-		*was = n == sizeof want && memcmp(p, want, n) == 0;
-		free(p);
-	} else if (err != E_TOO_LARGE)
+	if (err != E_OK)
 		return err;
+	clean_path(path, data);
 	err = disk->unlink(path);
 	if (err == E_OK)
 		err = disk->sync_dir(data);

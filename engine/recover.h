@@ -64,6 +64,8 @@ void	 recover_free(struct recovered *);
 
 /* The clean marker of a data directory. */
 enum err clean_write(const char *data) MUST;
+/* Whether there is a good one: E_NOTFOUND when there is none at all. */
+enum err clean_look(const char *data, bool *good) MUST;
 /* Takes it away; *was tells whether a good one was there. */
 enum err clean_take(const char *data, bool *was) MUST;
 

@@ -69,17 +69,31 @@ for cut in 1 30 $((size / 2)); do
 	check_grep '^damage ' "$tmp/out" "cut by $cut bytes"
 done
 for f in "$DATA"/topics/*/0/*.idx "$DATA"/topics/*/0/*.prod "$DATA/clean"; do
-	cp "$f" "$tmp/bad.${f##*.}"
-	printf '\377' | dd of="$tmp/bad.${f##*.}" bs=1 seek=12 conv=notrunc \
-	    2>/dev/null
-	check_rc 1 chronik dump "$tmp/bad.${f##*.}"
+	bad=$tmp/bad-$(basename "$f")
+	cp "$f" "$bad" || fail "cp"
+	printf '\377' | dd of="$bad" bs=1 seek=12 conv=notrunc 2>/dev/null
+	check_rc 1 chronik dump "$bad"
+	check_grep '^damage ' "$tmp/out" "damage in $bad"
 done
 
 # ---- no files of ours ------------------------------------------------------------
 
 echo hello >"$tmp/other"
-check_rc 1 chronik dump "$tmp/other" "$tmp/absent" "$tmp" "$DATA/clean"
+check_rc 1 chronik dump "$tmp/other" "$tmp/absent" "$DATA/clean"
 check_grep "^chronik dump: $tmp/other: USAGE: " "$tmp/err" "a foreign file"
 check_grep "^chronik dump: $tmp/absent: NOTFOUND: " "$tmp/err" "no file"
-check_grep "^chronik dump: $tmp: " "$tmp/err" "a directory"
 check_grep '^clean ' "$tmp/out" "the others are printed"
+
+# ---- directories -----------------------------------------------------------------
+
+check_rc 0 chronik dump "$DATA"
+check_eq "$(grep -c '^file ' "$tmp/out")" "$(($(wc -l <"$tmp/files") + 1))" \
+    "every file but the socket"
+check_grep '^lock$' "$tmp/out" "the lock"
+check_rc 0 chronik dump --json "$(dirname "$log")"
+check_grep '^{"type":"file","path":".*\.prod","bytes":' "$tmp/out" "a file"
+echo hello >"$(dirname "$log")/other"
+cp "$tmp/bad.log" "$(dirname "$log")/00000000000000000000.log.1.deleted"
+check_rc 1 chronik dump "$(dirname "$log")"
+check_grep '^foreign$' "$tmp/out" "a file of nobody"
+check_grep '^damage ' "$tmp/out" "a deleted segment that is damaged"

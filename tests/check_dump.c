@@ -252,7 +252,7 @@ cut_short(int i, const uint8_t *p, size_t n)
 		whole = n >= IDX_HEADER && (n - IDX_HEADER) % IDX_ENTRY == 0;
 	sim_put(sim, files[i], p, n);
 	free(dump(files[i], n % 2, whole ? E_OK :
-	    i == NFILES - 1 && n < 8 ? E_USAGE : E_CORRUPT));
+	    E_CORRUPT));
 }
 
 /* Every byte that a checksum covers is seen to be wrong; no byte harms. */

@@ -2,7 +2,9 @@
 /*
  * Any bytes as the files of a log's directory: recovery must not crash, must
  * not take memory by what they say, and must come to rest: what it accepted
- * once, it accepts again unchanged, also after a loss of power.
+ * once, it accepts again unchanged, also after a loss of power.  Dumps of the
+ * same files must end, and so must the check, which changes nothing, and its
+ * repair, after which nothing is left that could be repaired.
  *
  * Input: one byte of flags (1 clean, 2 serial, 4 checksums are made right),
  * then pieces: one byte for the file (0-2 .log, 3-5 .idx, 6-8 .prod, modulo
@@ -11,9 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dump.h"
+#include "fsck.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
-#include "recover.h"
 #include "simdisk.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -21,6 +24,7 @@ int	LLVMFuzzerInitialize(int *, char ***);
 
 static const struct log_id id = { { { 0xf0 } }, 1 };
 static const int64_t bases[3] = { 0, 5, 9 };
+#define DIR	"d/topics/f0000000000000000000000000000000/1"
 
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -106,7 +110,7 @@ put_files(struct sim *d, const uint8_t *p, size_t n, bool fix)
 			fix_idx(copy, len, base);
 		else if (fix)
 			fix_prod(copy, len, base);
-		seg_path(path, "log", base, exts[which / 3]);
+		seg_path(path, DIR, base, exts[which / 3]);
 		sim_put(d, path, copy, len);
 		free(copy);
 		p += len;
@@ -116,10 +120,82 @@ put_files(struct sim *d, const uint8_t *p, size_t n, bool fix)
 
 #define MUST_BE(x)	do { if (!(x)) abort(); } while (0)
 
+static void
+make_dirs(void)
+{
+	static const char *const dirs[] = { "d", "d/topics",
+	    "d/topics/f0000000000000000000000000000000", DIR };
+	enum err err;
+
+	for (int i = 0; i < 4; i++) {
+		err = disk->mkdir(dirs[i]);
+		MUST_BE(err == E_OK);
+	}
+	for (int i = 0; i < 3; i++) {
+		err = disk->sync_dir(dirs[i]);
+		MUST_BE(err == E_OK);
+	}
+	err = disk->sync_dir(".");
+	MUST_BE(err == E_OK);
+}
+
+static void
+found(struct fsck *c, const struct finding *f)
+{
+	(void)c;
+	MUST_BE(f->path != NULL && f->why != NULL);
+}
+
+static void
+look(struct fsck *c, bool repair)
+{
+	enum err err;
+
+	*c = (struct fsck){ .deep = true, .repair = repair, .report = found };
+	err = fsck_dir(c, DIR);
+	MUST_BE(err == E_OK);
+}
+
+static void
+hurt(void *arg, int64_t pos, int64_t n, const char *why)
+{
+	(void)arg;
+	MUST_BE(pos >= 0 && n >= -1 && why != NULL);
+}
+
+/* On a disk of its own. */
+static void
+tools(const struct sim *was)
+{
+	static const char *const exts[] = { ".log", ".idx", ".prod" };
+	struct sim *d = sim_clone(was), *before = sim_use(d);
+	uint64_t hash = sim_hash(d, ".");
+	struct fsck c;
+	char path[PATH_SIZE];
+	enum err err;
+
+	for (int i = 0; i < 9; i++) {
+		seg_path(path, DIR, bases[i % 3], exts[i / 3]);
+		err = dump_damage(path, hurt, NULL);
+		MUST_BE(err == E_OK || err == E_CORRUPT || err == E_NOTFOUND);
+	}
+	look(&c, false);
+	MUST_BE(sim_hash(d, ".") == hash && c.fixed == 0);
+	look(&c, true);
+	look(&c, false);
+	MUST_BE(c.fixable == 0 || c.bad > 0);
+	hash = sim_hash(d, ".");
+	look(&c, true);
+	MUST_BE(c.fixed == 0 && sim_hash(d, ".") == hash);
+	MUST_BE(sim_open_handles(d) == 0);
+	sim_use(before);
+	sim_free(d);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	struct recover_how how = { .dir = "log", .lost = "lost+found",
+	struct recover_how how = { .dir = DIR, .lost = "lost+found",
 	    .id = id };
 	struct recovered r;
 	struct sim *d;
@@ -131,13 +207,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		return 0;
 	d = sim_new();
 	sim_use(d);
-	err = disk->mkdir("log");
-	if (err == E_OK)
-		err = disk->sync_dir(".");
-	MUST_BE(err == E_OK);
+	make_dirs();
 	how.clean = p[0] & 1;
 	how.serial = p[0] & 2;
 	put_files(d, p + 1, n - 1, p[0] & 4);
+	tools(d);
 	err = recover_log(&how, &r);
 	MUST_BE((err == E_OK) == (r.why[0] == '\0'));
 	end = r.end;

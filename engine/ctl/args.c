@@ -49,7 +49,7 @@ args_fail(const struct args *a, const char *what, const char *why)
 {
 	fprintf(stderr, "%s: %s %s\nhint: %s --help shows the usage\n",
 	    args_command(a), what, why, args_command(a));
-	exit(EXIT_USAGE);
+	exit(a->cmd->options & FSCK ? FSCK_USAGE : EXIT_USAGE);
 }
 
 /* The option that arg (behind its dashes, to '=' or the end) names; -1. */
@@ -100,6 +100,8 @@ take_option(struct args *a, int *i)
 		a->configs[a->nconfigs++] = (char *)value;
 	if (o == OPT_unset)
 		a->unsets[a->nunsets++] = (char *)value;
+	if (o == OPT_topic)
+		a->topics[a->ntopics++] = (char *)value;
 }
 
 void
@@ -112,8 +114,9 @@ args_parse(struct args *a)
 	a->operands = calloc(n, sizeof(char *));
 	a->configs = calloc(n, sizeof(char *));
 	a->unsets = calloc(n, sizeof(char *));
+	a->topics = calloc(n, sizeof(char *));
 	ASSERT(a->operands != NULL && a->configs != NULL &&
-	    a->unsets != NULL);
+	    a->unsets != NULL && a->topics != NULL);
 	for (i = 0; i < a->argc; i++) {
 		const char *arg = a->argv[i];
 

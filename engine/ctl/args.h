@@ -9,12 +9,13 @@
 
 #define O(name)	(1u << OPT_##name)
 #define RAW	(1u << 31)	/* the handler reads argv itself */
-_Static_assert(OPT_MAX < 31, "struct cmd.options has a bit per option");
+#define FSCK	(1u << 30)	/* exit statuses are those of fsck(8) */
+_Static_assert(OPT_MAX < 30, "struct cmd.options has a bit per option");
 
 struct cmd {
 	const char	*noun, *verb;
 	int		(*run)(struct args *);
-	unsigned	 options;	/* bits O(name), or RAW */
+	unsigned	 options;	/* bits O(name) and FSCK, or RAW */
 	const char	*operands;
 	int		 least, most;	/* operands; most -1: any number */
 	const char	*help;

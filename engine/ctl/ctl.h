@@ -20,6 +20,15 @@ enum {
 	EXIT_REFUSED	= 4	/* not confirmed */
 };
 
+/* Those of a command with the mark FSCK, as fsck(8) has them. */
+enum {
+	FSCK_CLEAN	= 0,
+	FSCK_FIXED	= 1,	/* errors were corrected */
+	FSCK_BAD	= 4,	/* errors are left */
+	FSCK_FAILED	= 8,	/* it could not be looked at */
+	FSCK_USAGE	= 16
+};
+
 enum option {
 #define OPTION(id, ...)	OPT_##id,
 #include "cmds.def"
@@ -42,6 +51,8 @@ struct args {
 	int		  nconfigs;
 	char		**unsets;	/* every --unset */
 	int		  nunsets;
+	char		**topics;	/* every --topic */
+	int		  ntopics;
 	int		  format;
 	int		  timeout_ms;
 };

@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronik dump: prints any file that the engine writes.  Needs no engine, and
- * disturbs none that runs.
+ * chronik dump: prints any file that the engine writes, or all files below a
+ * directory.  Needs no engine, and disturbs none that runs.
  */
 #include <stdio.h>
 
 #include "ctl.h"
+#include "disk.h"
 #include "dump.h"
 #include "meta.h"
+
+enum { DEPTH = 4 };	/* DATA/topics/<id>/<part>/ */
+
+static enum err
+dump(const char *path, bool json)
+{
+	struct disk_stat st;
+	enum err e = disk->stat(path, &st);
+
+	if (e == E_OK && st.dir)
+		return dump_dir(path, DEPTH, json, stdout);
+	return e == E_OK ? dump_file(path, json, stdout) : e;
+}
 
 int
 cmd_dump(struct args *a)
@@ -18,8 +32,7 @@ cmd_dump(struct args *a)
 
 	dump_meta_record = meta_print;
 	for (i = 0; i < a->noperands; i++) {
-		e = dump_file(a->operands[i], a->opt[OPT_json] != NULL,
-		    stdout);
+		e = dump(a->operands[i], a->opt[OPT_json] != NULL);
 		if (e == E_OK)
 			continue;
 		words = kstr_of(e == E_CORRUPT ? "is damaged, see the "

@@ -58,7 +58,7 @@ help_command(const struct cmd *c)
 	}
 	printf("usage: chronik %s%s%s%s\n\n%s\n",
 	    cmd_name(c, name, sizeof(name)),
-	    c->options != 0 ? " [option ...]" : "",
+	    (c->options & ~FSCK) != 0 ? " [option ...]" : "",
 	    c->operands[0] != '\0' ? " " : "", c->operands, c->help);
 	if (c->options != 0)
 		printf("\n");
@@ -170,6 +170,7 @@ main(int argc, char **argv)
 	free(a.operands);
 	free(a.configs);
 	free(a.unsets);
+	free(a.topics);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "%s: cannot write the output\n",
 		    args_command(&a));
