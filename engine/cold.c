@@ -12,6 +12,9 @@
 
 enum {
 	COLD_CHUNK	= 1 * MIB,
+	AHEAD_MIN	= 1 * MIB, /* of what a reader in order needs next */
+	AHEAD_MAX	= 8 * MIB,
+	AHEAD_NEAR	= 2 * MIB, /* so near the last place is in order */
 	WINDOWS_MAX	= 256,	/* of index entries, whole engine */
 };
 
@@ -25,6 +28,7 @@ struct cold {
 		struct part	*part;
 		struct seg	*seg;		/* ours */
 		int64_t		 offset, pos, end, nfile;
+		int64_t		 ahead;		/* bytes beyond */
 		int32_t		 len;
 		uint32_t	 gen;
 		struct window	*window;	/* loaded; NULL: not wanted */
@@ -108,6 +112,7 @@ cold_run(struct job *j)
 			    &got) != E_OK)
 				break;
 		}
+		disk->prefetch(it->seg->fd, it->pos + it->len, it->ahead);
 	}
 	free(buf);
 	for (int i = 0; i < c->nloads; i++)
@@ -207,6 +212,28 @@ grow(void *v, int n, int *cap, size_t size)
 	return p;
 }
 
+/* How much more than [pos, pos + len) a reader will want soon: nothing for one
+ * that jumps about, and twice as much each time for one that reads in order,
+ * so that the disk works while the client does. */
+static int64_t
+cold_ahead(struct seg *s, int64_t pos, int64_t len, int64_t end)
+{
+	int64_t ahead = s->cold_step * 2;
+
+	if (pos > 0 && (pos > s->cold_end + AHEAD_NEAR ||
+	    pos < s->cold_end - AHEAD_NEAR))
+		ahead = 0;
+	else if (ahead < AHEAD_MIN)
+		ahead = AHEAD_MIN;
+	else if (ahead > AHEAD_MAX)
+		ahead = AHEAD_MAX;
+	if (ahead > end - pos - len)
+		ahead = end - pos - len > 0 ? end - pos - len : 0;
+	s->cold_step = ahead;
+	s->cold_end = pos + len + ahead;
+	return ahead;
+}
+
 enum err
 cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
     const struct fetch_extent *x)
@@ -222,6 +249,7 @@ cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
 	*it = (struct cold_item){ .part = p, .seg = seg_ref(s),
 	    .offset = offset, .gen = p->gen, .pos = x->pos, .len = x->len,
 	    .end = look_visible(p, s), .nfile = s->idx.nfile };
+	it->ahead = cold_ahead(s, it->pos, it->len, it->end);
 	it->want_window = s->idx.nfile > 0 &&
 	    !look_covered(p->window, s, offset);
 	p->jobs++;

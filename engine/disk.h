@@ -52,6 +52,8 @@ struct disk {
 	enum err (*stat)(const char *path, struct disk_stat *);
 	enum err (*fstat)(int fd, struct disk_stat *);
 	enum err (*drop_cache)(int fd);	/* forget clean cached pages */
+	/* Has a range read into memory, and does not wait for it; a hint. */
+	void	 (*prefetch)(int fd, int64_t pos, int64_t n);
 	/* True when the whole range is in memory (or that cannot be told). */
 	bool	 (*resident)(int fd, int64_t pos, int64_t n);
 	enum err (*unlink)(const char *path);

@@ -36,6 +36,9 @@ struct seg {
 	int64_t		 reserved;	/* bytes that have blocks, as far as we
 					 * asked for them; belongs to the one
 					 * write in flight */
+	int64_t		 cold_end;	/* read ahead up to here, the last time
+					 * that it was needed */
+	int64_t		 cold_step;	/* and so far beyond what was needed */
 	struct idx	 idx;
 	char		*path;		/* of the .log */
 };

@@ -9,6 +9,7 @@
 
 #include "fetch.h"
 #include "rig.h"
+#include "simdisk.h"
 
 enum { BATCHES = 40, PARTS_MOST = 400 };
 
@@ -220,6 +221,81 @@ START_TEST(test_many_cold)
 }
 END_TEST
 
+/* A memory that holds [from, to) of every file: what was read or prefetched
+ * last.  Counts how often a fetch had to wait for the disk. */
+static struct {
+	int64_t	from, to, prefetched;
+	int	missed;
+} memory;
+
+static bool
+memory_has(int fd, int64_t pos, int64_t n)
+{
+	bool there = pos >= memory.from && pos + n <= memory.to;
+
+	(void)fd;
+	if (!there) {
+		memory.from = pos;
+		memory.to = pos + n;	/* a job reads it now */
+		memory.missed++;
+	}
+	return there;
+}
+
+static void
+memory_prefetch(int fd, int64_t pos, int64_t n)
+{
+	(void)fd;
+	memory.prefetched += n;
+	if (n > 0 && pos == memory.to)
+		memory.to = pos + n;
+}
+
+/* Reads batch i; how many times it waited for the disk. */
+static int
+misses(int64_t i)
+{
+	struct ask a;
+	int before = memory.missed;
+
+	ask_start(&a, 1, i, 1, 0);
+	engine_drain(&r.eng);
+	ck_assert_int_eq(a.answers, 1);
+	ck_assert_int_eq(a.f.nextents, 1);
+	ask_end(&a);
+	return memory.missed - before;
+}
+
+/* A reader in order waits seldom; one that jumps about costs no more than
+ * what it reads. */
+START_TEST(test_ahead)
+{
+	enum { N = 300, SIZE = 100000 };
+	struct disk d;
+	int waited = 0;
+
+	setup(1);
+	for (int i = 0; i < N; i++)
+		rig_append(&r, part, SIZE);
+	rig_settle(&r, 5000);
+	d = *disk;
+	d.resident = memory_has;
+	d.prefetch = memory_prefetch;
+	disk = &d;
+	for (int i = 0; i < N; i++)
+		waited += misses(i);
+	ck_assert_int_gt(waited, 0);
+	ck_assert_int_lt(waited, N / 20);
+	ck_assert_int_le(memory.to, part_active(part)->size);
+	memory.from = memory.to = memory.prefetched = 0;
+	for (int i = 0; i < N; i++)
+		(void)misses(N / 3 + (i % 2) * (N / 3) + i / 10);
+	ck_assert_int_eq(memory.prefetched, 0);
+	disk = &simdisk;
+	end();
+}
+END_TEST
+
 /* Dropped while parked, while due, and while a job is under way. */
 START_TEST(test_cancel)
 {
@@ -270,6 +346,7 @@ main(void)
 	tcase_add_test(tc, test_range);
 	tcase_add_test(tc, test_long_poll);
 	tcase_add_test(tc, test_many_cold);
+	tcase_add_test(tc, test_ahead);
 	tcase_add_test(tc, test_cancel);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

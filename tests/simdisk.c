@@ -530,6 +530,14 @@ sim_drop_cache(int fd)
 	return E_OK;
 }
 
+static void
+sim_prefetch(int fd, int64_t pos, int64_t n)
+{
+	(void)inode_of(fd);
+	(void)pos;
+	(void)n;
+}
+
 static bool
 sim_resident(int fd, int64_t pos, int64_t n)
 {
@@ -696,6 +704,7 @@ const struct disk simdisk = {
 	.stat		= sim_stat,
 	.fstat		= sim_fstat,
 	.drop_cache	= sim_drop_cache,
+	.prefetch	= sim_prefetch,
 	.resident	= sim_resident,
 	.unlink		= sim_unlink,
 	.rename		= sim_rename,
