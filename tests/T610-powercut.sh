@@ -3,10 +3,9 @@
 # Power cuts under load, on ext4 and XFS: what was acknowledged with acks=all
 # is there, no reader ever saw what is not, no offset has two values.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/checker.sh"
 
-chaos=$CHRONIK_BUILD/tests/chaos
 godown=$CHRONIK_BUILD/tests/godown
-[ -x "$chaos" ] || skip "librdkafka's headers were missing at build time"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
 [ "$(id -u)" = 0 ] || skip "mounting needs root"
 [ -e /dev/loop-control ] || skip "there are no loop devices"
@@ -16,28 +15,9 @@ cycles=${CHRONIK_CUTS:-10}
 pace=300
 mnt=$tmp/mnt
 
-acked()
-{
-	n=$(cat "$tmp/progress" 2>/dev/null)
-	echo "${n:-0}"
-}
-
-wait_acked()
-{
-	waited=0
-	while [ "$(acked)" -lt "$1" ]; do
-		kill -0 "$chaos_pid" 2>/dev/null || return 1
-		grep -q "gave up" "$tmp/err" && return 1
-		waited=$((waited + 1))
-		[ "$waited" -lt 1200 ] || fail "no progress: $(acked) of $1"
-		sleep 0.05
-	done
-}
-
-chaos_pid=
 suite_cleanup()
 {
-	kill "$chaos_pid" 2>/dev/null
+	checker_cleanup
 	mountpoint -q "$mnt" 2>/dev/null && umount -l "$mnt"
 	rm -f "$tmp"/*.img
 }
@@ -76,18 +56,10 @@ one_fs()	# NAME MKFS...
 	mount -o loop "$tmp/$fs.img" "$mnt" || skip "$fs cannot be mounted"
 	broker_start --data-dir "$mnt/data"
 	port=${BOOTSTRAP##*:}
-	"$CHRONIK_BUILD/chronik" topic create --engine "$ENGINE" "cut-$fs" \
-	    --partitions 4 --config segment.bytes=1048576 >/dev/null ||
-	    fail "create"
-	rm -f "$tmp/stop" "$tmp/progress"
-	mkfifo "$tmp/stop"
-	"$chaos" "$BOOTSTRAP" "cut-$fs" 4 "$tmp/progress" <"$tmp/stop" \
-	    >"$tmp/out" 2>"$tmp/err" &
-	chaos_pid=$!
-	exec 7>"$tmp/stop"
+	checker_start --power-cuts
 	i=0
 	while [ "$i" -lt "$cycles" ]; do
-		wait_acked $(($(acked) + pace)) || break
+		checker_more $pace
 		freeze
 		"$godown" "$mnt" || fail "godown"
 		broker_kill9
@@ -97,14 +69,9 @@ one_fs()	# NAME MKFS...
 		    --bind-addr "127.0.0.1:$port"
 		i=$((i + 1))
 	done
-	wait_acked $(($(acked) + pace)) && echo stop >&7
-	wait "$chaos_pid"
-	rc=$?
-	sed "s/^/$fs: $i cuts: /" "$tmp/out"
-	cat "$tmp/err" >&2
-	# 3: librdkafka declared its own sequence lost; what it was told is there
-	# has been read all the same.
-	[ "$rc" = 0 ] || [ "$rc" = 3 ] || fail "the load's checks on $fs"
+	checker_more $pace
+	echo "$fs: $i cuts"
+	checker_end
 	broker_stop
 	unmount
 }
