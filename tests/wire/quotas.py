@@ -6,6 +6,7 @@ with what it has moved, never with a clock.
 """
 import os
 import time
+from contextlib import closing
 
 import kafka
 import records as R
@@ -437,6 +438,101 @@ def fetch_session():
         eq((r["error_code"], r["session_id"], r["throttle_time_ms"]),
            (0, sid, 0), "it goes on")
         ok(len(fetched(r)[0]["records"]) > 0, "with data")
+
+
+class Slow:
+    """A session of three partitions whose client has used up its quota.  Its
+    connections are muted one by one: it goes on with the next."""
+
+    def __init__(self, admin, client, v):
+        self.admin, self.client, self.v = admin, client, v
+        self.cs = [Conn(client)]
+        self.t = new_topic(4)
+        with Conn("filler") as f:
+            for _ in range(4):
+                produce_ok(f, self.t, R.batch(R.recs(1, 200000,
+                                                     ts=kafka.TS)))
+        r = self.fetch([(self.t, 0, 0), (self.t, 1, 0), (self.t, 2, 0)],
+                       (0, 0), part_max=1)
+        self.id, self.epoch = r["session_id"], 1
+        ok(self.id != 0, "a session")
+        set_(admin, {"consumer_byte_rate": 10000}, client=client)
+        self.at = 1
+        for _ in range(6):
+            r = self.next([(self.t, 0, self.at)])
+            if r["throttle_time_ms"]:
+                break
+            self.at += len(R.all_records(self.by(r)[0]["records"]))
+        self.waits(r)
+
+    def fetch(self, parts, session, forget=(), **kw):
+        b = fetch_body(parts, session=session, **kw)
+        b["forgotten_topics_data"] = [
+            {"topic": self.t.name, "topic_id": self.t.id,
+             "partitions": list(forget)}] if forget else []
+        return self.cs[-1].call("Fetch", self.v, b)
+
+    def close(self):
+        for c in self.cs:
+            c.close()
+
+    def next(self, parts=(), forget=()):
+        r = self.fetch(list(parts), (self.id, self.epoch), forget,
+                       part_max=250000)
+        eq((r["error_code"], r["session_id"]), (0, self.id), "session")
+        self.epoch += 1
+        return r
+
+    def waits(self, r):
+        ok(r["throttle_time_ms"] > 0, "a time to wait")
+        eq(r["responses"], [], "a throttled answer")
+        self.cs.append(Conn(self.client))
+
+    def by(self, r):
+        return {p["partition_index"]: p for p in fetched(r)}
+
+    def free(self):
+        set_(self.admin, {"consumer_byte_rate": None}, client=self.client)
+
+
+@rows("fetch/session-rows/v%d", [7, 12, 13, 16])
+@clean
+def fetch_session_rows(v):
+    """What was news when nothing was sent is news afterwards; what the request
+    asked for holds; its epoch is used up."""
+    i = fresh_name("client")
+    with Conn("admin") as a, closing(Slow(a, i, v)) as s:
+        for part in (1, 2, 3):
+            produce_ok(a, s.t, R.batch(R.recs(part, 10, ts=kafka.TS)),
+                       part=part)
+        s.waits(s.next([(s.t, 3, 0)], forget=[2]))
+        s.waits(s.next())
+        old = s.epoch - 1
+        s.free()
+        r = s.fetch([], (s.id, old))
+        eq((r["error_code"], r["responses"]), (71, []), "the epoch before")
+        got = s.by(s.next())
+        eq(sorted(got), [0, 1, 3], "partitions")
+        eq([len(R.all_records(got[n]["records"])) for n in (1, 3)], [1, 3],
+           "records")
+        eq(R.all_records(got[0]["records"])[0].offset, s.at, "goes on at")
+
+
+@row("fetch/session-full")
+@clean
+def fetch_session_full():
+    """A full fetch that is throttled begins none, and ends the one that it
+    names."""
+    i = fresh_name("client")
+    with Conn("admin") as a, closing(Slow(a, i, 11)) as s:
+        r = s.fetch([(s.t, 0, 0)], (s.id, 0))
+        eq((r["error_code"], r["session_id"]), (0, 0), "no session")
+        s.waits(r)
+        s.free()
+        r = s.fetch([], (s.id, s.epoch))
+        eq((r["error_code"], r["responses"]), (70, []), "the old one")
+        r = s.fetch([(s.t, 0, 0)], (0, 0))
+        ok(r["session_id"] != 0, "a new one")
 
 
 @row("fetch/large-answer")
