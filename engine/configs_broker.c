@@ -13,7 +13,7 @@
 
 enum {
 	LINK_OPTIONS_MAX	= 64,	/* that a gateway tells */
-	LINK_OPTION_MAX		= 1024,	/* bytes of a name or a value */
+	LINK_OPTION_MAX		= CONF_TEXT_MAX, /* of a name or a value */
 };
 
 enum broker_id {

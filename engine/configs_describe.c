@@ -247,9 +247,10 @@ put_broker(struct describing *d, const struct broker_row *row, bool cluster)
 		put_entry(d, &x, v, s != NULL);
 		return;
 	}
+	/* No default, unless that is the empty string. */
 	n = layers_broker(d->call->eng, row->name,
-	    row->given ? row->value : NULL, row->def[0] == '\0' ?
-	    NULL : row->def, v);
+	    row->given ? row->value : NULL, row->def[0] == '\0' &&
+	    !(row->dynamic && row->type == CT_STRING) ? NULL : row->def, v);
 	put_entry(d, &x, v, n);
 }
 

@@ -133,6 +133,7 @@ maybe_ready(struct engine *eng)
 	topics_resume(eng);
 	groups_resume(eng);
 	retain_start(eng);
+	producers_expire_start(eng);
 	if (eng->ready != NULL)
 		eng->ready(eng);
 }
@@ -404,6 +405,7 @@ stop_begin(struct engine *eng)
 	eng->stopping = true;
 	eng->commit.stopping = true;
 	timer_cancel(&eng->timers, &eng->retain_timer);
+	timer_cancel(&eng->timers, &eng->producers_timer);
 	timer_cancel(&eng->timers, &eng->reap_timer);
 	timer_cancel(&eng->timers, &eng->space.timer);
 	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)

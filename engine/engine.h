@@ -49,7 +49,7 @@ struct engine {
 	struct topic	 *recover_topic; /* next to be opened */
 	int32_t		  recover_part;
 	int		  recovering;	/* partitions being opened */
-	struct timer	  retain_timer, reap_timer;
+	struct timer	  retain_timer, reap_timer, producers_timer;
 	struct meta_put	  epoch_put;	/* of an unclean start */
 	bool		  epoch_durable, clean_start, opened, stopping;
 	int		  lock_fd;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Idempotent producers: a hash table by producer id whose members also stand
- * in a heap, oldest timestamp first, so that both expiry and eviction find
- * their victim at once whatever a client sends.
+ * in a heap, longest silent first, so that both expiry and eviction find their
+ * victim at once whatever a client sends.  Its silence is measured by our own
+ * clock: records may bear any time, and a producer that copies old ones is as
+ * alive as any other.  Those of before a start are heard of at the start.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "lib/crc32c.h"
 #include "prod.h"
 
@@ -21,6 +24,7 @@ struct prod_batch {
 struct producer {
 	struct producer		*next;		/* in its bucket */
 	int64_t			 pid, ts;
+	int64_t			 used;		/* mono_ms of the last batch */
 	int			 at;		/* place in the heap */
 	int			 n;		/* batches kept */
 	int16_t			 epoch;
@@ -92,20 +96,26 @@ heap_put(struct prod_table *t, int i, struct producer *p)
 	p->at = i;
 }
 
-/* Moves a producer to its place after its timestamp changed. */
+static bool
+older(const struct producer *a, const struct producer *b)
+{
+	return a->used < b->used || (a->used == b->used && a->ts < b->ts);
+}
+
+/* Moves a producer to its place after its times changed. */
 static void
 heap_fix(struct prod_table *t, struct producer *p)
 {
 	int i = p->at, c;
 
-	while (i > 0 && t->heap[(i - 1) / 2]->ts > p->ts) {
+	while (i > 0 && older(p, t->heap[(i - 1) / 2])) {
 		heap_put(t, i, t->heap[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
 	while ((c = 2 * i + 1) < t->n) {
-		if (c + 1 < t->n && t->heap[c + 1]->ts < t->heap[c]->ts)
+		if (c + 1 < t->n && older(t->heap[c + 1], t->heap[c]))
 			c++;
-		if (t->heap[c]->ts >= p->ts)
+		if (!older(t->heap[c], p))
 			break;
 		heap_put(t, i, t->heap[c]);
 		i = c;
@@ -164,6 +174,7 @@ insert(struct prod_table *t, int64_t pid, int64_t ts)
 		return NULL;
 	p->pid = pid;
 	p->ts = ts;
+	p->used = mono_ms();
 	p->epoch = -1;
 	b = bucket(t, pid);
 	p->next = *b;
@@ -220,6 +231,7 @@ prod_note(struct prod_table *t, const struct batch *b)
 		p->n = 0;
 	p->epoch = b->epoch;
 	p->ts = b->max_ts;
+	p->used = mono_ms();
 	heap_fix(t, p);
 	if (b->attrs & BATCH_CONTROL)
 		return E_OK;
@@ -239,11 +251,11 @@ prod_note(struct prod_table *t, const struct batch *b)
 }
 
 int
-prod_expire(struct prod_table *t, int64_t cutoff_ms)
+prod_expire(struct prod_table *t, int64_t cutoff_ms, int max)
 {
 	int n = 0;
 
-	for (; t->n > 0 && t->heap[0]->ts < cutoff_ms; n++)
+	for (; n < max && t->n > 0 && t->heap[0]->used < cutoff_ms; n++)
 		drop_oldest(t);
 	if (t->n == 0)
 		clear(t);

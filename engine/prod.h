@@ -35,16 +35,20 @@ enum err prod_check(const struct prod_table *, const struct batch *,
 	    struct prod_hit *) MUST;
 /* Takes a batch in, with its offsets assigned; it passed prod_check, or comes
  * from the log.  Control batches renew epoch and time only.  E_NOMEM.
- * When PRODUCERS_MAX is reached the one with the oldest timestamp goes. */
+ * When PRODUCERS_MAX is reached the one that has been silent longest goes. */
 enum err prod_note(struct prod_table *, const struct batch *) MUST;
-/* Drops producers whose last batch is older than cutoff (ms); returns how
- * many went. */
-int	 prod_expire(struct prod_table *, int64_t cutoff_ms);
+/* Drops up to max producers that have not been heard of since cutoff (of
+ * mono_ms), also from before a restart; returns how many went. */
+int	 prod_expire(struct prod_table *, int64_t cutoff_ms, int max);
 
 struct prod_info { int64_t pid, ts; int32_t last_seq; int16_t epoch; };
 /* Calls back with each producer, in no order; last_seq -1: none. */
 void	 prod_each(const struct prod_table *,
 	    void (*each)(const struct prod_info *, void *), void *arg);
+
+/* In producers.c: starts the one periodic check of all partitions. */
+struct engine;
+void	 producers_expire_start(struct engine *);
 
 /* Snapshot bytes for the state at offset, in out. */
 enum err prod_encode(const struct prod_table *, const struct log_id *,

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DescribeProducers: the idempotent producers that a partition knows. */
+/*
+ * The idempotent producers that partitions know: DescribeProducers, and the
+ * end of those that are silent (producer.id.expiration.ms).
+ */
 #include "admin.h"
+#include "lib/log.h"
+
+enum {
+	EXPIRE_MAX	= 10000,	/* in one turn */
+	AGAIN_MS	= 10,		/* when there are more */
+};
 
 typedef struct describe_producers_res_topic_part active_part;
 typedef struct describe_producers_res_topic_part_active_producer active;
@@ -103,4 +112,62 @@ handle_describe_producers(struct call *c)
 		call_bad(c, "out of memory");
 	else
 		call_reply(c, &res);
+}
+
+/* ---- their end --------------------------------------------------------- */
+
+static int64_t
+expiration_ms(const struct engine *eng)
+{
+	int64_t ms = eng->conf->producer_id_expiration_ms;
+	enum config_source src;
+	const char *v = configs_dynamic(eng, "producer.id.expiration.ms",
+	    &src);
+
+	if (v != NULL)
+		(void)conf_parse_int(kstr_of(v), &ms);
+	return ms;
+}
+
+static void	 expire_fire(struct timer *);
+
+static void
+expire_later(struct engine *eng, int64_t ms)
+{
+	eng->producers_timer.fire = expire_fire;
+	if (timer_set(&eng->timers, &eng->producers_timer, mono_ms() + ms) !=
+	    E_OK)
+		log_warn("no memory for a timer", LE(E_NOMEM));
+}
+
+/* Partitions that have been looked at have nothing to forget the next time, so
+ * it is no matter that each turn begins with the first. */
+static void
+expire_fire(struct timer *t)
+{
+	struct engine *eng = (struct engine *)((char *)t -
+	    offsetof(struct engine, producers_timer));
+	int64_t before = mono_ms() - expiration_ms(eng);
+	int left = EXPIRE_MAX;
+
+	for (struct topic *x = eng->topics.first; x != NULL; x = x->next)
+		for (int32_t i = 0; x->state == TOPIC_LIVE && i < x->nparts;
+		    i++) {
+			struct part *p = x->parts[i];
+
+			if (p->state == PART_ONLINE && p->prods != NULL)
+				left -= prod_expire(p->prods, before, left);
+			if (left == 0) {
+				expire_later(eng, AGAIN_MS);
+				return;
+			}
+		}
+	producers_expire_start(eng);
+}
+
+void
+producers_expire_start(struct engine *eng)
+{
+	expire_later(eng,
+	    eng->conf->producer_id_expiration_check_interval_ms);
 }

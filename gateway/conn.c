@@ -47,7 +47,7 @@ conn_moved(struct conn *c)
 }
 
 void
-conn_open(struct gw *gw, int fd)
+conn_open(struct gw *gw, int fd, struct peer *peer)
 {
 	struct conn *c = calloc(1, sizeof *c);
 
@@ -59,6 +59,7 @@ conn_open(struct gw *gw, int fd)
 	}
 	c->gw = gw;
 	c->fd = fd;
+	c->peer = peer;
 	c->poll.data = c;
 	c->place = -1;
 	c->session = ++gw->sessions;
@@ -75,6 +76,7 @@ conn_open(struct gw *gw, int fd)
 	uv_poll_start(&c->poll, UV_READABLE, poll_cb);
 	if (!uv_is_active((uv_handle_t *)&gw->idle))
 		idle_arm(gw);
+	admit_begin(c);
 }
 
 /*
@@ -250,6 +252,7 @@ conn_close(struct conn *c, const char *why)
 			req_free(r);
 		}
 	session_bye(c);
+	admit_end(c);
 	input_drop(c);
 	if (c->is_hungry)
 		TAILQ_REMOVE(&gw->hungry, c, hungry);
@@ -526,6 +529,7 @@ conn_turn(struct conn *c)
 	else {
 		watch(c);
 		input_watch(c);
+		admit_watch(c);
 	}
 }
 

@@ -7,8 +7,9 @@
 
 #include "gateway.h"
 
-/* Takes over a connected non-blocking socket; closes it on failure. */
-void	 conn_open(struct gw *, int fd);
+/* Takes over a connected non-blocking socket; closes it on failure.  peer: its
+ * address, or NULL. */
+void	 conn_open(struct gw *, int fd, struct peer *);
 /* Ends a connection now; why is a constant string for the log. */
 void	 conn_close(struct conn *, const char *why);
 /* No more input; ends it once what was asked before is answered. */

@@ -25,6 +25,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "admit.h"
 #include "codecs.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
@@ -139,7 +140,7 @@ struct told {
 struct conn {
 	uv_poll_t	 poll;
 	struct gw	*gw;
-	TAILQ_ENTRY(conn) by_age, touched, hungry, partial;
+	TAILQ_ENTRY(conn) by_age, touched, hungry, partial, in_fresh;
 	struct req_list	 reqs;
 	uint64_t	 session;	/* number, never used again */
 	struct told	 told;
@@ -150,6 +151,9 @@ struct conn {
 	bool		 metered;	/* what it costs us is told */
 	uint64_t	 spent;		/* ns, not told yet */
 	uint64_t	 active;	/* ms; last byte either way */
+	struct peer	*peer;		/* its address; NULL: not counted */
+	bool		 is_fresh;	/* see admit.c */
+	uint64_t	 fresh_due;	/* ms */
 	int		 fd, events;
 	bool		 closing, is_touched, is_hungry;
 	bool		 stuck;		/* its socket takes no more */
@@ -191,10 +195,12 @@ struct gw {
 	struct conn_list touched;	/* to be looked at in this turn */
 	struct conn_list hungry;	/* want region; growing frames first */
 	struct conn_list partial;	/* have half a frame; by frame_due */
+	struct conn_list fresh;		/* have yet to say who; by fresh_due */
+	struct admit	 admit;
 	int		 nconns;
 	uint64_t	 sessions;	/* last number given */
 	uv_prepare_t	 turn;
-	uv_timer_t	 idle, stall, deadline;
+	uv_timer_t	 idle, stall, deadline, fresh_timer;
 	uint64_t	 quiet_from;	/* rate of debug lines */
 	int		 quiet_n;
 	const char	*bound;		/* HOST:PORT of the listener */

@@ -55,6 +55,7 @@ gw_open(struct gw *gw)
 	TAILQ_INIT(&gw->touched);
 	TAILQ_INIT(&gw->hungry);
 	TAILQ_INIT(&gw->partial);
+	TAILQ_INIT(&gw->fresh);
 	TAILQ_INIT(&gw->recodes);
 	if ((gw->scratch = malloc(SCRATCH)) == NULL)
 		return E_NOMEM;
@@ -67,8 +68,10 @@ gw_open(struct gw *gw)
 	uv_timer_init(&gw->loop, &gw->idle);
 	uv_timer_init(&gw->loop, &gw->stall);
 	uv_timer_init(&gw->loop, &gw->deadline);
+	uv_timer_init(&gw->loop, &gw->fresh_timer);
 	gw->turn.data = gw->idle.data = gw->stall.data = gw;
-	gw->deadline.data = gw;
+	gw->deadline.data = gw->fresh_timer.data = gw;
+	admit_options(gw);
 	uv_prepare_start(&gw->turn, turn_cb);
 	up_open(&gw->up, gw);
 	return E_OK;
@@ -92,6 +95,7 @@ gw_close(struct gw *gw)
 	uv_close((uv_handle_t *)&gw->idle, NULL);
 	uv_close((uv_handle_t *)&gw->stall, NULL);
 	uv_close((uv_handle_t *)&gw->deadline, NULL);
+	uv_close((uv_handle_t *)&gw->fresh_timer, NULL);
 }
 
 void
@@ -101,6 +105,7 @@ gw_free(struct gw *gw)
 	ASSERT(gw->heap == 0 && gw->lent == 0 && gw->nconns == 0);
 	up_free(&gw->up);
 	codecs_clear(&gw->codecs);
+	admit_free(gw);
 	region_close(&gw->region);
 	free(gw->scratch);
 }

@@ -39,30 +39,40 @@ pause_cb(uv_timer_t *t)
 	uv_poll_start(&listener, UV_READABLE, listener_cb);
 }
 
+/* The kernel keeps those who come meanwhile. */
+static void
+listen_later(uint64_t ms)
+{
+	uv_poll_stop(&listener);
+	uv_timer_start(&pause_timer, pause_cb, ms, 0);
+}
+
 static void
 listener_cb(uv_poll_t *p, int status, int events)
 {
+	struct sockaddr_storage sa;
+	uint64_t wait;
+	socklen_t n;
 	int fd;
 
 	(void)p;
 	(void)events;
 	for (int i = 0; status == 0 && i < ACCEPTS; i++) {
-		fd = accept4(listen_fd, NULL, NULL,
+		if ((wait = admit_wait_ms(&gw)) > 0) {
+			listen_later(wait);
+			return;
+		}
+		n = sizeof sa;
+		fd = accept4(listen_fd, (struct sockaddr *)&sa, &n,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0 && gw.nconns >= gw.conf.max_connections) {
-			close(fd);
-			if (gw_may_log(&gw))
-				log_debug("too many connections",
-				    LI("max", gw.conf.max_connections));
-		} else if (fd >= 0) {
-			conn_open(&gw, fd);
+		if (fd >= 0) {
+			admit_socket(&gw, fd, (struct sockaddr *)&sa);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno == EMFILE || errno == ENFILE ||
 		    errno == ENOBUFS || errno == ENOMEM) {
 			log_warn("cannot accept for now", LERRNO(errno));
-			uv_poll_stop(&listener);
-			uv_timer_start(&pause_timer, pause_cb, NO_FDS_MS, 0);
+			listen_later(NO_FDS_MS);
 			return;
 		}	/* else that client is gone already */
 	}

@@ -51,6 +51,7 @@ options_told(struct gw *gw, struct rd *body)
 			e = E_PROTO;
 	arena_reset(&a);
 	if (e == E_OK) {
+		admit_options(gw);
 		if (gw->conns_max > 0 &&
 		    gw->conf.max_connections > gw->conns_max)
 			gw->conf.max_connections = gw->conns_max;

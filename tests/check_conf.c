@@ -525,6 +525,49 @@ START_TEST(topic_options)
 }
 END_TEST
 
+START_TEST(caps)
+{
+	static const uint8_t want[3][16] = {
+		{ [10] = 0xff, 0xff, 10, 0, 0, 1 },
+		{ [15] = 1 }, { 0x20, 1, 0x0d, 0xb8, [15] = 7 },
+	};
+	static const int64_t nums[3] = { 5, 0, 2147483647 };
+	static const char *const bad[] = { "x:1", "10.0.0.1", "10.0.0.1:",
+	    ":1", "10.0.0.1:-1", "10.0.0.1:2147483648", "10.0.0.1:1,", ",",
+	    "10.0.0.1:1,,::1:1", "[10.0.0.1]:1", "[::1:1", "::1", "[]:1" };
+	struct kstr s = kstr_of("10.0.0.1:5 ,[::1]: 0,2001:db8::7:2147483647");
+	const char *const name = "max.connections.per.ip.overrides";
+	char out[16384];
+	uint8_t addr[16];
+	int64_t n;
+
+	for (int i = 0; i < 3; i++) {
+		ck_assert(conf_cap_next(&s, addr, &n));
+		ck_assert_mem_eq(addr, want[i], 16);
+		ck_assert(n == nums[i]);
+	}
+	ck_assert(!conf_cap_next(&s, addr, &n));
+	ck_assert_int_eq(s.len, 0);
+	load(CONF_G, "--max-connections-per-ip-overrides= 10.0.0.1:5 , ::1:6",
+	    NULL, NULL);
+	ck_assert_str_eq(c.max_connections_per_ip_overrides,
+	    "10.0.0.1:5,::1:6");
+	/* What is refused leaves it as it was; nothing is a list, too. */
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ck_assert(!conf_change(&c, kstr_of(name), kstr_of(bad[i])));
+		ck_assert_str_eq(c.max_connections_per_ip_overrides,
+		    "10.0.0.1:5,::1:6");
+	}
+	ck_assert(conf_change(&c, kstr_of(name), kstr_of("10.0.0.9:1")));
+	ck_assert_str_eq(c.max_connections_per_ip_overrides, "10.0.0.9:1");
+	ck_assert(conf_change(&c, kstr_of(name), kstr_of("")));
+	ck_assert_str_eq(c.max_connections_per_ip_overrides, "");
+	ck_assert_int_eq(load_fails(CONF_G,
+	    "--max-connections-per-ip-overrides=localhost:1", NULL, out), 2);
+	ck_assert_ptr_nonnull(strstr(out, "not names"));
+}
+END_TEST
+
 START_TEST(topic_refused)
 {
 	static const char *const bad[][3] = {
@@ -613,6 +656,7 @@ main(void)
 	tcase_add_test(t, topic_defaults);
 	tcase_add_test(t, topic_rows);
 	tcase_add_test(t, topic_values);
+	tcase_add_test(t, caps);
 	tcase_add_test(t, topic_refused);
 	tcase_add_test(t, topic_difference);
 	tcase_add_test(t, topic_layers);

@@ -5,15 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "lib/crc32c.h"
 #include "prod.h"
 
 static const struct log_id id = { { { 1, 2, 3 } }, 7 };
 static struct prod_table *t;
+static int64_t now_ms;
+
+static int64_t
+now(void)
+{
+	return now_ms;
+}
+
+static const struct clock hands = { now, now };
 
 static void
 setup(void)
 {
+	the_clock = &hands;
 	t = prod_new();
 	ck_assert_ptr_nonnull(t);
 }
@@ -155,22 +166,26 @@ START_TEST(test_expire)
 		enum err err;
 
 		x = x * 6364136223846793005u + 1442695040888963407u;
-		b.max_ts = (int64_t)(x >> 54);	/* 0-1023, in no order */
+		/* What the records say is no matter. */
+		b.max_ts = pid % 2 == 0 ? 0 : INT64_MAX;
+		now_ms = (int64_t)(x >> 54);	/* 0-1023, in no order */
 		err = prod_note(t, &b);
 		ck_assert_int_eq(err, E_OK);
 	}
 	/* Renewed ones stay. */
+	now_ms = 5000;
 	for (int64_t pid = 0; pid < 10; pid++)
 		note(pid, 0, 1, 1, 5000);
-	ck_assert_int_eq(prod_expire(t, 0), 0);
-	ck_assert_int_gt(prod_expire(t, 512), 300);
+	ck_assert_int_eq(prod_expire(t, 0, 1000), 0);
+	ck_assert_int_eq(prod_expire(t, 512, 7), 7);
+	ck_assert_int_gt(prod_expire(t, 512, 1000), 300);
 	ck_assert_int_lt(prod_count(t), 700);
-	ck_assert_int_eq(prod_expire(t, 512), 0);
-	prod_expire(t, 1024);
+	ck_assert_int_eq(prod_expire(t, 512, 1000), 0);
+	prod_expire(t, 1024, 1000);
 	ck_assert_int_eq(prod_count(t), 10);
 	for (int64_t pid = 0; pid < 10; pid++)
 		ck_assert_int_eq(check(pid, 0, 1, 1), E_DUPLICATE_SEQUENCE);
-	ck_assert_int_eq(prod_expire(t, INT64_MAX), 10);
+	ck_assert_int_eq(prod_expire(t, INT64_MAX, 1000), 10);
 	ck_assert_int_eq(prod_count(t), 0);
 	ck_assert_int_eq(check(3, 0, 9, 1), E_OK);
 	note(3, 0, 9, 1, 1);

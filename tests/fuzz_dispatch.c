@@ -255,7 +255,7 @@ one_input(const uint8_t *p, size_t n)
 	cut = p[1] == 0 ? n : p[1];
 	ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 	    0, s) == 0);
-	conn_open(&gw, s[0]);
+	conn_open(&gw, s[0], NULL);
 	for (size_t i = 2; i < n; i += cut) {
 		size_t k = n - i < cut ? n - i : cut;
 

@@ -123,10 +123,12 @@ opt_set(struct conf *c, const struct opt *o, const char *text,
 	char num[24];
 	int64_t unit;
 
-	if (o->kind.type == T_STR) {
+	if (o->kind.type == T_STR || o->kind.type == T_CAPS) {
 		const char **p = (const char **)((char *)c + o->off);
 
-		*p = opt_hold(o, strndup(s.p, (size_t)s.len), why);
+		if (!conf_value_parse(&o->kind, s, &v, why))
+			return false;
+		*p = opt_hold(o, conf_value_text(&o->kind, s), why);
 		return *p != NULL;
 	}
 	if (o->kind.type == T_INT && strstr(o->name, "bytes") != NULL &&
@@ -385,7 +387,7 @@ opt_arg(const struct conf *c, const struct opt *o)
 	const char *value = num;
 	size_t size;
 
-	if (o->kind.type == T_STR || o->topic >= 0)
+	if (o->kind.type == T_STR || o->kind.type == T_CAPS || o->topic >= 0)
 		value = *(const char *const *)p;
 	else
 		conf_value_print(&o->kind, p, num, sizeof(num));
@@ -485,7 +487,14 @@ conf_change(struct conf *c, struct kstr name, struct kstr value)
 	    !conf_value_parse(k, kstr_trim(value), &v, why))
 		return false;
 	o = (const struct opt *)((const char *)k - offsetof(struct opt, kind));
-	conf_value_store(k, v, (char *)c + o->off);
+	if (k->type == T_STR || k->type == T_CAPS) {
+		const char *s = opt_hold(o, conf_value_text(k, value), why);
+
+		if (s == NULL)
+			return false;
+		*(const char **)((char *)c + o->off) = s;
+	} else
+		conf_value_store(k, v, (char *)c + o->off);
 	return true;
 }
 

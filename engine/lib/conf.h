@@ -22,16 +22,18 @@ enum {
 };
 _Static_assert(CONF_TOPICS <= 64, "topic_conf.set has a bit per row");
 
-/* One member per OPT row, by its field name: STR const char *, INT int64_t,
- * BOOL bool, ENUM int (index of the choice). */
+/* One member per OPT row, by its field name: STR and CAPS const char *, INT
+ * int64_t, BOOL bool, ENUM int (index of the choice). */
 struct conf {
 #define CONF_STR(f)	const char *f;
+#define CONF_CAPS(f)	const char *f;
 #define CONF_INT(f)	int64_t f;
 #define CONF_BOOL(f)	bool f;
 #define CONF_ENUM(f)	int f;
 #define OPT(f, type, ...)	CONF_##type(f)
 #include "conf.def"
 #undef CONF_STR
+#undef CONF_CAPS
 #undef CONF_INT
 #undef CONF_BOOL
 #undef CONF_ENUM
@@ -76,7 +78,7 @@ struct conf_row {
 	} type;
 	int		 where;
 	bool		 given;
-	char		 value[256];
+	char		 value[CONF_TEXT_MAX + 1];
 };
 /* false past the last. */
 bool	 conf_row(const struct conf *, int i, struct conf_row *);

@@ -3,6 +3,7 @@
  * What the value of an option or a config may look like: the one place that
  * reads, stores and prints them.  It knows none by name.
  */
+#include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,75 @@ replicas_ok(struct kstr s)
 	}
 }
 
+/* 10.0.0.1, ::1 or [::1]. */
+static bool
+parse_address(struct kstr s, uint8_t out[16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char buf[64];
+
+	if (s.len > 2 && s.p[0] == '[' && s.p[s.len - 1] == ']') {
+		s.p++;
+		s.len -= 2;
+		if (memchr(s.p, ':', (size_t)s.len) == NULL)
+			return false;
+	}
+	if (s.len <= 0 || s.len >= (int)sizeof(buf))
+		return false;
+	memcpy(buf, s.p, (size_t)s.len);
+	buf[s.len] = '\0';
+	if (strlen(buf) != (size_t)s.len)
+		return false;
+	memcpy(out, mapped, sizeof(mapped));
+	return inet_pton(AF_INET, buf, out + 12) == 1 ||
+	    inet_pton(AF_INET6, buf, out) == 1;
+}
+
+bool
+conf_cap_next(struct kstr *list, uint8_t addr[16], int64_t *cap)
+{
+	const char *comma = list->len <= 0 ? NULL : memchr(list->p, ',',
+	    (size_t)list->len);
+	struct kstr pair = *list, num;
+	int at;
+
+	if (comma != NULL)
+		pair.len = (int32_t)(comma - list->p);
+	pair = kstr_trim(pair);
+	/* The last colon: an address may have some of its own. */
+	for (at = pair.len - 1; at >= 0 && pair.p[at] != ':'; )
+		at--;
+	if (at < 0)
+		return false;
+	num = kstr_trim((struct kstr){ pair.len - at - 1, pair.p + at + 1 });
+	pair.len = at;
+	if (!conf_parse_int(num, cap) || *cap < 0 || *cap > INT32_MAX ||
+	    !parse_address(kstr_trim(pair), addr))
+		return false;
+	if (comma == NULL)
+		list->len = 0;
+	else {
+		list->len -= (int32_t)(comma - list->p) + 1;
+		list->p = comma + 1;
+	}
+	return true;
+}
+
+static bool
+caps_ok(struct kstr s)
+{
+	uint8_t addr[16];
+	int64_t cap;
+
+	/* A comma promises another one. */
+	if (s.len > CONF_TEXT_MAX || (s.len > 0 && s.p[s.len - 1] == ','))
+		return false;
+	while (s.len > 0)
+		if (!conf_cap_next(&s, addr, &cap))
+			return false;
+	return true;
+}
+
 /* Numbers between dots, and perhaps -IV and a number: 0.11.0, 3.0-IV1. */
 static bool
 format_ok(struct kstr s)
@@ -266,6 +336,13 @@ conf_value_parse(const struct conf_kind *k, struct kstr s, struct conf_value *v,
 		snprintf(why, CONF_WHY_MAX, "must be *, or a comma-separated "
 		    "list of partition:broker");
 		return false;
+	case T_CAPS:
+		if (caps_ok(s))
+			return true;
+		snprintf(why, CONF_WHY_MAX, "must be a comma-separated list "
+		    "of address:number, at most %d bytes; addresses are "
+		    "numbers, not names", CONF_TEXT_MAX);
+		return false;
 	case T_FORMAT:
 		if (format_ok(s))
 			return true;
@@ -281,6 +358,7 @@ conf_value_store(const struct conf_kind *k, struct conf_value v, void *p)
 {
 	switch (k->type) {
 	case T_STR:
+	case T_CAPS:
 	case T_REPLICAS:
 	case T_FORMAT:
 		break;
@@ -328,6 +406,7 @@ conf_value_print(const struct conf_kind *k, const void *p, char *buf,
 	buf[0] = '\0';
 	switch (k->type) {
 	case T_STR:
+	case T_CAPS:
 		snprintf(buf, size, "%s", *(const char *const *)p);
 		break;
 	case T_REPLICAS:
@@ -405,7 +484,7 @@ conf_value_text(const struct conf_kind *k, struct kstr text)
 	char why[CONF_WHY_MAX], buf[128];
 	struct conf_value v = { 0 };
 
-	if (k->type == T_LIST || k->type == T_REPLICAS)
+	if (k->type == T_LIST || k->type == T_REPLICAS || k->type == T_CAPS)
 		return list_text(s);
 	if (k->type == T_STR || k->type == T_FORMAT)
 		return strndup(s.p, (size_t)s.len);

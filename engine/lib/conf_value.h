@@ -15,6 +15,7 @@
 enum {
 	CONF_WHY_MAX	= 256,	/* a sentence about a bad value */
 	CONF_SHOWN_MAX	= 64,	/* bytes of a bad value that it quotes */
+	CONF_TEXT_MAX	= 1000,	/* bytes of a list of CAPS */
 	CONF_SHOWN_SIZE	= CONF_SHOWN_MAX + 4,
 };
 
@@ -22,6 +23,7 @@ enum conf_type {
 	T_STR, T_INT, T_BOOL, T_ENUM, T_LIST, T_DOUBLE,
 	T_REPLICAS,	/* "partition:broker,...", or "*" for all, or nothing */
 	T_FORMAT,	/* a release of Kafka that wrote batches of format v2 */
+	T_CAPS,		/* "address:number,...", or nothing */
 };
 
 /* The columns of a row that say what a value may be. */
@@ -47,11 +49,15 @@ struct conf_value {
 struct kstr kstr_trim(struct kstr);
 /* A decimal number that fills s: an optional sign, then digits. */
 bool	 conf_parse_int(struct kstr s, int64_t *out);
+/* Takes the first pair off a list of CAPS: the address as 16 bytes, one of IPv4
+ * mapped into IPv6, and its number.  False: there is none, or it is bad, when
+ * something is left. */
+bool	 conf_cap_next(struct kstr *list, uint8_t addr[16], int64_t *cap);
 /* Reads a value of this kind, trimmed already.  false: why holds the end of
  * a sentence, "must be ...". */
 bool	 conf_value_parse(const struct conf_kind *, struct kstr,
 	    struct conf_value *, char why[CONF_WHY_MAX]);
-/* Stores at the field that starts at p; a STR has none. */
+/* Stores at the field that starts at p; STR and CAPS are texts: not these. */
 void	 conf_value_store(const struct conf_kind *, struct conf_value,
 	    void *p);
 /* Prints what the field at p holds; REPLICAS and FORMAT have no field. */

@@ -49,6 +49,7 @@ enum {
 	/* Gateway */
 	CONN_INFLIGHT_MAX	= 1024,		/* requests owed to one peer */
 	CONN_POLLS_MAX		= 4,		/* of them, fetches */
+	CONNS_FRESH_MAX		= 1024,		/* that have said nothing yet */
 	CONN_OWED_MAX		= 16 * MIB,	/* bytes owed to one peer */
 	GATEWAYS_MAX		= 64,		/* processes on one port */
 	CONN_GENERIC_MAX	= 16,		/* of them, answers in memory */

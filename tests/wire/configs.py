@@ -260,7 +260,8 @@ def describe_broker():
                   "offsets.retention.minutes", "max.connections"):
             isin(n, by, "config")
         for n, x in by.items():
-            ro = n not in ("max.connections",) and not n.startswith("log.") \
+            ro = not n.startswith(("max.connection", "log.",
+                                   "producer.id.expiration.ms")) \
                 and n not in ("compression.type", "message.max.bytes",
                               "min.insync.replicas",
                               "unclean.leader.election.enable",
