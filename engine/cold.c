@@ -67,6 +67,7 @@ window_load(struct cold_item *it)
 	struct walk_window x = { w, it->offset };
 	int64_t at;
 	enum err e;
+	int fd;
 
 	if (w == NULL)
 		return;
@@ -78,7 +79,9 @@ window_load(struct cold_item *it)
 	    it->offset, w->e, WINDOW_ENTRIES, &w->n);
 	if (e != E_OK) {
 		w->n = 0;
-		e = seg_walk(it->seg->fd, 0, it->end, walk_each, &x, &at);
+		e = seg_fd(it->seg, &fd);
+		if (e == E_OK)
+			e = seg_walk(fd, 0, it->end, walk_each, &x, &at);
 		if (e != E_OK && w->n == 0) {
 			free(w);
 			return;
@@ -98,21 +101,24 @@ cold_run(struct job *j)
 	for (int i = 0; i < c->n; i++) {
 		struct cold_item *it = &c->items[i];
 		size_t got = 1;
+		int fd;
 
+		/* An error shows itself to who reads next. */
+		if (seg_fd(it->seg, &fd) != E_OK)
+			continue;
 		if (it->want_window)
 			window_load(it);
-		/* Read for the sake of the page cache; an error shows itself
-		 * to who reads next. */
+		/* Read for the sake of the page cache. */
 		for (int64_t at = 0; buf != NULL && at < it->len && got > 0;
 		    at += (int64_t)got) {
 			size_t n = it->len - at < COLD_CHUNK
 			    ? (size_t)(it->len - at) : COLD_CHUNK;
 
-			if (disk->pread(it->seg->fd, buf, n, it->pos + at,
-			    &got) != E_OK)
+			if (disk->pread(fd, buf, n, it->pos + at, &got) !=
+			    E_OK)
 				break;
 		}
-		disk->prefetch(it->seg->fd, it->pos + it->len, it->ahead);
+		disk->prefetch(fd, it->pos + it->len, it->ahead);
 	}
 	free(buf);
 	for (int i = 0; i < c->nloads; i++)

@@ -150,6 +150,7 @@ write_run(struct write_op *w)
 	char dir[PATH_SIZE];
 	struct part *p = w->part;	/* read only: id, eng->data, topic */
 	enum err e;
+	int fd;
 
 	w->undone = true;
 	if (w->seg == NULL) {
@@ -162,12 +163,23 @@ write_run(struct write_op *w)
 		if (e != E_OK)
 			return e;
 	}
+	if ((e = seg_fd(w->seg, &fd)) != E_OK)
+		return e;
 	if (w->most > 0)
 		seg_reserve_ahead(w->seg, w->pos, w->end_pos, w->most);
-	e = disk->pwritev(w->seg->fd, w->iov, w->niov, w->pos);
+	e = disk->pwritev(fd, w->iov, w->niov, w->pos);
 	if (e != E_OK)
-		w->undone = disk->truncate(w->seg->fd, w->pos) == E_OK;
+		w->undone = disk->truncate(fd, w->pos) == E_OK;
 	return e;
+}
+
+static enum err
+seg_sync(struct seg *s)
+{
+	int fd;
+	enum err e = seg_fd(s, &fd);
+
+	return e == E_OK ? disk->datasync(fd) : e;
 }
 
 static void
@@ -187,8 +199,7 @@ syncs_run(struct round *r)
 		else if (!each)
 			s->err = all;
 		else
-			s->err = disk->datasync(w != NULL ? w->seg->fd
-			    : s->seg->fd);
+			s->err = seg_sync(w != NULL ? w->seg : s->seg);
 	}
 }
 
@@ -443,7 +454,9 @@ round_writes(struct committer *c, struct round *r)
 	r->writes = calloc((size_t)n + 1, sizeof *r->writes);
 	if (r->writes == NULL)
 		return E_NOMEM;
-	while ((p = c->dirty) != NULL && room > 0) {
+	/* The rest comes with the next one. */
+	n = files_share(&c->eng->files);
+	while ((p = c->dirty) != NULL && room > 0 && r->nwrites < n) {
 		e = write_take(p, &r->writes[r->nwrites], &room);
 		if (e != E_OK)
 			return r->nwrites > 0 ? E_OK : e;
@@ -495,7 +508,7 @@ round_syncs(struct committer *c, struct round *r)
 {
 	int64_t now = mono_ms();
 	struct part *p, **pp;
-	int cap = 0;
+	int cap = 0, most = files_share(&c->eng->files);
 
 	for (int i = 0; i < r->nwrites; i++) {
 		struct write_op *w = &r->writes[i];
@@ -505,7 +518,7 @@ round_syncs(struct committer *c, struct round *r)
 		    .offset = w->end_offset }) != E_OK)
 			return;
 	}
-	for (pp = &c->unsynced; (p = *pp) != NULL; ) {
+	for (pp = &c->unsynced; (p = *pp) != NULL && r->nsyncs < most; ) {
 		if (fully_synced(p) || !sync_wanted(c, p, now)) {
 			bool drop = fully_synced(p);
 
@@ -540,7 +553,9 @@ void
 commit_kick(struct committer *c)
 {
 	struct round *r;
-	bool writes = !c->writing && c->dirty != NULL;
+	/* Without room for more files what is written waits for a sync. */
+	bool writes = !c->writing && c->dirty != NULL &&
+	    (files_room(&c->eng->files) || !c->syncing);
 	bool syncs = !c->syncing && (writes || c->unsynced != NULL);
 
 	if (!writes && !syncs)
@@ -693,13 +708,16 @@ idx_run(struct job *j)
 {
 	struct idx_job *x = (struct idx_job *)j;
 	char path[PATH_SIZE];
+	int fd;
 
 	/* Blocks that were reserved, perhaps before a crash, and not needed; no
 	 * byte changes, so what fails here costs room only. */
-	if (x->seal && x->trim >= 0)
-		(void)!disk->truncate(x->seg->fd, x->trim);
 	if (x->seal)
-		x->sync_err = disk->datasync(x->seg->fd);
+		x->sync_err = seg_fd(x->seg, &fd);
+	if (x->seal && x->trim >= 0 && x->sync_err == E_OK)
+		(void)!disk->truncate(fd, x->trim);
+	if (x->seal && x->sync_err == E_OK)
+		x->sync_err = disk->datasync(fd);
 	if (x->sync_err != E_OK)
 		return;
 	idx_path(x->seg, path);

@@ -3,6 +3,7 @@
  * Opening and closing a data directory: the lock, the clean marker, the
  * catalogue, then every partition, a few at a time in the bulk pool.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,8 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	eng->commit.eng = eng;
 	eng->commit.data_fd = -1;
 	eng->started = mono_ms();
+	files_init(&eng->files, eng->files.max > 0 ? eng->files.max :
+	    INT_MAX);
 	eng->windows_tail = &eng->windows;
 	eng->due_tail = &eng->due;
 	why[0] = '\0';

@@ -11,6 +11,7 @@
 #include "commit.h"
 #include "configs.h"
 #include "fetch_session.h"
+#include "files.h"
 #include "group.h"
 #include "lib/conf.h"
 #include "meta.h"
@@ -23,6 +24,7 @@ struct engine {
 	const struct conf *conf;
 	char		  data[PATH_SIZE - 256];	/* directory */
 	struct pool	 *bulk;		/* slow work: recovery, cold reads */
+	struct files	  files;	/* of segments */
 	struct timers	  timers;
 	struct committer  commit;
 	struct space	  space;
@@ -69,6 +71,7 @@ struct engine {
 
 /* Opens the catalogue of a data directory (making a new one only where there
  * is nothing) and starts recovery of every partition; ready() follows.
+ * files: how many segments' files may be open, 0 for the most there may be.
  * why: words of at most size bytes when it is refused. */
 enum err engine_open(struct engine *, const struct conf *, struct pool *commit,
 	    struct pool *bulk, char *why, size_t size) MUST;

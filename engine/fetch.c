@@ -160,6 +160,7 @@ struct round {
 	int		 unknown;	/* rows of nothing we have */
 	uint64_t	 number;	/* marks partitions */
 	struct cold	*cold;		/* to be read ahead */
+	int		 ncold;		/* so many segments of it */
 	/* The last topic that was looked up. */
 	struct fetch_topic *topic;
 	struct topic	*found;
@@ -249,6 +250,7 @@ row_extent(struct fetch *f, struct round *rd, struct part *p,
 	if (l == LOOK_COLD) {
 		rd->first = false;
 		rd->budget -= x.len;
+		rd->ncold++;
 		return cold_add(&rd->cold, p, cold, row->offset, &x);
 	}
 	if (l == LOOK_FAIL) {
@@ -322,7 +324,8 @@ try_row(struct fetch *f, struct round *rd, struct fetch_row *row,
 	rd->syncing |= row->offset >= p->hw && row->offset < part_written(p);
 	rd->now |= r->diverging_epoch >= 0;
 	if (r->diverging_epoch >= 0 || row->offset >= p->hw ||
-	    (rd->budget <= 0 && !rd->first) || f->nextents == FETCH_SEGS_MAX)
+	    (rd->budget <= 0 && !rd->first) ||
+	    f->nextents + rd->ncold >= f->segs_max)
 		return E_OK;
 	return row_extent(f, rd, p, row, r);
 }
@@ -333,8 +336,7 @@ try_row(struct fetch *f, struct round *rd, struct fetch_row *row,
 static enum err
 rows_room(struct fetch *f)
 {
-	int n = f->set->nlisted, segs = n < FETCH_SEGS_MAX ? n :
-	    FETCH_SEGS_MAX;
+	int n = f->set->nlisted, segs = n < f->segs_max ? n : f->segs_max;
 
 	f->nrows = 0;
 	if (n <= f->rows_cap)
@@ -637,6 +639,10 @@ fetch_start(struct fetch *f)
 	enum err e = E_OK;
 
 	f->deadline = mono_ms() + (wait > 0 ? wait : 0);
+	if (f->segs_max <= 0 || f->segs_max > FETCH_SEGS_MAX)
+		f->segs_max = FETCH_SEGS_MAX;
+	if (f->segs_max > files_share(&f->eng->files))
+		f->segs_max = files_share(&f->eng->files);
 	f->res = (struct extents_res){ 0 };
 	if (f->set == NULL)
 		e = own_rows(f);

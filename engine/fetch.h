@@ -73,6 +73,7 @@ struct fetch {
 	struct fetch_set *set;		/* &own, or a session's */
 	struct fetch_set own;
 	bool		 wants_session;	/* out of its own set */
+	int		 segs_max;	/* whose fds the answer may bring */
 
 	struct extents_res res;
 	struct fetch_extent *extents;

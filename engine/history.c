@@ -27,11 +27,15 @@ struct find {
 };
 
 static enum err
-header_at(const struct seg *s, int64_t pos, struct batch *b)
+header_at(struct seg *s, int64_t pos, struct batch *b)
 {
 	uint8_t head[BATCH_HEADER];
-	size_t got;
-	enum err e = disk->pread(s->fd, head, sizeof head, pos, &got);
+	size_t got = 0;
+	int fd;
+	enum err e = seg_fd(s, &fd);
+
+	if (e == E_OK)
+		e = disk->pread(fd, head, sizeof head, pos, &got);
 
 	if (e == E_OK && got != sizeof head)
 		e = E_EOF;
@@ -72,6 +76,7 @@ find_in_seg(struct find *f, const struct epoch_span *sp)
 {
 	int64_t lo = 0, hi = sp->end, mid;
 	struct batch b;
+	int fd;
 
 	while (hi - lo > WALK_MAX && (mid = middle(sp, lo, hi)) > lo) {
 		f->err = header_at(sp->seg, mid, &b);
@@ -82,7 +87,9 @@ find_in_seg(struct find *f, const struct epoch_span *sp)
 		else
 			lo = mid;
 	}
-	f->err = seg_walk(sp->seg->fd, lo, sp->end, find_each, f, &mid);
+	f->err = seg_fd(sp->seg, &fd);
+	if (f->err == E_OK)
+		f->err = seg_walk(fd, lo, sp->end, find_each, f, &mid);
 }
 
 static void

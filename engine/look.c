@@ -94,8 +94,8 @@ look_boundary(const struct part *p, const struct seg *s, int64_t from,
 
 /* From a position to the batch that holds the offset or follows it. */
 static enum look
-look_batch(const struct seg *s, int64_t end, int64_t offset, bool block,
-    int64_t *pos, struct batch *b)
+look_batch(int fd, int64_t end, int64_t offset, bool block, int64_t *pos,
+    struct batch *b)
 {
 	uint8_t buf[WALK_BYTES];
 	int64_t at = 0;		/* position of buf[0] */
@@ -111,8 +111,8 @@ look_batch(const struct seg *s, int64_t end, int64_t offset, bool block,
 			    ? (size_t)(end - *pos) : WALK_BYTES;
 
 			at = *pos;
-			e = block ? disk->pread(s->fd, buf, n, at, &got)
-			    : disk->pread_now(s->fd, buf, n, at, &got);
+			e = block ? disk->pread(fd, buf, n, at, &got)
+			    : disk->pread_now(fd, buf, n, at, &got);
 			if (e == E_BUSY)
 				return LOOK_COLD;
 			if (e != E_OK || got < BATCH_HEADER)
@@ -130,7 +130,7 @@ look_batch(const struct seg *s, int64_t end, int64_t offset, bool block,
 /* The end of the last whole batch that ends at or before limit, from a batch
  * boundary; looks no further than the batches' headers that are in memory. */
 static int64_t
-look_fit(const struct seg *s, int64_t stop, int64_t limit)
+look_fit(int fd, int64_t stop, int64_t limit)
 {
 	uint8_t buf[WALK_BYTES];
 	int64_t at = stop;
@@ -140,7 +140,7 @@ look_fit(const struct seg *s, int64_t stop, int64_t limit)
 	while (stop + BATCH_HEADER <= limit) {
 		if (stop + BATCH_HEADER > at + (int64_t)got) {
 			at = stop;
-			if (disk->pread_now(s->fd, buf, limit - at < WALK_BYTES
+			if (disk->pread_now(fd, buf, limit - at < WALK_BYTES
 			    ? (size_t)(limit - at) : WALK_BYTES, at, &got) !=
 			    E_OK || got < BATCH_HEADER)
 				break;
@@ -170,7 +170,7 @@ look_extent(const struct part *p, struct look_want *w,
 	struct seg *s;
 	int64_t end, pos, stop;
 	enum look l;
-	int i;
+	int i, fd;
 
 	x->seg = NULL;
 	s = part_seg(p, w->offset, &i);
@@ -183,7 +183,15 @@ look_extent(const struct part *p, struct look_want *w,
 	if (l != LOOK_OK)
 		return l;
 	pos = at.pos;
-	l = look_batch(s, end, w->offset, w->block, &pos, &b);
+	/* Opening a file may block, too. */
+	if ((fd = s->fd) < 0 && !w->block) {
+		x->pos = pos;
+		x->len = WALK_BYTES;
+		return LOOK_COLD;
+	}
+	if (fd < 0 && seg_fd(s, &fd) != E_OK)
+		return LOOK_FAIL;
+	l = look_batch(fd, end, w->offset, w->block, &pos, &b);
 	x->pos = pos;
 	x->len = l == LOOK_COLD ? WALK_BYTES : 0;
 	if (l != LOOK_OK)
@@ -197,12 +205,12 @@ look_extent(const struct part *p, struct look_want *w,
 	else if (w->max > stop - pos) {
 		int64_t cut = look_boundary(p, s, stop, pos + w->max);
 
-		stop = look_fit(s, cut > stop ? cut : stop, pos + w->max);
+		stop = look_fit(fd, cut > stop ? cut : stop, pos + w->max);
 	}
 	if (stop - pos > INT32_MAX)
 		stop = pos + batch_size(&b);
 	x->len = (int32_t)(stop - pos);
-	if (!w->block && !disk->resident(s->fd, pos, stop - pos))
+	if (!w->block && !disk->resident(fd, pos, stop - pos))
 		return LOOK_COLD;
 	x->seg = s;
 	return LOOK_OK;

@@ -31,19 +31,22 @@ lost_path(const char *lost, const struct seg *s, int64_t pos, int try,
 /* Walks [pos, size) of the segment's file; each gets the bytes and where they
  * lie from pos on, and ends the walk with what is not E_OK. */
 static enum err
-tail_walk(const struct seg *s, int64_t pos,
+tail_walk(struct seg *s, int64_t pos,
     enum err (*each)(void *arg, uint8_t *p, size_t n, int64_t at), void *arg)
 {
 	uint8_t *buf = malloc(COPY_BUF);
 	int64_t from = pos;
 	enum err err = buf == NULL ? E_NOMEM : E_OK;
 	size_t got;
+	int fd;
 
+	if (err == E_OK)
+		err = seg_fd(s, &fd);
 	for (; err == E_OK && pos < s->size; pos += (int64_t)got) {
 		size_t n = s->size - pos < COPY_BUF ? (size_t)(s->size - pos) :
 		    COPY_BUF;
 
-		err = disk->pread(s->fd, buf, n, pos, &got);
+		err = disk->pread(fd, buf, n, pos, &got);
 		if (err == E_OK && got < n)
 			err = E_IO;	/* the file became shorter */
 		if (err == E_OK)
@@ -88,7 +91,7 @@ is_same(void *arg, uint8_t *p, size_t n, int64_t at)
 /* A file that an earlier recovery left before it crashed may be the same:
  * E_OK; E_BUSY when it is another. */
 static enum err
-kept_already(const struct seg *s, int64_t pos, const char *path)
+kept_already(struct seg *s, int64_t pos, const char *path)
 {
 	struct disk_stat st;
 	enum err err;
@@ -110,7 +113,7 @@ kept_already(const struct seg *s, int64_t pos, const char *path)
 }
 
 enum err
-lost_keep(const char *lost, const struct seg *s, int64_t pos, char *path)
+lost_keep(const char *lost, struct seg *s, int64_t pos, char *path)
 {
 	enum err err;
 	int fd;
@@ -145,10 +148,11 @@ lost_keep(const char *lost, const struct seg *s, int64_t pos, char *path)
 }
 
 enum err
-lost_move(const char *lost, const struct seg *s, char *path)
+lost_move(const char *lost, struct seg *s, char *path)
 {
 	struct disk_stat st;
 	enum err err;
+	int fd;
 
 	lost_path(lost, s, 0, 0, path);
 	if ((err = disk->mkdir(lost)) != E_OK)
@@ -159,7 +163,9 @@ lost_move(const char *lost, const struct seg *s, char *path)
 	}
 	if (err != E_NOTFOUND)
 		return err == E_OK ? E_BUSY : err;
-	err = disk->datasync(s->fd);
+	err = seg_fd(s, &fd);
+	if (err == E_OK)
+		err = disk->datasync(fd);
 	if (err == E_OK)
 		err = disk->rename(s->path, path);
 	return err == E_OK ? disk->sync_dir(lost) : err;

@@ -14,9 +14,9 @@
 
 /* Copies [pos, size) of a segment's file, unless it is all zeros or is there
  * from a recovery that did not end. */
-enum err lost_keep(const char *lost, const struct seg *, int64_t pos,
+enum err lost_keep(const char *lost, struct seg *, int64_t pos,
 	    char *path) MUST;
 /* Moves the whole file; the caller syncs the directory that it came from. */
-enum err lost_move(const char *lost, const struct seg *, char *path) MUST;
+enum err lost_move(const char *lost, struct seg *, char *path) MUST;
 
 #endif

@@ -185,16 +185,24 @@ loop_open(void)
 		refuse("worker threads cannot be started");
 }
 
-/* Each partition keeps a file open. */
+/* Segments' files may take what the process may open, but for what links,
+ * answers on their way and small files need. */
 static void
 files_limit(void)
 {
 	struct rlimit rl;
+	int64_t max = 0, keep;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
-		return;
-	rl.rlim_cur = rl.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &rl);
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &rl) == 0 &&
+		    rl.rlim_cur < FILES_MAX)
+			max = (int64_t)rl.rlim_cur;
+	}
+	if (max == 0)
+		max = FILES_MAX;
+	keep = max / 2 < FILES_KEEP ? max / 2 : FILES_KEEP;
+	d.eng.files.max = (int)(max - keep);
 }
 
 /* A data directory may be reached by a symbolic link; below it there is none,

@@ -404,6 +404,7 @@ meta_load(struct meta *m, const char *dir, bool clean, apply_fn apply,
 	struct recovered got;
 	struct seg *s;
 	enum err e;
+	int fd;
 
 	snprintf(lost, sizeof lost, "%s/lost+found", m->eng->data);
 	e = recover_log(&how, &got);
@@ -424,8 +425,10 @@ meta_load(struct meta *m, const char *dir, bool clean, apply_fn apply,
 		return e != E_OK ? e : E_CORRUPT;
 	}
 	s = got.segs[got.nsegs - 1];
-	e = meta_replay(m->eng, s->fd, s->path, s->base, s->size, apply, why,
-	    size);
+	e = seg_fd(s, &fd);
+	if (e == E_OK)
+		e = meta_replay(m->eng, fd, s->path, s->base, s->size, apply,
+		    why, size);
 	for (int i = 0; e == E_OK && i < got.nsegs - 1; i++)
 		e = drop_older(dir, got.segs[i]->base);
 	if (e == E_OK && got.nsegs > 1) {
@@ -614,8 +617,10 @@ rewrite_done(struct job *j)
 	r->seg->end_offset = r->seg->synced_offset = r->next;
 	r->seg->max_ts = wall_ms();
 	r->seg->handle = ++m->eng->next_handle;
+	files_remove(p->segs[0]);
 	seg_unref(p->segs[0]);
 	p->segs[0] = r->seg;
+	files_add(&m->eng->files, r->seg);
 	p->start = r->base;
 	p->epoch = r->epoch;	/* it must not fall along the log */
 	p->next = p->hw = r->next;

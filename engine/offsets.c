@@ -105,7 +105,7 @@ batch_search(struct query *q, int fd, const struct batch *b, int64_t pos,
 
 struct search {
 	struct query	*q;
-	int		 fd;
+	int		 fd;		/* of the span that is searched */
 	int64_t		 target;
 	int64_t		 max;	/* greatest header timestamp seen */
 	enum err	 err;
@@ -187,8 +187,7 @@ search_time(struct query *q, int64_t target)
 {
 	for (int i = 0; i < q->n && q->offset < 0 && q->err == E_OK; i++) {
 		struct span *sp = &q->spans[i];
-		struct search s = { .q = q, .fd = sp->seg->fd,
-		    .target = target };
+		struct search s = { .q = q, .target = target };
 		struct idx_entry from;
 		int64_t at;
 		enum err e;
@@ -196,8 +195,10 @@ search_time(struct query *q, int64_t target)
 		if (sp->max_ts < target)
 			continue;
 		from = span_entry(sp, 2, target);
-		e = seg_walk(sp->seg->fd, from.pos, sp->end, search_each, &s,
-		    &at);
+		e = seg_fd(sp->seg, &s.fd);
+		if (e == E_OK)
+			e = seg_walk(s.fd, from.pos, sp->end, search_each, &s,
+			    &at);
 		q->err = s.err != E_OK ? s.err : e;
 	}
 }
@@ -225,9 +226,10 @@ search_max(struct query *q)
 			from = span_entry(sp, 1, sp->end);
 		if (from.max_ts > s.max)
 			s.max = from.max_ts;
-		s.fd = sp->seg->fd;
-		e = seg_walk(sp->seg->fd, from.pos, sp->end, max_each, &s,
-		    &at);
+		e = seg_fd(sp->seg, &s.fd);
+		if (e == E_OK)
+			e = seg_walk(s.fd, from.pos, sp->end, max_each, &s,
+			    &at);
 		q->err = s.err != E_OK ? s.err : e;
 	}
 	if (q->err == E_OK && s.max >= 0)
@@ -254,11 +256,14 @@ lookup_run(struct job *j)
 	for (int i = 0; i < l->n; i++) {
 		struct query *q = &l->queries[i];
 		int64_t at;
+		int fd;
 
 		if (q->ts == TS_EARLIEST) {
 			if (q->n > 0)
-				q->err = seg_walk(q->spans[0].seg->fd, 0,
-				    q->spans[0].end, first_each, q, &at);
+				q->err = seg_fd(q->spans[0].seg, &fd);
+			if (q->n > 0 && q->err == E_OK)
+				q->err = seg_walk(fd, 0, q->spans[0].end,
+				    first_each, q, &at);
 			q->offset = q->start;
 		} else if (q->ts == TS_MAX)
 			search_max(q);

@@ -102,6 +102,7 @@ segs_drop(struct part *p)
 	for (int i = 0; i < p->nsegs; i++) {
 		if (p->eng->retired != NULL)
 			p->eng->retired(p->eng, p->segs[i]->handle);
+		files_remove(p->segs[i]);
 		seg_unref(p->segs[i]);
 	}
 	free(p->segs);
@@ -157,6 +158,7 @@ part_adopt(struct part *p, struct seg *s)
 	s->handle = ++p->eng->next_handle;
 	seg_configure(s, p, true);
 	p->segs[p->nsegs++] = seg_ref(s);
+	files_add(&p->eng->files, s);
 	return E_OK;
 }
 
@@ -185,6 +187,7 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	for (int i = 0; i < p->nsegs; i++) {
 		segs[i]->handle = ++p->eng->next_handle;
 		seg_configure(segs[i], p, true);
+		files_add(&p->eng->files, segs[i]);
 	}
 	p->prods = r->prods;
 	r->prods = NULL;

@@ -234,7 +234,7 @@ handle_fetch(struct call *c)
 	r->call = c;
 	r->f = (struct fetch){ .eng = c->eng, .req = q, .version =
 	    c->head.version, .arena = &c->arena, .done = read_done,
-	    .arg = r };
+	    .arg = r, .segs_max = (int)c->link->handles_max / 2 };
 	/* Followers are not for clients here. */
 	if (q->replica_id >= 0 || q->replica_state.replica_id >= 0) {
 		refuse(c, E_INVALID_REQUEST);

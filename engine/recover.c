@@ -275,6 +275,7 @@ window(struct work *w, struct seg *s, int64_t pos, size_t n)
 {
 	size_t keep = 0, got, want = w->buf_size;
 	enum err err;
+	int fd;
 
 	if (pos >= w->from && pos + (int64_t)n <= w->till)
 		return E_OK;
@@ -288,7 +289,10 @@ window(struct work *w, struct seg *s, int64_t pos, size_t n)
 	w->till = pos + (int64_t)keep;
 	if ((int64_t)want > s->size - pos)
 		want = (size_t)(s->size - pos);
-	err = disk->pread(s->fd, w->buf + keep, want - keep, w->till, &got);
+	err = seg_fd(s, &fd);
+	if (err == E_OK)
+		err = disk->pread(fd, w->buf + keep, want - keep, w->till,
+		    &got);
 	if (err != E_OK)
 		return io(w, err, s->path);
 	w->till += (int64_t)got;
@@ -430,12 +434,15 @@ note_epoch(const struct batch *b, int64_t pos, void *arg)
 
 /* Walks headers in the synced part, where all must make sense. */
 static enum err
-walk_synced(struct work *w, const struct seg *s, int64_t pos, int64_t end,
+walk_synced(struct work *w, struct seg *s, int64_t pos, int64_t end,
     int (*each)(const struct batch *, int64_t, void *), void *arg)
 {
 	int64_t at;
-	enum err err = seg_walk(s->fd, pos, end, each, arg, &at);
+	int fd;
+	enum err err = seg_fd(s, &fd);
 
+	if (err == E_OK)
+		err = seg_walk(fd, pos, end, each, arg, &at);
 	if (err == E_CORRUPT)
 		return fail(w, err, s->path, at,
 		    "no batch here, in the synced part of the log");
@@ -464,7 +471,7 @@ idx_pos(struct work *w, const struct seg *s, int by, int64_t value,
 static enum err
 epoch_before(struct work *w, int i, int64_t ckpt)
 {
-	const struct seg *s = w->r->segs[i];
+	struct seg *s = w->r->segs[i];
 	struct epochs e = { w->r->epoch };
 	struct idx_entry from;
 	enum err err;
@@ -484,6 +491,7 @@ cut(struct work *w, struct seg *s, const char *bad)
 {
 	char path[PATH_SIZE];
 	int64_t n = s->size - s->synced;
+	int fd;
 	enum err err = lost_keep(w->how->lost, s, s->synced, path);
 
 	if (err != E_OK)
@@ -492,8 +500,11 @@ cut(struct work *w, struct seg *s, const char *bad)
 	    LI("position", s->synced), LI("offset", s->end_offset),
 	    LI("bytes", n), LS("why", bad));
 	w->r->cut += n;
-	if ((err = disk->truncate(s->fd, s->synced)) == E_OK)
-		err = disk->datasync(s->fd);
+	err = seg_fd(s, &fd);
+	if (err == E_OK)
+		err = disk->truncate(fd, s->synced);
+	if (err == E_OK)
+		err = disk->datasync(fd);
 	s->size = s->synced;
 	return io(w, err, s->path);
 }
@@ -595,10 +606,12 @@ first_batch(struct work *w, struct seg *s)
 {
 	uint8_t p[BATCH_HEADER];
 	struct batch b;
-	enum err err;
-	size_t got;
+	size_t got = 0;
+	int fd;
+	enum err err = seg_fd(s, &fd);
 
-	err = disk->pread(s->fd, p, sizeof p, 0, &got);
+	if (err == E_OK)
+		err = disk->pread(fd, p, sizeof p, 0, &got);
 	if (err != E_OK)
 		return io(w, err, s->path);
 	if (got < sizeof p || batch_read(p, &b) != E_OK ||
@@ -616,13 +629,16 @@ read_tail(struct work *w, int i, int64_t next)
 	struct found *f = &w->found[i];
 	struct seg *s = w->r->segs[i];
 	enum err err;
+	int fd;
 
 	/* That the last stretch before the checkpoint is sane. */
 	if ((err = epoch_before(w, i, f->ckpt)) != E_OK)
 		return err;
-	err = disk->datasync(s->fd);
+	err = seg_fd(s, &fd);
 	if (err == E_OK)
-		err = disk->drop_cache(s->fd);
+		err = disk->datasync(fd);
+	if (err == E_OK)
+		err = disk->drop_cache(fd);
 	if (err != E_OK)
 		return io(w, err, s->path);
 	if ((err = scan(w, s, f->ckpt, next, &f->bad)) != E_OK)
@@ -694,14 +710,26 @@ first_time(struct work *w)
 	uint8_t p[BATCH_HEADER];
 	struct batch b;
 	enum err err;
-	size_t got;
+	size_t got = 0;
+	int fd;
 
 	if (s->size < BATCH_HEADER)
 		return E_OK;
-	err = disk->pread(s->fd, p, sizeof p, 0, &got);
+	err = seg_fd(s, &fd);
+	if (err == E_OK)
+		err = disk->pread(fd, p, sizeof p, 0, &got);
 	if (err == E_OK && got == sizeof p && batch_read(p, &b) == E_OK)
 		s->first_ts = b.max_ts;
 	return io(w, err, s->path);
+}
+
+static enum err
+file_sync(struct seg *s)
+{
+	int fd;
+	enum err err = seg_fd(s, &fd);
+
+	return err == E_OK ? disk->datasync(fd) : err;
 }
 
 /* The log is its first n segments: makes it so on the disk. */
@@ -733,7 +761,7 @@ settle(struct work *w, int n)
 	/* Nothing lies behind the checkpoint: perhaps because somebody cut it
 	 * off, and that must not come undone either. */
 	if (!w->how->clean && r->segs[n - 1]->size == w->found[n - 1].ckpt &&
-	    (err = disk->datasync(r->segs[n - 1]->fd)) != E_OK)
+	    (err = file_sync(r->segs[n - 1])) != E_OK)
 		return io(w, err, r->segs[n - 1]->path);
 	return orphan_remove(w);
 }
@@ -769,7 +797,7 @@ replay(struct work *w, int64_t from)
 	enum err err;
 
 	for (int i = 0; i < r->nsegs; i++) {
-		const struct seg *s = r->segs[i];
+		struct seg *s = r->segs[i];
 		struct replay x = { r->prods, from, s->base, E_OK };
 		struct idx_entry e = { s->base, 0, -1 };
 

@@ -98,6 +98,7 @@ forget_oldest(struct part *p, int n)
 	for (int i = 0; i < n; i++) {
 		if (p->eng->retired != NULL)
 			p->eng->retired(p->eng, p->segs[i]->handle);
+		files_remove(p->segs[i]);
 		seg_unref(p->segs[i]);
 	}
 	p->nsegs -= n;

@@ -14,6 +14,7 @@ seg_configure(struct seg *s, const struct part *p, bool jitter)
 	uint64_t r;
 	int64_t most;
 
+	s->lax = p->relaxed;
 	if (p->topic == NULL)
 		return;
 	tc = &p->topic->conf;

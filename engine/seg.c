@@ -3,12 +3,12 @@
  * Segments: names, files, references, and the walk over batch headers.  What
  * a segment's bytes mean beyond their headers is recover.c's business.
  */
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "files.h"
 #include "lib/log.h"
 #include "seg.h"
 
@@ -40,6 +40,45 @@ seg_name(const char *name, const char *ext, int64_t *base)
 	return strcmp(name + BASE_DIGITS, ext) == 0;
 }
 
+static atomic_int nopen;
+
+int
+seg_files_open(void)
+{
+	return atomic_load(&nopen);
+}
+
+void
+seg_close(struct seg *s)
+{
+	if (s->fd < 0)
+		return;
+	disk->close(s->fd);
+	s->fd = -1;
+	atomic_fetch_sub(&nopen, 1);
+}
+
+/* Two threads may open it at once: then the first one's stays. */
+enum err
+seg_fd(struct seg *s, int *fd)
+{
+	int mine, none = -1;
+	enum err err;
+
+	if ((*fd = s->fd) >= 0)
+		return E_OK;
+	if ((err = disk->open(s->path, DISK_WRITE, &mine)) != E_OK)
+		return err;
+	if (atomic_compare_exchange_strong(&s->fd, &none, mine)) {
+		atomic_fetch_add(&nopen, 1);
+		*fd = mine;
+	} else {
+		disk->close(mine);
+		*fd = none;
+	}
+	return E_OK;
+}
+
 enum err
 seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
     struct seg **out)
@@ -49,6 +88,7 @@ seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
 	struct disk_stat st = { 0 };
 	struct seg *s;
 	enum err err;
+	int fd;
 
 	*out = NULL;
 	seg_path(path, dir, base, ".log");
@@ -58,10 +98,12 @@ seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
 	err = E_NOMEM;
 	if ((s->path = strdup(path)) == NULL)
 		goto bad;
-	err = disk->open(path, create ? DISK_CREATE_NEW : DISK_WRITE, &s->fd);
+	if (create && (err = disk->open(path, DISK_CREATE_NEW, &fd)) == E_OK) {
+		s->fd = fd;
+		atomic_fetch_add(&nopen, 1);
+	} else if (!create)
+		err = disk->stat(path, &st);
 	if (err != E_OK)
-		goto bad;
-	if (!create && (err = disk->fstat(s->fd, &st)) != E_OK)
 		goto bad;
 	s->id = *id;
 	s->refs = 1;
@@ -75,8 +117,6 @@ seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
 	*out = s;
 	return E_OK;
 bad:
-	if (s->fd >= 0)
-		disk->close(s->fd);
 	free(s->path);
 	free(s);
 	return err;
@@ -85,8 +125,11 @@ bad:
 void
 seg_reserve(struct seg *s, int64_t bytes)
 {
-	enum err e = bytes > 0 ? disk->reserve(s->fd, 0, bytes) : E_OK;
+	int fd;
+	enum err e = bytes > 0 ? seg_fd(s, &fd) : E_OK;
 
+	if (bytes > 0 && e == E_OK)
+		e = disk->reserve(fd, 0, bytes);
 	if (e != E_OK)
 		log_warn("segment not preallocated", LS("file", s->path),
 		    LI("bytes", bytes), LE(e));
@@ -115,6 +158,7 @@ struct seg *
 seg_ref(struct seg *s)
 {
 	ASSERT(s->refs > 0);
+	files_busy(s);
 	s->refs++;
 	return s;
 }
@@ -125,9 +169,12 @@ seg_unref(struct seg *s)
 	if (s == NULL)
 		return;
 	ASSERT(s->refs > 0);
-	if (--s->refs > 0)
+	if (--s->refs == 1)
+		files_idle(s);
+	if (s->refs > 0)
 		return;
-	disk->close(s->fd);
+	ASSERT(s->files == NULL);
+	seg_close(s);
 	idx_free(&s->idx);
 	free(s->path);
 	free(s);

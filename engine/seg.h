@@ -6,21 +6,32 @@
  *
  * Invariants: 0 <= synced <= size, in bytes of whole batches; size is what
  * has been written, end_offset the offset after the last written batch; only
- * the last segment of a partition grows.  All fields belong to the loop;
- * workers get copies of what they need.
+ * the last segment of a partition grows.  All fields but fd belong to the
+ * loop; workers get copies of what they need.
+ *
+ * The file is opened by whoever needs it first, on any thread, and stays open
+ * as long as anybody but the partition's list holds a reference; after that
+ * files.h decides.  So whoever puts another file in its place under the same
+ * name must have it open before, through a reference of his own.
  */
 #ifndef SEG_H
 #define SEG_H
+
+#include <stdatomic.h>
 
 #include "disk.h"
 #include "format.h"
 #include "idx.h"
 #include "lib/batch.h"
 
+struct files;
+
 struct seg {
 	struct log_id	 id;
 	int		 refs;
-	int		 fd;		/* disk handle, open while refs > 0 */
+	_Atomic int	 fd;		/* disk handle, -1: not open */
+	struct files	*files;		/* on a partition's list; NULL: not */
+	struct seg	*idle_next, **idle_prevp; /* see files.h */
 	uint64_t	 handle;	/* names it to gateways; never reused */
 	int64_t		 base;		/* offset */
 	int64_t		 end_offset;	/* after the last written batch */
@@ -39,6 +50,7 @@ struct seg {
 	int64_t		 cold_end;	/* read ahead up to here, the last time
 					 * that it was needed */
 	int64_t		 cold_step;	/* and so far beyond what was needed */
+	bool		 lax;		/* nobody waits for its syncs */
 	struct idx	 idx;
 	char		*path;		/* of the .log */
 };
@@ -49,10 +61,16 @@ void	 seg_path(char *buf, const char *dir, int64_t base, const char *ext);
 void	 idx_path(const struct seg *, char *buf);
 /* The base offset in a file name with that extension; false if it is none. */
 bool	 seg_name(const char *name, const char *ext, int64_t *base);
-/* Opens or creates (new: E_BUSY when the file exists) the segment's file; one
- * reference is the caller's.  The caller syncs the directory. */
+/* A segment whose file is there, or is created (E_BUSY when it exists) and
+ * opened; one reference is the caller's.  The caller syncs the directory. */
 enum err seg_open(const char *dir, const struct log_id *, int64_t base,
 	    bool create, struct seg **) MUST;
+/* Its disk handle, for as long as the caller's reference lasts.  May block. */
+enum err seg_fd(struct seg *, int *fd) MUST;
+/* Segments' files that are open, whole process. */
+int	 seg_files_open(void);
+/* Closes the file: nobody uses it. */
+void	 seg_close(struct seg *);
 /* Reserves the disk's room for a new segment, without making it longer; best
  * effort: what lacks shows itself when it is written.  0: nothing.  Blocks. */
 void	 seg_reserve(struct seg *, int64_t bytes);

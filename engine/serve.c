@@ -21,6 +21,7 @@
 
 enum {
 	OUT_MAX		= 256 * MIB,	/* unsent bytes of one link */
+	LISTEN_AGAIN_MS	= 100,		/* after there was no fd left */
 	CALLS_MAX	= 65536,	/* unanswered calls of one link */
 	CALL_BYTES_MAX	= 1024 * MIB,	/* and what they came as */
 };
@@ -281,7 +282,7 @@ handles_retire(struct link *l, int more)
 	int64_t gone[IPC_FDS_MAX];
 
 	while (l->handles.n > 0 &&
-	    l->handles.n + (size_t)more > IPC_HANDLES_MAX) {
+	    l->handles.n + (size_t)more > l->handles_max) {
 		msg.handles.n = 0;
 		msg.handles.v = gone;
 		while (msg.handles.n < IPC_FDS_MAX && l->handles.n > 0) {
@@ -514,6 +515,9 @@ hello(struct link *l, const struct ipc_head *h, struct rd body, int *fds)
 		    "this protocol; start gateways and tools of its own "
 		    "version");
 	}
+	if (e == E_OK && q.handles > 0 && q.handles < IPC_HANDLES_MAX)
+		l->handles_max = q.handles > IPC_HANDLES_MIN ?
+		    (size_t)q.handles : IPC_HANDLES_MIN;
 	if (e == E_OK && q.region_bytes > 0)
 		e = h->nfds == 1 ? region_open(fds[0], q.region_bytes,
 		    &l->region) : E_PROTO;
@@ -732,6 +736,7 @@ link_open(struct serve *s, int fd)
 		return;
 	}
 	l->serve = s;
+	l->handles_max = IPC_HANDLES_MAX;
 	l->poll.data = l;
 	ipc_open(&l->ipc, fd, OUT_MAX);
 	l->next = s->links;
@@ -741,6 +746,17 @@ link_open(struct serve *s, int fd)
 	s->links = l;
 	s->nlinks++;
 	link_watch(l);
+}
+
+static void on_listen(uv_poll_t *, int, int);
+
+static void
+listen_again(struct timer *t)
+{
+	struct serve *s = (struct serve *)((char *)t -
+	    offsetof(struct serve, listen_again));
+
+	uv_poll_start(&s->listen_poll, UV_READABLE, on_listen);
 }
 
 static void
@@ -755,9 +771,15 @@ on_listen(uv_poll_t *poll, int status, int events)
 	while ((fd = accept4(s->listen_fd, NULL, NULL,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		link_open(s, fd);
-	if (errno == EMFILE || errno == ENFILE)
-		log_warn("too many open files to accept a link",
-		    LERRNO(errno));
+	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS &&
+	    errno != ENOMEM)
+		return;
+	/* Who waits makes the socket readable all the time. */
+	log_warn("cannot accept a link for now", LERRNO(errno));
+	s->listen_again.fire = listen_again;
+	if (timer_set(&s->eng->timers, &s->listen_again, mono_ms() +
+	    LISTEN_AGAIN_MS) == E_OK)
+		uv_poll_stop(&s->listen_poll);
 }
 
 /* True when somebody answers on the socket. */
@@ -873,6 +895,7 @@ serve_stop(struct serve *s)
 	if (s->stopping || s->listen_fd < 0)
 		return;
 	s->stopping = true;
+	timer_cancel(&s->eng->timers, &s->listen_again);
 	uv_close((uv_handle_t *)&s->listen_poll, NULL);
 	close(s->listen_fd);
 	s->listen_fd = -1;

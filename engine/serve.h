@@ -42,6 +42,7 @@ struct link {
 	uv_poll_t	 poll;
 	struct region	*region;	/* NULL: none */
 	struct handles	 handles;
+	size_t		 handles_max;
 	struct sessions	 sessions;
 	struct link_option *options;	/* NULL: no gateway */
 	int		 noptions;
@@ -77,6 +78,7 @@ struct serve {
 	int		 listen_fd;
 	struct link	*links, *flush;
 	int		 nlinks;
+	struct timer	 listen_again;	/* no fd was left */
 	bool		 stopping;
 };
 

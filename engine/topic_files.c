@@ -146,8 +146,11 @@ part_files_create(const char *dir, const struct log_id *id, bool sync,
 		e = disk->mkdir(dir);
 	if (e == E_OK)
 		e = seg_open(dir, id, 0, true, &fresh->segs[0]);
-	if (e == E_OK)
+	if (e == E_OK) {
+		/* There may be more of them than files that may be open. */
+		seg_close(fresh->segs[0]);
 		fresh->nsegs = 1;
+	}
 	if (e == E_OK && sync)
 		e = disk->sync_dir(dir);
 	return e;

@@ -205,6 +205,7 @@ struct gw {
 	int		 quiet_n;
 	const char	*bound;		/* HOST:PORT of the listener */
 	int64_t		 conns_max;	/* that open files allow; 0 any */
+	int32_t		 handles_max;	/* segments' fds; 0 any */
 	char		 host[256];	/* advertised */
 	int		 port;
 	bool		 stopping;

@@ -144,8 +144,11 @@ more_fds(void)
 		    LERRNO(errno));
 	if (r.rlim_cur >= INT32_MAX)
 		return;
-	if (keep > (int64_t)r.rlim_cur / 2)
+	if (keep > (int64_t)r.rlim_cur / 2) {
 		keep = (int64_t)r.rlim_cur / 2;
+		/* As many more may wait for clients that read slowly. */
+		gw.handles_max = (int32_t)keep / 2;
+	}
 	gw.conns_max = (int64_t)r.rlim_cur - keep;
 	if (gw.conf.max_connections <= gw.conns_max)
 		return;

@@ -675,7 +675,7 @@ up_attach(struct up *up, int fd)
 {
 	struct ipc_head h = { .type = IPC_HELLO };
 	struct hello_req q = { ipc_protocol(), kstr_of("gateway"),
-	    (int64_t)up->gw->region.size };
+	    (int64_t)up->gw->region.size, up->gw->handles_max };
 	struct link *l = calloc(1, sizeof *l);
 
 	if (l == NULL || uv_poll_init(&up->gw->loop, &l->poll, fd) != 0) {

@@ -45,7 +45,7 @@ hello(struct ipc *c, uint32_t id, const char *program, const int *fds, int n)
 {
 	struct ipc_head h = { .type = IPC_HELLO, .id = id, .version = 3,
 	    .session = UINT64_C(0x0102030405060708), .nfds = (uint16_t)n };
-	struct hello_req q = { ipc_protocol(), kstr_of(program), 77 };
+	struct hello_req q = { ipc_protocol(), kstr_of(program), 77, 0 };
 
 	return ipc_send(c, &h, ipc_req(IPC_HELLO), &q, fds);
 }

@@ -20,7 +20,7 @@
 #include "simdisk.h"
 
 enum { TOPICS = 5, PARTS_MOST = 3, PIDS = 2, IDLE_STEPS = 400,
-    CONF_FROM = 50000 };
+    CONF_FROM = 50000, FILES_FEW = 2 };
 
 static const char topic_conf_name[] = "min.compaction.lag.ms";
 static const char cluster_conf_name[] = "leader.replication.throttled.rate";
@@ -123,6 +123,8 @@ open_engine(struct world *w, struct pool **commit, struct pool **bulk)
 	if (err == E_OK)
 		err = pool_open(0, wake, NULL, bulk);
 	ck_assert_int_eq(err, E_OK);
+	/* Files are opened again and again, or never closed. */
+	eng->files.max = w->seed % 2 == 0 ? FILES_FEW : 0;
 	err = engine_open(eng, &w->conf, *commit, *bulk, why, sizeof why);
 	if (err != E_OK)
 		FAIL(w, "the engine does not open: %s", why);
@@ -153,13 +155,16 @@ check_bytes(struct world *w, const struct part *p, const struct mpart *mp)
 	while (at < mp->n && mp->v[at].b.base_offset < p->start)
 		at++;
 	for (int i = 0; i < p->nsegs; i++) {
-		const struct seg *s = p->segs[i];
+		struct seg *s = p->segs[i];
 		int64_t pos = 0;
+		int fd;
 
+		if (seg_fd(s, &fd) != E_OK)
+			FAIL(w, "%s does not open", s->path);
 		for (; pos < s->size && at < mp->n; at++) {
 			size_t n = (size_t)batch_size(&mp->v[at].b), got;
 			uint8_t *q = malloc(n);
-			bool same = disk->pread(s->fd, q, n, pos, &got) ==
+			bool same = disk->pread(fd, q, n, pos, &got) ==
 			    E_OK && got == n && memcmp(q, mp->v[at].p, n) == 0;
 
 			free(q);

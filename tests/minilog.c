@@ -137,6 +137,7 @@ mini_append(struct mini *m, int n, size_t payload_max)
 	int64_t size = 0;
 	struct seg *s;
 	enum err err = E_OK;
+	int fd;
 
 	ASSERT(n <= 16 && !m->failed);
 	if (m->nsegs == 0 && (err = new_seg(m)) != E_OK)
@@ -148,7 +149,9 @@ mini_append(struct mini *m, int n, size_t payload_max)
 
 		iov[i] = (struct iovec){ x->p, (size_t)batch_size(&x->b) };
 	}
-	err = disk->pwritev(s->fd, iov, n, s->size);
+	err = seg_fd(s, &fd);
+	if (err == E_OK)
+		err = disk->pwritev(fd, iov, n, s->size);
 	if (err != E_OK) {
 		m->failed = true;
 		return err;
@@ -197,6 +200,7 @@ enum err
 mini_sync(struct mini *m)
 {
 	enum err err = E_OK;
+	int fd;
 
 	ASSERT(!m->failed);
 	for (int i = 0; i < m->nsegs; i++) {
@@ -204,7 +208,10 @@ mini_sync(struct mini *m)
 		bool sealed = i < m->nsegs - 1;
 
 		if (s->synced < s->size) {
-			if ((err = disk->datasync(s->fd)) != E_OK) {
+			err = seg_fd(s, &fd);
+			if (err == E_OK)
+				err = disk->datasync(fd);
+			if (err != E_OK) {
 				m->failed = true;
 				return err;
 			}
@@ -322,9 +329,13 @@ mini_adopt(struct mini *m, struct recovered *r)
 static char words[256];
 
 static const char *
-same_bytes(const struct mini *m, const struct seg *s, int *at)
+same_bytes(const struct mini *m, struct seg *s, int *at)
 {
 	int64_t pos = 0, max_ts = -1;
+	int fd;
+
+	if (seg_fd(s, &fd) != E_OK)
+		return "a segment does not open";
 
 	for (; *at < m->nall && pos < s->size; (*at)++) {
 		const struct mini_batch *x = &m->all[*at];
@@ -333,7 +344,7 @@ same_bytes(const struct mini *m, const struct seg *s, int *at)
 		bool same;
 
 		ASSERT(p != NULL);
-		same = disk->pread(s->fd, p, n, pos, &got) == E_OK &&
+		same = disk->pread(fd, p, n, pos, &got) == E_OK &&
 		    got == n && memcmp(p, x->p, n) == 0;
 		free(p);
 		if (!same) {

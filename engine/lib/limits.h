@@ -42,6 +42,7 @@ enum {
 	IPC_CREDIT		= 4096,		/* appends a link may owe */
 	IPC_LINKS_MAX		= 256,		/* gateways and tools */
 	IPC_HANDLES_MAX		= 1024,		/* segment fds a link holds */
+	IPC_HANDLES_MIN		= 32,		/* and what it can at least */
 	SESSIONS_MAX		= 1000000,	/* connections of one link */
 	REGION_MIN		= 8 * MIB,	/* a gateway's shared region */
 	REGION_MAX		= 1024 * MIB,
@@ -90,6 +91,8 @@ enum {
 	PRODUCERS_MAX		= 100000,	/* producers of a partition */
 	PRODUCERS_TOLD_MAX	= 1000000,	/* of one DescribeProducers */
 	PID_BLOCK		= 1000,		/* ids reserved at once */
+	FILES_MAX		= 1000000,	/* open files of segments */
+	FILES_KEEP		= 1024,		/* fds for all else, at most */
 	COMMIT_IOV_MAX		= 1024,		/* iovecs of one pwritev */
 	COMMIT_ROUND_MAX	= 64 * MIB,	/* bytes of one write round */
 	FETCH_PARKED_MAX	= 100000,	/* long polls, whole engine */
