@@ -10,7 +10,7 @@ set -eu
 
 packages="autoconf automake bash gcc libc6-dev make pkg-config
 	libuv1-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev
-	libpcre2-dev libssl-dev libjansson-dev check mandoc kcat
+	libpcre2-dev libssl-dev libjansson-dev libfuse3-dev fuse3 check mandoc kcat
 	librdkafka-dev python3"
 
 top=$(cd "$(dirname "$0")" && pwd)

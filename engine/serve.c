@@ -435,6 +435,7 @@ static const struct {
 	{ API_CONSUMER_GROUP_DESCRIBE, handle_consumer_group_describe },
 	{ IPC_STATS,		handle_stats },
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
+	{ IPC_PART_SEGS,	handle_part_segs },
 };
 
 int

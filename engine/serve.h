@@ -167,5 +167,6 @@ void	 handle_consumer_group_heartbeat(struct call *); /* cgroup_call.c */
 void	 handle_consumer_group_describe(struct call *);	/* cgroup_describe.c */
 void	 handle_stats(struct call *);		/* stats.c */
 void	 handle_topic_stats(struct call *);
+void	 handle_part_segs(struct call *);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "configs_call.h"
+#include "look.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
@@ -133,4 +134,54 @@ handle_topic_stats(struct call *c)
 		call_bad(c, "out of memory");
 	else
 		call_reply(c, &res);
+}
+
+/* Bytes and offsets from the high watermark on are nobody's business. */
+static void
+seg_row(const struct part *p, const struct seg *s, struct part_segs_res_seg *r)
+{
+	*r = (struct part_segs_res_seg){ .base = s->base,
+	    .end_offset = s->end_offset < p->hw ? s->end_offset : p->hw,
+	    .bytes = look_visible(p, s), .max_ts = s->max_ts,
+	    .written_ms = s->written_ms,
+	    .sealed = s != part_active(p) && s->end_offset <= p->hw };
+	if (r->end_offset < r->base)
+		r->end_offset = r->base;
+}
+
+static enum err
+part_segs(struct arena *a, const struct part *p, struct part_segs_res *res)
+{
+	res->leader_epoch = p->epoch;
+	res->log_start_offset = p->start;
+	res->high_watermark = res->last_stable_offset = p->hw;
+	res->segs.v = arena_array(a, (size_t)p->nsegs, sizeof *res->segs.v);
+	if (res->segs.v == NULL)
+		return E_NOMEM;
+	for (int i = 0; i < p->nsegs; i++)
+		if (p->segs[i]->end_offset > p->start || i == p->nsegs - 1)
+			seg_row(p, p->segs[i],
+			    &res->segs.v[res->segs.n++]);
+	return E_OK;
+}
+
+void
+handle_part_segs(struct call *c)
+{
+	struct part_segs_req *q = c->req;
+	struct topic *t = topic_find_id(&c->eng->topics, q->topic);
+	struct part *p = t == NULL ? NULL : topic_part(t, q->part);
+	struct part_segs_res res = { .leader_epoch = -1,
+	    .log_start_offset = -1, .high_watermark = -1,
+	    .last_stable_offset = -1 };
+	enum err e;
+
+	c->arena.limit += p == NULL ? 0 :
+	    (size_t)(p->nsegs + 1) * sizeof *res.segs.v + ARENA_BASE;
+	e = t == NULL ? E_UNKNOWN_TOPIC_ID : p == NULL ? E_UNKNOWN_TOPIC :
+	    state_err(p->state);
+	if (e == E_OK)
+		e = part_segs(&c->arena, p, &res);
+	res.error = (int16_t)e;
+	call_reply(c, &res);
 }

@@ -415,6 +415,8 @@ ipc_req(int type)
 		return &ipc_msgs[IM_stats_req];
 	case IPC_TOPIC_STATS:
 		return &ipc_msgs[IM_topic_stats_req];
+	case IPC_PART_SEGS:
+		return &ipc_msgs[IM_part_segs_req];
 	case IPC_WHO:
 		return &ipc_msgs[IM_who];
 	case IPC_TOPIC_CODECS:
@@ -451,6 +453,8 @@ ipc_res(int type)
 		return &ipc_msgs[IM_stats_res];
 	case IPC_TOPIC_STATS:
 		return &ipc_msgs[IM_topic_stats_res];
+	case IPC_PART_SEGS:
+		return &ipc_msgs[IM_part_segs_res];
 	case IPC_USER:
 		return &ipc_msgs[IM_user_res];
 	case IPC_AUTH:

@@ -14,7 +14,8 @@
 void
 reader_open(struct reader *r, int fd, int64_t pos, int64_t len)
 {
-	*r = (struct reader){ .fd = fd, .pos = pos, .end = pos + len };
+	*r = (struct reader){ .fd = fd, .pos = pos, .end = pos + len,
+	    .last_offset = -1 };
 }
 
 void
@@ -108,6 +109,7 @@ reader_batch(struct reader *r, struct batch *b, const uint8_t **p)
 	if (!batch_crc_ok(*p, (size_t)batch_size(b)))
 		return E_CORRUPT;
 	r->at += (size_t)batch_size(b);
+	r->last_offset = batch_last_offset(b);
 	return E_OK;
 }
 

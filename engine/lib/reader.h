@@ -17,6 +17,7 @@ struct reader {
 	int64_t		 pos, end;	/* of what is to be read */
 	uint8_t		*buf;		/* ours */
 	size_t		 at, len, cap;	/* the next byte in it */
+	int64_t		 last_offset;	/* of the newest batch; -1 none yet */
 };
 
 void	 reader_open(struct reader *, int fd, int64_t pos, int64_t len);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Attributes.  Sizes are exact, always: tools that copy, map or follow files
+ * rely on it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "fs.h"
+
+enum { SEALED_KEEP_S = 3600 };
+
+static void
+set_time(struct stat *st, int64_t ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	if (ms < 0)
+		ts = (struct timespec){ 0, 0 };
+	st->st_mtim = st->st_ctim = st->st_atim = ts;
+}
+
+static void
+set_size(struct stat *st, int64_t size, int64_t stored)
+{
+	st->st_size = size;
+	st->st_blksize = 128 * KIB;
+	/* Never 0 for a file that has bytes: tar takes that for a hole. */
+	st->st_blocks = (stored + 511) / 512;
+	if (st->st_blocks == 0 && size > 0)
+		st->st_blocks = 1;
+}
+
+static void
+set_common(struct fs *fs, const struct node_key *k, struct stat *st)
+{
+	static const mode_t types[] = { [NODE_DIR] = S_IFDIR,
+	    [NODE_DOC] = S_IFREG, [NODE_SLICE] = S_IFREG,
+	    [NODE_RAW] = S_IFREG, [NODE_LINK] = S_IFLNK,
+	    [NODE_STREAM] = S_IFREG };
+	const struct kind_row *row = &kinds[k->kind];
+
+	memset(st, 0, sizeof *st);
+	st->st_ino = key_ino(fs, k);
+	st->st_mode = types[row->class] | row->mode;
+	st->st_nlink = 1;
+	st->st_uid = fs->uid;
+	st->st_gid = fs->gid;
+	set_time(st, fs->began_ms);
+}
+
+bool
+attr_of_dir(struct fs *fs, const struct node_key *k, struct stat *st)
+{
+	set_common(fs, k, st);
+	return kinds[k->kind].class == NODE_DIR;
+}
+
+/* What the slice's segments take on disk. */
+static int64_t
+stored(const struct node *n)
+{
+	int64_t bytes = 0, size, whole;
+	struct tseg *s;
+
+	TAILQ_FOREACH(s, &n->part->segs, next)
+		if (!s->gone && s->base < n->slice.to &&
+		    s->end > n->slice.from)
+			bytes += s->bytes;
+	/* A part of one segment: not more than its share. */
+	s = part_seg(n->part, n->key.a);
+	size = n->slice.to - n->slice.from;
+	if (n->key.kind == KIND_RANGE && s != NULL) {
+		whole = s->end - s->base;
+		if (whole > 0 && size < whole)
+			bytes = bytes / whole * size;
+	}
+	return bytes;
+}
+
+static int
+attr_slice(struct op *op, struct node *n, struct stat *st, double *keep)
+{
+	int64_t size, ms;
+	int eno = slice_size(op, n, &size, &ms);
+	struct tseg *s;
+
+	if (eno != 0)
+		return eno;
+	set_size(st, size, stored(n));
+	set_time(st, ms);
+	s = n->key.kind == KIND_SEG_JSONL ? part_seg(n->part, n->key.a) : NULL;
+	if ((s != NULL && s->sealed) || n->slice.to <= n->part->hw)
+		*keep = SEALED_KEEP_S;
+	return 0;
+}
+
+static int
+attr_raw(struct op *op, struct node *n, struct stat *st, double *keep)
+{
+	int eno = part_fresh(op, n->part, 0);
+	struct tseg *s = part_seg(n->part, n->key.a);
+
+	if (eno != 0)
+		return eno;
+	if (s == NULL)
+		return ESTALE;
+	set_size(st, s->bytes, s->bytes);
+	set_time(st, s->max_ts > 0 ? s->max_ts : s->written_ms);
+	if (s->sealed)
+		*keep = SEALED_KEEP_S;
+	return 0;
+}
+
+int
+attr_get(struct op *op, struct node *n, struct stat *st, double *keep)
+{
+	char target[NAME_BYTES_MAX + 1];
+	int eno = 0;
+
+	set_common(op->fs, &n->key, st);
+	*keep = kinds[n->key.kind].keep_ms / 1000.0;
+	switch (kinds[n->key.kind].class) {
+	case NODE_DIR:
+	case NODE_STREAM:
+		break;
+	case NODE_DOC:
+		if ((eno = doc_fresh(op, n)) == 0) {
+			set_size(st, (int64_t)n->doc.len,
+			    (int64_t)n->doc.len);
+			set_time(st, n->doc.changed_ms);
+		}
+		break;
+	case NODE_SLICE:
+		eno = attr_slice(op, n, st, keep);
+		break;
+	case NODE_RAW:
+		eno = attr_raw(op, n, st, keep);
+		break;
+	case NODE_LINK:
+		eno = tree_link(op, n, target, sizeof target);
+		if (eno == 0)
+			st->st_size = (off_t)strlen(target);
+		break;
+	}
+	return eno;
+}

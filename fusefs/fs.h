@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronik-fs: private structs.  One loop owns all of them; workers get what
+ * they need and post a completion.
+ *
+ * Every call of the kernel is an op.  Its run function tries from the start
+ * each time that something it waits for has come, and ends in exactly one
+ * reply.  Functions that may have to wait return an errno, 0, or WAIT, and
+ * have put the op on a list of waiters then.
+ */
+#ifndef FS_H
+#define FS_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse3/fuse_lowlevel.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "lib/client.h"
+#include "lib/kafka.h"
+#include "render.h"
+
+enum { WAIT = -1 };
+
+enum fs_limits {
+	BLOCK_TEXT	= 256 * KIB,	/* rendered at once, at least */
+	BLOCKS_BYTES_MAX = 64 * MIB,	/* rendered text that is kept */
+	MEASURE_BYTES	= 8 * MIB,	/* of a log in one job */
+	SEGS_OPEN_MAX	= 256,		/* fds of segments in use */
+	PARTS_KEPT_MAX	= 4096,		/* that nobody looks at any more */
+	ERRORS_MAX	= 1000,		/* lines of errors.log */
+	DAYS_LISTED_MAX	= 3660,		/* of by-time */
+	NAME_BYTES_MAX	= 255,		/* of one path component */
+	DOC_BYTES_MAX	= 256 * MIB,	/* of one document */
+	OPS_MAX		= 65536,	/* that wait */
+};
+
+enum node_class { NODE_DIR, NODE_DOC, NODE_SLICE, NODE_RAW, NODE_LINK,
+	NODE_STREAM };
+
+enum kind {
+#define KIND(name, ...)	KIND_##name,
+#include "tree.def"
+	KIND_MAX
+};
+
+struct fs;
+struct op;
+struct node;
+struct part;
+TAILQ_HEAD(ops, op);
+
+/* ---- what the engine has ------------------------------------------------ */
+
+/* A topic as the newest list of topics has it.  refs: nodes and parts that
+ * know it; it is freed when there are none and it is not in the list. */
+struct topic {
+	TAILQ_ENTRY(topic) chain, next, by_name;
+	struct uuid	 id;
+	char		*name;
+	int32_t		 nparts;
+	bool		 listed;
+	int		 refs;
+	uint64_t	 seen;		/* number of the list that had it */
+};
+TAILQ_HEAD(topics, topic);
+
+/* The text of a run of batches: [text, the next one's text). */
+struct block {
+	int64_t	off, pos, text;
+};
+
+/*
+ * A segment, and its text as far as it has been measured.  Invariants: blocks
+ * rise; m_pos <= bytes; a segment that is gone (deleted, or replaced by
+ * compaction) keeps its sizes for those who had it open.
+ */
+struct tseg {
+	TAILQ_ENTRY(tseg) next;
+	TAILQ_ENTRY(tseg) lru;		/* while h is set */
+	struct part	*part;
+	int64_t		 base, end, bytes, max_ts, written_ms;
+	int64_t		 first_ts;	/* of the first batch; -1: not known */
+	bool		 sealed, gone, replaces;
+	uint64_t	 born, died;	/* fs.seq */
+	uint32_t	 born_gen;	/* rewrites of its partition then */
+	int64_t		 m_off, m_pos, m_text;
+	struct block	*blocks;
+	int		 nblocks, cap;
+	bool		 measuring, loaded;
+	enum err	 err;		/* of measuring; final */
+	struct ehandle	*h;
+	enum err	 open_err;	/* of asking for it, at open_seq */
+	uint64_t	 open_seq;
+	struct ops	 waiters;	/* for the handle, for text */
+	struct ecall	 call;		/* fetch, for the handle */
+	struct arena	 memory;
+};
+TAILQ_HEAD(tsegs, tseg);
+
+struct part {
+	TAILQ_ENTRY(part) chain;
+	TAILQ_ENTRY(part) idle;		/* while refs is 0 */
+	struct fs	*fs;
+	struct topic	*topic;
+	int32_t		 index;
+	int		 refs;		/* nodes and jobs */
+	bool		 is_idle;
+	enum err	 err;		/* of the newest answer */
+	int32_t		 epoch;
+	int64_t		 start, hw, lso;
+	struct tsegs	 segs;
+	uint32_t	 rewrites;	/* times that its past has changed */
+	uint64_t	 sent;		/* fs.seq when the newest was asked */
+	int64_t		 told_ms;
+	struct part_segs_req req;
+	struct ecall	 call;
+	uint64_t	 call_seq;
+	struct ops	 waiters;
+};
+TAILQ_HEAD(parts, part);
+
+/* ---- what the kernel sees ----------------------------------------------- */
+
+struct node_key {
+	enum kind	 kind;
+	int32_t		 part;		/* -1 none */
+	struct topic	*topic;		/* NULL none */
+	int64_t		 a, b;		/* offsets, times; by kind */
+	uint32_t	 gen;
+	const char	*name;		/* NULL none */
+};
+
+/* Text that was made at one time. */
+struct doc {
+	char	*text;
+	size_t	 len;
+	int64_t	 changed_ms, made_ms;
+	uint64_t made;			/* fs.seq when it was asked for */
+	enum err err;
+	bool	 busy;
+	struct ops waiters;
+	struct ecall call;
+	uint64_t call_seq;
+	struct arena memory;		/* of the request */
+	int	 stage;			/* of those that need several */
+	void	*state;
+};
+
+/* Records [from, to) as text; to INT64_MAX: it grows. */
+struct slice {
+	int64_t	 from, to;
+	int64_t	 only;			/* of the segment with this base; -1 */
+	uint64_t born;			/* fs.seq */
+	int64_t	 from_text, to_text;	/* in their segments; -1 not known */
+	bool	 busy;			/* is being located */
+	enum err err;
+	struct ops waiters;
+};
+
+struct node {
+	TAILQ_ENTRY(node) chain;
+	struct fs	*fs;
+	struct node_key	 key;		/* name is ours */
+	uint64_t	 ino;		/* st_ino */
+	uint64_t	 nlookup;
+	int		 refs;		/* ops, open files, jobs */
+	struct part	*part;		/* a reference, or NULL */
+	struct doc	 doc;
+	struct slice	 slice;
+};
+TAILQ_HEAD(nodes, node);
+
+/* What an open directory holds. */
+struct listing {
+	int	 n, cap;
+	struct listed { struct node_key key; char *name; } *v;
+};
+
+struct op {
+	TAILQ_ENTRY(op)	 next;		/* of fs.ops */
+	TAILQ_ENTRY(op)	 wait;
+	struct ops	*waiting;	/* NULL: on no list */
+	struct fs	*fs;
+	fuse_req_t	 req;
+	struct node	*node, *child;	/* references */
+	void		(*run)(struct op *);
+	void		(*gone)(struct op *);	/* NULL, or: it ends early */
+	bool		 interrupted;
+	uint64_t	 seq;		/* when it began */
+	int64_t		 deadline_ms;	/* 0 none */
+	struct fuse_file_info fi;
+	char		 name[NAME_BYTES_MAX + 1];
+	off_t		 off;
+	size_t		 size, got;
+	char		*buf;
+	void		*state;
+	/* A call of its own, see op_call. */
+	struct ecall	 call;
+	struct arena	 arena;
+	int		 stage;
+	bool		 called;
+	enum err	 err;
+	void		*res;
+};
+
+/* ---- everything --------------------------------------------------------- */
+
+struct fs_conf {
+	const char	*engine, *mountpoint;
+	bool		 foreground, debug;
+	bool		 writable, admin, hard;
+	bool		 allow_other, auto_unmount;
+	int		 timeout_ms;
+	struct render	 render;
+	char		*kernel_options;	/* for the mount */
+};
+
+struct fs_stats {
+	uint64_t calls, errors, timeouts, text_bytes, raw_bytes, blocks_made,
+	    blocks_hit, measured_bytes, followers;
+};
+
+enum { HASH_MIN = 1024 };
+struct hash { TAILQ_HEAD(hash_chain, node) *v; size_t size, n; };
+
+struct blk;
+TAILQ_HEAD(blks, blk);
+
+struct fs {
+	struct fs_conf	 conf;
+	uv_loop_t	 loop;
+	struct fuse_session *se;
+	struct fuse_buf	 fuse_buf;
+	uv_poll_t	 fuse_poll;
+	struct elink	*link;
+	struct wire	*wire;		/* polls the link's socket */
+	uv_timer_t	 link_timer, op_timer;
+	uv_prepare_t	 prepare;
+	uv_signal_t	 sig[3];
+	bool		 stopping, unmounted, interrupts;
+	uint64_t	 seq;
+	int64_t		 began_ms;	/* wall clock */
+	int64_t		 fail_until_ms;	/* the engine did not answer */
+	enum err	 link_err;
+	uid_t		 uid;
+	gid_t		 gid;
+
+	struct ops	 ops;		/* with a deadline, oldest first */
+	int		 nops;
+	struct hash	 nodes;
+	struct node	*root;
+	struct topics	 topics;	/* as listed */
+	struct topics	 topic_chains[1024], topic_names[1024];
+	int		 ntopics;
+	uint64_t	 topics_sent, topics_list;
+	int64_t		 topics_ms;
+	struct ecall	 topics_call;
+	uint64_t	 topics_seq;
+	struct ops	 topics_waiters;
+	struct parts	 parts[1024], idle_parts;
+	int		 nidle;
+	struct tsegs	 open_segs;
+	int		 nopen_segs;
+	struct blks	 blks, blk_chains[1024];
+	size_t		 blk_bytes;
+	struct ops	 blk_waiters;
+	char		*errors[ERRORS_MAX];
+	int		 errors_at;
+	struct fs_stats	 stats;
+};
+
+int64_t	 wall_ms(void);
+
+/* op.c */
+struct op *op_new(struct fs *, fuse_req_t, fuse_ino_t,
+	    void (*run)(struct op *));
+void	 op_start(struct op *);
+/* Ends it: with one of these, once. */
+void	 op_err(struct op *, int eno);
+void	 op_end(struct op *);		/* the reply has been given */
+/* Waits on a list; returns WAIT. */
+int	 op_wait(struct op *, struct ops *);
+/* Runs all that wait there again. */
+void	 ops_wake(struct ops *);
+/* Asks the engine, and runs the op again with err and res when it has
+ * answered; what is wanted lives in the op's arena. */
+int	 op_call(struct op *, int type, int version, const void *req);
+/* The errno of an engine's error, noted in errors.log. */
+int	 op_errno(struct op *, enum err, const char *what);
+void	 ops_expire(struct fs *);
+void	 ops_interrupt(struct fs *);
+void	 ops_end_all(struct fs *, int eno);
+/* The engine has answered something. */
+void	 fs_heard(struct fs *);
+/* EHOSTUNREACH while it is known not to answer, else 0. */
+int	 fs_engine_errno(const struct fs *);
+void	 fs_error(struct fs *, const char *what, int eno, enum err);
+
+/* node.c */
+extern const struct kind_row {
+	const char	*name;
+	enum node_class	 class;
+	mode_t		 mode;
+	int		 keep_ms;
+} kinds[KIND_MAX];
+enum err nodes_open(struct fs *) MUST;
+struct node *node_of(struct fs *, fuse_ino_t);
+/* The node of a key, made if need be, with a reference.  NULL: no memory. */
+struct node *node_get(struct fs *, const struct node_key *);
+struct node *node_ref(struct node *);
+void	 node_put(struct node *);
+void	 node_forget(struct node *, uint64_t n);
+uint64_t key_ino(const struct fs *, const struct node_key *);
+void	 listing_free(struct fs *, struct listing *);
+/* E_NOMEM.  The name is copied; a name in the key is the same. */
+enum err listing_add(struct listing *, const struct node_key *,
+	    const char *name) MUST;
+
+/* tree.c */
+int	 tree_lookup(struct op *, struct node *dir, const char *name,
+	    struct node_key *);
+int	 tree_list(struct op *, struct node *dir, struct listing *);
+int	 tree_link(struct op *, struct node *, char *buf, size_t);
+
+/* by_time.c */
+int	 by_time_list(struct op *, struct node *dir, struct listing *);
+int	 by_time_lookup(struct op *, struct node *dir, const char *name,
+	    struct node_key *);
+int	 day_lookup(struct op *, struct node *dir, const char *name,
+	    struct node_key *);
+int	 day_list(struct node *dir, struct listing *);
+
+/* groups.c */
+int	 groups_list(struct op *, struct listing *);
+int	 group_lookup(struct op *, const char *name, struct node_key *);
+
+/* attr.c */
+int	 attr_get(struct op *, struct node *, struct stat *, double *timeout);
+bool	 attr_of_dir(struct fs *, const struct node_key *, struct stat *);
+
+/* topics.c */
+int	 topics_fresh(struct op *, int max_age_ms);
+struct topic *topic_find(struct fs *, const char *name);
+struct topic *topic_ref(struct topic *);
+void	 topic_put(struct fs *, struct topic *);
+
+/* part.c */
+struct part *part_get(struct fs *, struct topic *, int32_t index);
+void	 part_put(struct part *);
+/* As the engine tells it now, or has told at most so many ms ago. */
+int	 part_fresh(struct op *, struct part *, int max_age_ms);
+struct tseg *part_seg(struct part *, int64_t base);
+/* Has its fd in h. */
+int	 tseg_open(struct op *, struct tseg *);
+void	 tseg_touch(struct tseg *);
+
+/* text.c */
+/* All text of the segment that readers may see is measured. */
+int	 tseg_measured(struct op *, struct tseg *);
+/* Copies text of a segment from a place on: how many bytes there were. */
+int	 tseg_text(struct op *, struct tseg *, int64_t at, char *to, size_t n,
+	    size_t *got);
+/* The place of the first record from offset on, into *out. */
+int	 tseg_locate(struct op *, struct slice *, struct tseg *, int64_t offset,
+	    int64_t *out);
+void	 tseg_drop_text(struct tseg *);
+
+/* slice.c */
+int	 slice_size(struct op *, struct node *, int64_t *size, int64_t *ms);
+int	 slice_read(struct op *, struct node *);
+
+/* doc.c */
+int	 doc_fresh(struct op *, struct node *);
+void	 doc_free(struct doc *);
+
+/* follow.c */
+void	 follow_open(struct op *);
+void	 follow_read(struct op *);
+void	 follow_release(struct node *, struct fuse_file_info *);
+
+/* ops.c */
+extern const struct fuse_lowlevel_ops fs_ops;
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON for the renderer.  Every byte of every message goes through here, so
+ * strings are looked at eight bytes at a time; nothing recurses.
+ */
+#include <string.h>
+
+#include "json.h"
+
+#define ONES	UINT64_C(0x0101010101010101)
+#define HIGHS	UINT64_C(0x8080808080808080)
+
+/* ---- strings ----------------------------------------------------------- */
+
+/* A bit per byte that is a control character, '"', '\\' or not ASCII; bytes
+ * after the first such one may be wrong. */
+static inline uint64_t
+special(uint64_t x)
+{
+	uint64_t quote = x ^ ONES * '"', back = x ^ ONES * '\\';
+
+	return (x | ((x - ONES * 0x20) & ~x) | ((quote - ONES) & ~quote) |
+	    ((back - ONES) & ~back)) & HIGHS;
+}
+
+/* The first special byte, or the end. */
+static inline const uint8_t *
+skip_plain(const uint8_t *p, const uint8_t *end)
+{
+	uint64_t x;
+
+	while (end - p >= 8) {
+		memcpy(&x, p, 8);
+		if (special(x) != 0)
+			break;
+		p += 8;
+	}
+	while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
+		p++;
+	return p;
+}
+
+static bool
+follows(const uint8_t *p, const uint8_t *end, int n)
+{
+	if (end - p <= n)
+		return false;
+	for (int i = 1; i <= n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return false;
+	return true;
+}
+
+/* The length of the character that starts with a byte from 0x80 on; 0: there
+ * is none. */
+static int
+utf8_length(const uint8_t *p, const uint8_t *end)
+{
+	if (p[0] >= 0xc2 && p[0] <= 0xdf)
+		return follows(p, end, 1) ? 2 : 0;
+	if ((p[0] & 0xf0) == 0xe0) {
+		if (!follows(p, end, 2) || (p[0] == 0xe0 && p[1] < 0xa0) ||
+		    (p[0] == 0xed && p[1] > 0x9f))
+			return 0;
+		return 3;
+	}
+	if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+		if (!follows(p, end, 3) || (p[0] == 0xf0 && p[1] < 0x90) ||
+		    (p[0] == 0xf4 && p[1] > 0x8f))
+			return 0;
+		return 4;
+	}
+	return 0;
+}
+
+bool
+json_is_text(const uint8_t *p, size_t n)
+{
+	const uint8_t *end = n == 0 ? p : p + n;
+	uint64_t x;
+	int k;
+
+	while (p < end) {
+		if (end - p >= 8) {
+			memcpy(&x, p, 8);
+			if ((x & HIGHS) == 0) {
+				p += 8;
+				continue;
+			}
+		}
+		if (*p < 0x80) {
+			p++;
+			continue;
+		}
+		if ((k = utf8_length(p, end)) == 0)
+			return false;
+		p += k;
+	}
+	return true;
+}
+
+static bool
+is_hex(uint8_t c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' &&
+	    (c | 0x20) <= 'f');
+}
+
+/* p is at a backslash; NULL when it is no escape. */
+static const uint8_t *
+escape(const uint8_t *p, const uint8_t *end)
+{
+	if (end - p < 2)
+		return NULL;
+	if (p[1] != 'u')
+		return p[1] != '\0' && strchr("\"\\/bfnrt", p[1]) != NULL ?
+		    p + 2 : NULL;
+	if (end - p < 6)
+		return NULL;
+	for (int i = 2; i < 6; i++)
+		if (!is_hex(p[i]))
+			return NULL;
+	return p + 6;
+}
+
+/* p is where a string should begin; returns what follows it, or NULL. */
+static const uint8_t *
+string(const uint8_t *p, const uint8_t *end)
+{
+	int k;
+
+	if (p == end || *p != '"')
+		return NULL;
+	p++;
+	for (;;) {
+		p = skip_plain(p, end);
+		if (p == end || *p < 0x20)
+			return NULL;
+		if (*p == '"')
+			return p + 1;
+		if (*p == '\\')
+			p = escape(p, end);
+		else
+			p = (k = utf8_length(p, end)) == 0 ? NULL : p + k;
+		if (p == NULL)
+			return NULL;
+	}
+}
+
+/* ---- values ------------------------------------------------------------ */
+
+static inline const uint8_t *
+blanks(const uint8_t *p, const uint8_t *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' ||
+	    *p == '\r'))
+		p++;
+	return p;
+}
+
+static const uint8_t *
+digits(const uint8_t *p, const uint8_t *end)
+{
+	if (p == end || *p < '0' || *p > '9')
+		return NULL;
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p;
+}
+
+static const uint8_t *
+number(const uint8_t *p, const uint8_t *end)
+{
+	if (p < end && *p == '-')
+		p++;
+	if (p < end && *p == '0')
+		p++;
+	else if ((p = digits(p, end)) == NULL)
+		return NULL;
+	if (p < end && *p == '.' && (p = digits(p + 1, end)) == NULL)
+		return NULL;
+	if (p < end && (*p | 0x20) == 'e') {
+		p++;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		return digits(p, end);
+	}
+	return p;
+}
+
+static const uint8_t *
+word(const uint8_t *p, const uint8_t *end, const char *w)
+{
+	size_t n = strlen(w);
+
+	return (size_t)(end - p) >= n && memcmp(p, w, n) == 0 ? p + n : NULL;
+}
+
+static const uint8_t *
+scalar(const uint8_t *p, const uint8_t *end)
+{
+	switch (*p) {
+	case '"':
+		return string(p, end);
+	case 't':
+		return word(p, end, "true");
+	case 'f':
+		return word(p, end, "false");
+	case 'n':
+		return word(p, end, "null");
+	default:
+		return number(p, end);
+	}
+}
+
+/* Which of the open brackets are of objects, one bit each. */
+struct nest {
+	uint64_t	bits[JSON_DEPTH_MAX / 64];
+	int		depth;
+};
+
+static inline bool
+in_object(const struct nest *s)
+{
+	int i = s->depth - 1;
+
+	return s->bits[i / 64] >> (i % 64) & 1;
+}
+
+static bool
+nest_push(struct nest *s, bool object)
+{
+	int i = s->depth;
+
+	if (i == JSON_DEPTH_MAX)
+		return false;
+	s->bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
+	s->bits[i / 64] |= (uint64_t)object << (i % 64);
+	s->depth++;
+	return true;
+}
+
+/* "name": before a value of an object. */
+static const uint8_t *
+name(const uint8_t *p, const uint8_t *end)
+{
+	p = string(blanks(p, end), end);
+	if (p == NULL)
+		return NULL;
+	p = blanks(p, end);
+	return p < end && *p == ':' ? p + 1 : NULL;
+}
+
+/* After a value: closes brackets; *more: another value follows. */
+static const uint8_t *
+after(const uint8_t *p, const uint8_t *end, struct nest *s, bool *more)
+{
+	*more = false;
+	while (p != NULL && s->depth > 0) {
+		p = blanks(p, end);
+		if (p == end)
+			return NULL;
+		if (*p == ',') {
+			*more = true;
+			return in_object(s) ? name(p + 1, end) : p + 1;
+		}
+		if (*p != (in_object(s) ? '}' : ']'))
+			return NULL;
+		s->depth--;
+		p++;
+	}
+	return p;
+}
+
+/* p is at a bracket.  *more: a value follows. */
+static const uint8_t *
+opened(const uint8_t *p, const uint8_t *end, struct nest *s, bool *more)
+{
+	bool object = *p == '{';
+
+	*more = false;
+	if (!nest_push(s, object))
+		return NULL;
+	p = blanks(p + 1, end);
+	if (p < end && *p == (object ? '}' : ']')) {
+		s->depth--;
+		return p + 1;
+	}
+	*more = true;
+	return object ? name(p, end) : p;
+}
+
+bool
+json_is_plain(const uint8_t *p, size_t n)
+{
+	const uint8_t *end = n == 0 ? p : p + n;
+	struct nest s = { .depth = 0 };
+	bool more;
+
+	p = blanks(p, end);
+	if (p == end || *p == '"' || *p == 'n')
+		return false;
+	do {
+		p = blanks(p, end);
+		if (p == end)
+			return false;
+		if (*p == '{' || *p == '[') {
+			p = opened(p, end, &s, &more);
+			if (p != NULL && more)
+				continue;
+		} else
+			p = scalar(p, end);
+		p = after(p, end, &s, &more);
+	} while (p != NULL && more);
+	return p != NULL && blanks(p, end) == end;
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
+static void
+put_escaped(struct wr *w, uint8_t c)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char *const short_[0x20] = { ['\b'] = "\\b",
+	    ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t" };
+	char b[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+
+	if (c == '"' || c == '\\') {
+		b[1] = (char)c;
+		wr_bytes(w, b, 2);
+	} else if (short_[c] != NULL)
+		wr_bytes(w, short_[c], 2);
+	else
+		wr_bytes(w, b, 6);
+}
+
+void
+json_put_string(struct wr *w, const uint8_t *p, size_t n)
+{
+	const uint8_t *end = n == 0 ? p : p + n, *q;
+
+	wr_bytes(w, "\"", 1);
+	while (p < end) {
+		q = skip_plain(p, end);
+		while (q < end && *q >= 0x80)
+			q = skip_plain(q + 1, end);
+		wr_bytes(w, p, (size_t)(q - p));
+		if (q < end)
+			put_escaped(w, *q++);
+		p = q;
+	}
+	wr_bytes(w, "\"", 1);
+}
+
+void
+json_put_base64(struct wr *w, const uint8_t *p, size_t n)
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint8_t *to = wr_room(w, (n + 2) / 3 * 4 + 2);
+	uint32_t x;
+
+	if (to == NULL)
+		return;
+	*to++ = '"';
+	for (size_t i = 0; i < n; i += 3) {
+		x = (uint32_t)p[i] << 16;
+		x |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
+		x |= i + 2 < n ? (uint32_t)p[i + 2] : 0;
+		*to++ = (uint8_t)digit[x >> 18];
+		*to++ = (uint8_t)digit[x >> 12 & 63];
+		*to++ = i + 1 < n ? (uint8_t)digit[x >> 6 & 63] : '=';
+		*to++ = i + 2 < n ? (uint8_t)digit[x & 63] : '=';
+	}
+	*to = '"';
+}
+
+void
+json_put_int(struct wr *w, int64_t v)
+{
+	uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	uint8_t b[20];
+	int i = sizeof b;
+
+	do
+		b[--i] = (uint8_t)('0' + u % 10);
+	while ((u /= 10) > 0);
+	if (v < 0)
+		b[--i] = '-';
+	wr_bytes(w, b + i, sizeof b - (size_t)i);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the renderer needs of JSON (RFC 8259): whether a text is some, and
+ * strings and base64 written as such.  Parsing into trees is jansson's.
+ */
+#ifndef JSON_H
+#define JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+
+enum { JSON_DEPTH_MAX = 128 };	/* jq 1.6 stops at 256 */
+
+/* True for one object, array, number, true or false with blanks around it, of
+ * valid UTF-8 and not nested deeper than JSON_DEPTH_MAX. */
+bool	 json_is_plain(const uint8_t *, size_t n);
+/* True for well-formed UTF-8 (no surrogates, nothing overlong). */
+bool	 json_is_text(const uint8_t *, size_t n);
+/* Appends text (json_is_text) as a JSON string, with its quotes. */
+void	 json_put_string(struct wr *, const uint8_t *, size_t n);
+/* Appends bytes in base64 (RFC 4648, padded), with quotes. */
+void	 json_put_base64(struct wr *, const uint8_t *, size_t n);
+void	 json_put_int(struct wr *, int64_t);
+
+#endif

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The text of segments.  It is measured once, in one pass on a worker, into an
+ * index of blocks; blocks are rendered when somebody reads them, and the
+ * newest are kept.  What has been measured never changes: the renderer is a
+ * function, and bytes of a log below the high watermark do not move.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "lib/reader.h"
+
+/* A run of batches of one segment, on a worker. */
+struct work {
+	uv_work_t	 work;
+	struct fs	*fs;
+	struct tseg	*seg;
+	struct ehandle	*h;		/* a reference */
+	struct render	 render;
+	int32_t		 part;
+	int64_t		 pos, end;	/* of the log */
+	int64_t		 stop;		/* first offset that is not wanted */
+	enum err	 err;
+	struct wr	 out;		/* text */
+	/* Measuring: where it came to, and what blocks began, beside the first
+	 * (began: text at its start). */
+	int64_t		 off, text, began;
+	struct block	*blocks;
+	int		 nblocks, cap;
+	/* One block, or the place of a record. */
+	struct blk	*blk;
+	struct slice	*slice;
+	struct node	*node;
+	int64_t		*place;
+	int64_t		 base_text;
+};
+
+/* Rendered text of a block.  ready: it may be read; else a job makes it. */
+struct blk {
+	TAILQ_ENTRY(blk) chain, lru;
+	struct tseg	*seg;
+	int		 index;
+	bool		 ready, dead;
+	enum err	 err;
+	char		*text;
+	size_t		 len;
+};
+
+/* ---- on a worker --------------------------------------------------------- */
+
+/* Appends the text of a batch's records below stop. */
+static enum err
+render_batch(struct work *w, const uint8_t *p, const struct batch *b)
+{
+	struct batch_iter it;
+	struct record rec;
+	enum err e;
+
+	if (b->attrs & BATCH_CONTROL)
+		return E_OK;
+	e = batch_iter_open(&it, p, (size_t)batch_size(b), INFLATE_MAX);
+	while (e == E_OK && (e = batch_iter_next(&it, &rec)) == E_OK &&
+	    rec.offset < w->stop)
+		e = render_record(&w->render, w->part, &rec, &w->out);
+	batch_iter_close(&it);
+	return e == E_EOF ? E_OK : e;
+}
+
+static enum err
+block_note(struct work *w, int64_t off, int64_t pos)
+{
+	struct block *v;
+	int cap = w->cap == 0 ? 64 : w->cap * 2;
+
+	if (w->nblocks == w->cap) {
+		v = realloc(w->blocks, (size_t)cap * sizeof *v);
+		if (v == NULL)
+			return E_NOMEM;
+		w->blocks = v;
+		w->cap = cap;
+	}
+	w->blocks[w->nblocks++] = (struct block){ off, pos, w->text };
+	w->began = w->text;
+	return E_OK;
+}
+
+/* Renders and counts. */
+static void
+measure(uv_work_t *u)
+{
+	struct work *w = u->data;
+	const uint8_t *p;
+	struct reader r;
+	struct batch b;
+	int64_t pos, enough = w->pos + MEASURE_BYTES;
+	enum err e = E_OK;
+
+	reader_open(&r, w->h->fd, w->pos, w->end - w->pos);
+	while (e == E_OK && (pos = reader_pos(&r)) < w->end &&
+	    pos < enough) {
+		e = reader_batch(&r, &b, &p);
+		if (e != E_OK)
+			break;
+		if (b.base_offset >= w->stop) {
+			w->off = w->stop;	/* no more below it */
+			break;
+		}
+		if (w->began < 0 || w->text - w->began >= BLOCK_TEXT)
+			e = block_note(w, b.base_offset, pos);
+		w->out.len = 0;
+		if (e == E_OK)
+			e = render_batch(w, p, &b);
+		if (e != E_OK)
+			break;
+		w->text += (int64_t)w->out.len;
+		w->off = batch_last_offset(&b) + 1;
+		w->pos = reader_pos(&r);
+	}
+	reader_close(&r);
+	wr_free(&w->out);
+	/* Readers see whole batches: half of one is damage. */
+	w->err = e == E_EOF ? E_CORRUPT : e;
+}
+
+/* Renders all of it, for reading or to see how much it is. */
+static void
+render(uv_work_t *u)
+{
+	struct work *w = u->data;
+	const uint8_t *p;
+	struct reader r;
+	struct batch b;
+	enum err e = E_OK;
+
+	reader_open(&r, w->h->fd, w->pos, w->end - w->pos);
+	while (e == E_OK && reader_pos(&r) < w->end) {
+		e = reader_batch(&r, &b, &p);
+		if (e != E_OK || b.base_offset >= w->stop)
+			break;
+		e = render_batch(w, p, &b);
+	}
+	reader_close(&r);
+	w->err = e;
+}
+
+/* ---- jobs --------------------------------------------------------------- */
+
+static struct work *
+work_new(struct fs *fs, struct tseg *s, int64_t pos, int64_t end)
+{
+	struct work *w = calloc(1, sizeof *w);
+
+	if (w == NULL)
+		return NULL;
+	w->work.data = w;
+	w->fs = fs;
+	w->seg = s;
+	w->render = fs->conf.render;
+	w->part = s->part->index;
+	w->pos = pos;
+	w->end = end;
+	w->stop = s->end;
+	w->out = wr_grow((size_t)INFLATE_MAX * 8);
+	w->h = ehandle_ref(s->h);
+	s->part->refs++;
+	return w;
+}
+
+static void
+work_free(struct work *w)
+{
+	ehandle_put(w->h);
+	part_put(w->seg->part);
+	wr_free(&w->out);
+	free(w->blocks);
+	free(w);
+}
+
+/* Adds what a job has measured to the segment's index. */
+static enum err
+take_blocks(struct tseg *s, const struct work *w)
+{
+	struct block *v;
+	int n = s->nblocks + w->nblocks;
+
+	if (n > s->cap) {
+		v = realloc(s->blocks, (size_t)n * 2 * sizeof *v);
+		if (v == NULL)
+			return E_NOMEM;
+		s->blocks = v;
+		s->cap = n * 2;
+	}
+	if (w->nblocks > 0)
+		memcpy(s->blocks + s->nblocks, w->blocks,
+		    (size_t)w->nblocks * sizeof *v);
+	s->nblocks = n;
+	s->m_off = w->off;
+	s->m_pos = w->pos;
+	s->m_text = w->text;
+	return E_OK;
+}
+
+static void
+measured(uv_work_t *u, int status)
+{
+	struct work *w = u->data;
+	struct tseg *s = w->seg;
+
+	(void)status;
+	s->measuring = false;
+	w->fs->stats.measured_bytes += (uint64_t)(w->pos - s->m_pos);
+	s->err = take_blocks(s, w);
+	/* What came before the bad place is good. */
+	if (s->err == E_OK && w->err != E_OK)
+		s->err = w->err;
+	ops_wake(&s->waiters);
+	work_free(w);
+}
+
+int
+tseg_measured(struct op *op, struct tseg *s)
+{
+	struct work *w;
+	int eno;
+
+	if (s->m_pos >= s->bytes || s->m_off >= s->end || s->gone)
+		return 0;
+	if (s->err != E_OK)
+		return op_errno(op, s->err, s->part->topic->name);
+	if (s->measuring)
+		return op_wait(op, &s->waiters);
+	if ((eno = tseg_open(op, s)) != 0)
+		return eno;
+	if ((w = work_new(op->fs, s, s->m_pos, s->bytes)) == NULL)
+		return ENOMEM;
+	w->off = s->m_off;
+	w->text = s->m_text;
+	w->began = s->nblocks == 0 ? -1 : s->blocks[s->nblocks - 1].text;
+	s->measuring = true;
+	uv_queue_work(&op->fs->loop, &w->work, measure, measured);
+	return op_wait(op, &s->waiters);
+}
+
+/* ---- rendered blocks ---------------------------------------------------- */
+
+static struct blks *
+blk_chain(struct fs *fs, const struct tseg *s, int index)
+{
+	uint64_t h = ((uint64_t)(uintptr_t)s >> 4) + (uint64_t)index;
+
+	return &fs->blk_chains[h * UINT64_C(0x9e3779b97f4a7c15) >> 54];
+}
+
+static struct blk *
+blk_find(struct fs *fs, const struct tseg *s, int index)
+{
+	struct blk *b;
+
+	TAILQ_FOREACH(b, blk_chain(fs, s, index), chain)
+		if (b->seg == s && b->index == index)
+			return b;
+	return NULL;
+}
+
+/* One that a job works on is freed when the job is back. */
+static void
+blk_drop(struct fs *fs, struct blk *b)
+{
+	TAILQ_REMOVE(blk_chain(fs, b->seg, b->index), b, chain);
+	TAILQ_REMOVE(&fs->blks, b, lru);
+	fs->blk_bytes -= b->len;
+	if (!b->ready) {
+		b->dead = true;
+		return;
+	}
+	free(b->text);
+	free(b);
+}
+
+void
+tseg_drop_text(struct tseg *s)
+{
+	struct fs *fs = s->part->fs;
+	struct blk *b, *more;
+
+	for (b = TAILQ_FIRST(&fs->blks); b != NULL; b = more) {
+		more = TAILQ_NEXT(b, lru);
+		if (b->seg == s)
+			blk_drop(fs, b);
+	}
+}
+
+/* Makes room: the least lately used ones go. */
+static void
+blks_trim(struct fs *fs)
+{
+	struct blk *b, *more;
+
+	for (b = TAILQ_FIRST(&fs->blks); b != NULL &&
+	    fs->blk_bytes > BLOCKS_BYTES_MAX; b = more) {
+		more = TAILQ_NEXT(b, lru);
+		if (b->ready)
+			blk_drop(fs, b);
+	}
+}
+
+static void
+blk_made(uv_work_t *u, int status)
+{
+	struct work *w = u->data;
+	struct fs *fs = w->fs;
+	struct blk *b = w->blk;
+
+	(void)status;
+	b->ready = true;
+	b->err = w->err;
+	fs->stats.blocks_made++;
+	if (b->dead)
+		free(b);
+	else if (b->err == E_OK) {
+		/* Without the room that it does not need. */
+		b->text = realloc(w->out.p, w->out.len + 1);
+		b->len = w->out.len;
+		if (b->text == NULL)
+			b->text = (char *)w->out.p;
+		w->out = wr_grow(1);
+		fs->blk_bytes += b->len;
+		TAILQ_REMOVE(&fs->blks, b, lru);
+		TAILQ_INSERT_TAIL(&fs->blks, b, lru);
+	}
+	ops_wake(&fs->blk_waiters);
+	blks_trim(fs);
+	work_free(w);
+}
+
+static int64_t
+block_text_end(const struct tseg *s, int i)
+{
+	return i + 1 < s->nblocks ? s->blocks[i + 1].text : s->m_text;
+}
+
+/* Begins to render a block, if nobody has.  NULL: no memory. */
+static struct blk *
+blk_start(struct fs *fs, struct tseg *s, int i)
+{
+	int64_t end = i + 1 < s->nblocks ? s->blocks[i + 1].pos : s->m_pos;
+	struct blk *b = blk_find(fs, s, i);
+	struct work *w;
+
+	if (b != NULL && b->ready && (b->err != E_OK || (int64_t)b->len <
+	    block_text_end(s, i) - s->blocks[i].text)) {
+		blk_drop(fs, b);	/* it has grown; or try again */
+		b = NULL;
+	}
+	if (b != NULL || s->h == NULL)
+		return b;
+	b = calloc(1, sizeof *b);
+	w = b == NULL ? NULL : work_new(fs, s, s->blocks[i].pos, end);
+	if (w == NULL) {
+		free(b);
+		return NULL;
+	}
+	b->seg = s;
+	b->index = i;
+	w->blk = b;
+	w->stop = s->m_off;
+	TAILQ_INSERT_HEAD(blk_chain(fs, s, i), b, chain);
+	TAILQ_INSERT_TAIL(&fs->blks, b, lru);
+	uv_queue_work(&fs->loop, &w->work, render, blk_made);
+	return b;
+}
+
+static int
+block_at(const struct tseg *s, int64_t text)
+{
+	int lo = 0, hi = s->nblocks - 1;
+
+	while (lo < hi) {
+		int mid = (lo + hi + 1) / 2;
+
+		if (s->blocks[mid].text <= text)
+			lo = mid;
+		else
+			hi = mid - 1;
+	}
+	return lo;
+}
+
+int
+tseg_text(struct op *op, struct tseg *s, int64_t at, char *to, size_t n,
+    size_t *got)
+{
+	int i = block_at(s, at), eno;
+	struct fs *fs = op->fs;
+	struct blk *b;
+	int64_t in, want;
+
+	if (s->gone)
+		return ESTALE;
+	ASSERT(s->nblocks > 0 && at < s->m_text);
+	in = at - s->blocks[i].text;
+	want = block_text_end(s, i) - s->blocks[i].text;
+	b = blk_find(fs, s, i);
+	if (b != NULL && b->ready && b->err != E_OK && op->state == b)
+		return op_errno(op, b->err, s->part->topic->name);
+	if (b == NULL || !b->ready || (int64_t)b->len < want) {
+		if ((eno = tseg_open(op, s)) != 0)
+			return eno;
+		if ((b = blk_start(fs, s, i)) == NULL)
+			return ENOMEM;
+		op->state = b;		/* a failure of it is ours */
+		/* The next ones, while this one is made. */
+		for (int k = 1; k <= 2 && i + k < s->nblocks; k++)
+			(void)blk_start(fs, s, i + k);
+		return op_wait(op, &fs->blk_waiters);
+	}
+	fs->stats.blocks_hit++;
+	*got = n < (size_t)(want - in) ? n : (size_t)(want - in);
+	memcpy(to, b->text + in, *got);
+	TAILQ_REMOVE(&fs->blks, b, lru);
+	TAILQ_INSERT_TAIL(&fs->blks, b, lru);
+	return 0;
+}
+
+/* ---- the place of an offset --------------------------------------------- */
+
+static void
+located(uv_work_t *u, int status)
+{
+	struct work *w = u->data;
+	struct slice *sl = w->slice;
+	struct node *n = w->node;
+
+	(void)status;
+	sl->busy = false;
+	sl->err = w->err;
+	if (w->err == E_OK)
+		*w->place = w->base_text + (int64_t)w->out.len;
+	ops_wake(&sl->waiters);
+	work_free(w);
+	node_put(n);
+}
+
+int
+tseg_locate(struct op *op, struct slice *sl, struct tseg *s, int64_t offset,
+    int64_t *out)
+{
+	int lo = 0, hi = s->nblocks - 1, eno;
+	struct work *w;
+
+	if (sl->err != E_OK)
+		return op_errno(op, sl->err, s->part->topic->name);
+	if (sl->busy)
+		return op_wait(op, &sl->waiters);
+	if (s->nblocks == 0 || offset <= s->blocks[0].off) {
+		*out = 0;
+		return 0;
+	}
+	if (offset >= s->m_off) {
+		*out = s->m_text;
+		return 0;
+	}
+	if ((eno = tseg_open(op, s)) != 0)
+		return eno;
+	while (lo < hi) {
+		int mid = (lo + hi + 1) / 2;
+
+		if (s->blocks[mid].off <= offset)
+			lo = mid;
+		else
+			hi = mid - 1;
+	}
+	w = work_new(op->fs, s, s->blocks[lo].pos, lo + 1 < s->nblocks ?
+	    s->blocks[lo + 1].pos : s->m_pos);
+	if (w == NULL)
+		return ENOMEM;
+	w->stop = offset;
+	w->slice = sl;
+	w->node = node_ref(op->child != NULL ? op->child : op->node);
+	w->place = out;
+	w->base_text = s->blocks[lo].text;
+	sl->busy = true;
+	uv_queue_work(&op->fs->loop, &w->work, render, located);
+	return op_wait(op, &sl->waiters);
+}

@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# chronik-fs under the tools that people use, on sealed, active and growing
+# files: each must see what kcat sees, to the byte.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/fs.sh"
+for c in jq rg rsync tmux less python3 inotifywait; do
+	command -v $c >/dev/null || skip "$c is missing"
+done
+
+n=40000
+[ -z "${CHRONIK_QUICK:-}" ] || n=21000
+broker_start --gateways 1
+check_rc 0 chronik topic create t --partitions 1 --config segment.bytes=1048576
+for z in none lz4 zstd snappy gzip; do
+	json $((n / 5)) | produce t 0 -z $z
+done
+fs_mount
+PATH=$tmp/bin:$PATH
+
+# kcat's view of it, line by line.
+timeout 60 kcat -C -b "$BOOTSTRAP" -t t -p 0 -o beginning -e -q \
+    -f '%o %T %s\n' >"$tmp/kcat"
+jq -r '"\(.o) \(.ts) \(.v|tojson)"' "$P/log.jsonl" >"$tmp/jq"
+cmp "$tmp/kcat" "$tmp/jq" || fail "kcat and log.jsonl differ"
+lines=$(wc -l <"$tmp/kcat")
+check_eq "$lines" $((n / 5 * 5)) "kcat's records"
+
+# ---- every tool, on every kind of file ------------------------------------------------
+
+want=$tmp/want
+mkdir "$tmp/c"
+
+# tools FILE: $want has the same bytes.
+tools()
+{
+	local f=$1 size sum mid
+
+	size=$(stat -c %s "$want") sum=$(sum_of "$want")
+	mid=$(sed -n "$(($(wc -l <"$want") / 2))p" "$want")
+	check_eq "$(stat -c %s "$f")" "$size" "stat $f"
+	check_eq "$(cat "$f" | sum_of -)" "$sum" "cat $f"
+	check_eq "$(head -n 5 "$f" | sum_of -)" \
+	    "$(head -n 5 "$want" | sum_of -)" "head $f"
+	check_eq "$(tail -n 3 "$f")" "$(tail -n 3 "$want")" "tail -n $f"
+	check_eq "$(tail -c 100 "$f")" "$(tail -c 100 "$want")" "tail -c $f"
+	check_eq "$(wc <"$f")" "$(wc <"$want")" "wc $f"
+	check_eq "$(wc -c "$f" | cut -d' ' -f1)" "$size" "wc -c $f"
+	for g in "grep -cF" "rg -cF" "rg --mmap -cF" "rg --no-mmap -cF"; do
+		check_eq "$($g -e "$mid" "$f")" 1 "$g $f"
+	done
+	check_eq "$(awk 'END { print NR }' "$f")" "$(wc -l <"$want")" "awk $f"
+	check_eq "$(sort "$f" | sum_of -)" "$(sort "$want" | sum_of -)" "sort"
+	check_eq "$(jq -c . "$f" | wc -l)" "$(wc -l <"$want")" "jq $f"
+	cp "$f" "$tmp/c/cp" && cmp "$want" "$tmp/c/cp" || fail "cp $f"
+	rsync "$f" "$tmp/c/rsync" && cmp "$want" "$tmp/c/rsync" ||
+	    fail "rsync $f"
+	tar -C "${f%/*}" -cf "$tmp/c/tar" "${f##*/}" &&
+	    tar -xOf "$tmp/c/tar" | cmp "$want" - || fail "tar $f"
+	[ "$(du -k "$f" | cut -f 1)" -gt 0 ] || fail "du $f"
+	check_eq "$(du -b "$f" | cut -f 1)" "$size" "du -b $f"
+	check_eq "$(ls -l "$f" | awk '{ print $5 }')" "$size" "ls -l $f"
+	check_eq "$(find "$f" -size -"$((size + 1))"c -type f)" "$f" "find"
+	python3 - "$f" "$want" <<-'PY' || fail "python $f"
+	import mmap, os, sys
+	f, want = open(sys.argv[1], 'rb'), open(sys.argv[2], 'rb').read()
+	assert f.read() == want, 'read'
+	m = mmap.mmap(f.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+	assert m[:] == want, 'mmap shared'
+	m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+	assert m[:] == want, 'mmap private'
+	out = os.memfd_create('x')
+	n = 0
+	while True:
+	    k = os.sendfile(out, f.fileno(), n, 1 << 20)
+	    if k == 0:
+	        break
+	    n += k
+	assert os.pread(out, n + 1, 0) == want, 'sendfile'
+	for at in range(0, len(want), len(want) // 37 + 1):
+	    assert os.pread(f.fileno(), 100, at) == want[at:at + 100], 'pread'
+	assert os.pread(f.fileno(), 100, len(want)) == b'', 'past the end'
+	PY
+}
+
+sum_of()
+{
+	sha1sum "$@" | cut -c 1-40
+}
+
+sealed=$(ls "$P/segments" | grep jsonl | head -n 1)
+cp "$P/segments/$sealed" "$want"
+head -n "$(wc -l <"$want")" "$P/log.jsonl" | cmp - "$want" ||
+    fail "the first segment"
+tools "$P/segments/$sealed"
+active=$(ls "$P/segments" | grep jsonl | tail -n 1)
+tail -n 1 "$P/log.jsonl" | cmp - <(tail -n 1 "$P/segments/$active") ||
+    fail "the last segment"
+cat "$P/segments/$active" >"$want"
+tools "$P/segments/$active"
+cat "$P"/segments/*.jsonl >"$want"
+tools "$P/log.jsonl"
+# A second mount is another chronik-fs: the same bytes, and inodes.
+mkdir "$tmp/m2"
+inode=$(stat -c %i "$P/log.jsonl")
+check_rc 0 "$CHRONIK_BUILD/chronik-fs" --engine "$ENGINE" "$tmp/m2"
+check_eq "$(sum_of "$tmp/m2/topics/t/0/log.jsonl")" "$(sum_of "$want")" m2
+check_eq "$(stat -c %i "$tmp/m2/topics/t/0/log.jsonl")" "$inode" inode
+fusermount3 -u "$tmp/m2"
+
+# A whole tree.
+rsync -a "$P/segments/" "$tmp/c/segments/" || fail "rsync -a"
+cat "$tmp"/c/segments/*.jsonl | cmp - "$want" || fail "what rsync copied"
+tar -C "$M/topics" -cf - t/0/segments 2>"$tmp/err" | tar -C "$tmp/c" -xf - ||
+    fail "tar: $(cat "$tmp/err")"
+cat "$tmp"/c/t/0/segments/*.jsonl | cmp - "$want" || fail "what tar copied"
+
+# less, in a terminal: the last line is on its screen after G.
+tmux -S "$tmp/tmux" -f /dev/null new-session -d -x 300 -y 20 \
+    "less -S '$P/log.jsonl'"
+tmux -S "$tmp/tmux" send-keys G
+wait_until eval 'tmux -S "$tmp/tmux" capture-pane -p |
+    grep -qF "\"o\":$((lines - 1)),"' || fail "less does not show the end"
+tmux -S "$tmp/tmux" kill-server
+
+# ---- while it grows --------------------------------------------------------------------
+
+more=$((n / 10))
+inotifywait -q -t 600 -e modify "$P/log.jsonl" >"$tmp/inotify" 2>&1 &
+watcher=$!
+tail -n +1 -f "$P/log.jsonl" >"$tmp/followed" 2>"$tmp/tail.err" &
+tailer=$!
+(for i in 1 2 3 4 5 6 7 8; do json $more $i | produce t 0; done) &
+producer=$!
+last=0
+while kill -0 $producer 2>/dev/null; do
+	# Whole lines, and never less than before.
+	cat "$P/log.jsonl" >"$tmp/c/cat"
+	size=$(stat -c %s "$tmp/c/cat")
+	[ "$size" -ge $last ] || fail "it shrank from $last to $size"
+	last=$size
+	[ "$(tail -c 1 "$tmp/c/cat" | od -An -c | tr -d ' ')" = '\n' ] ||
+	    fail "half a line"
+	check_eq "$(tail -n 1 "$tmp/c/cat" | jq -r .p)" 0 "its last line"
+	cp "$P/log.jsonl" "$tmp/c/cp"
+	head -c "$size" "$tmp/c/cp" | cmp - "$tmp/c/cat" || fail "cp differs"
+done
+wait $producer || fail "produce"
+cat "$P/log.jsonl" >"$want"
+total=$(wc -l <"$want")
+check_eq "$(jq -s 'map(.o) == [range('"$total"')]' "$want")" true "all offsets"
+wait_until cmp -s "$want" "$tmp/followed" || fail "tail -f: $(cmp "$want" \
+    "$tmp/followed" 2>&1) $(cat "$tmp/tail.err")"
+kill $tailer $watcher
+check_eq "$(cat "$tmp/inotify")" "" "inotify, which hears only local writes"
+check_eq "$(cat "$tmp/tail.err")" "" "what tail says"
+cat "$P"/segments/*.jsonl | cmp - "$want" || fail "segments afterwards"
+id=$(jq -r .id "$M/topics/t/meta.json" | tr -d -)
+for f in "$P"/segments/*.log; do
+	cmp "$f" "$DATA/topics/$id/0/${f##*/}" || fail "$f is not the segment"
+done
+fs_umount
+broker_stop
