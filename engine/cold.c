@@ -11,7 +11,6 @@
 #include "look.h"
 
 enum {
-	COLD_CHUNK	= 1 * MIB,
 	AHEAD_MIN	= 1 * MIB, /* of what a reader in order needs next */
 	AHEAD_MAX	= 8 * MIB,
 	AHEAD_NEAR	= 2 * MIB, /* so near the last place is in order */
@@ -27,9 +26,9 @@ struct cold {
 	struct cold_item {
 		struct part	*part;
 		struct seg	*seg;		/* ours */
-		int64_t		 offset, pos, end, nfile;
+		int64_t		 offset, end, nfile;
 		int64_t		 ahead;		/* bytes beyond */
-		int32_t		 len;
+		struct proof	 proof;
 		uint32_t	 gen;
 		struct window	*window;	/* loaded; NULL: not wanted */
 		bool		 want_window;
@@ -96,31 +95,22 @@ static void
 cold_run(struct job *j)
 {
 	struct cold *c = (struct cold *)j;
-	uint8_t *buf = malloc(COLD_CHUNK);
 
 	for (int i = 0; i < c->n; i++) {
 		struct cold_item *it = &c->items[i];
-		size_t got = 1;
-		int fd;
+		struct proof *x = &it->proof;
+
 
 		/* An error shows itself to who reads next. */
-		if (seg_fd(it->seg, &fd) != E_OK)
+		if ((x->err = seg_fd(it->seg, &x->fd)) != E_OK)
 			continue;
 		if (it->want_window)
 			window_load(it);
-		/* Read for the sake of the page cache. */
-		for (int64_t at = 0; buf != NULL && at < it->len && got > 0;
-		    at += (int64_t)got) {
-			size_t n = it->len - at < COLD_CHUNK
-			    ? (size_t)(it->len - at) : COLD_CHUNK;
-
-			if (disk->pread(fd, buf, n, it->pos + at, &got) !=
-			    E_OK)
-				break;
-		}
-		disk->prefetch(fd, it->pos + it->len, it->ahead);
+		/* Without a length only the window was wanted. */
+		if (x->len > 0)
+			trust_prove(x);
+		disk->prefetch(x->fd, x->pos + x->len, it->ahead);
 	}
-	free(buf);
 	for (int i = 0; i < c->nloads; i++)
 		history_load_run(&c->loads[i]);
 }
@@ -182,6 +172,8 @@ cold_done(struct job *j)
 			window_install(it->part, it->window);
 		else
 			free(it->window);
+		if (it->proof.len > 0 && it->part->topic != NULL)
+			look_proved(it->part, it->seg, &it->proof);
 		seg_unref(it->seg);
 		part_job_done(it->part);
 	}
@@ -253,9 +245,9 @@ cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
 	c->items = it;
 	it = &c->items[c->n++];
 	*it = (struct cold_item){ .part = p, .seg = seg_ref(s),
-	    .offset = offset, .gen = p->gen, .pos = x->pos, .len = x->len,
+	    .offset = offset, .gen = p->gen, .proof = look_proof(p, s, x),
 	    .end = look_visible(p, s), .nfile = s->idx.nfile };
-	it->ahead = cold_ahead(s, it->pos, it->len, it->end);
+	it->ahead = cold_ahead(s, x->pos, x->len, it->end);
 	it->want_window = s->idx.nfile > 0 &&
 	    !look_covered(p->window, s, offset);
 	p->jobs++;

@@ -253,6 +253,11 @@ row_extent(struct fetch *f, struct round *rd, struct part *p,
 		rd->ncold++;
 		return cold_add(&rd->cold, p, cold, row->offset, &x);
 	}
+	if (l == LOOK_BAD) {
+		r->error = E_CORRUPT;
+		rd->now = true;
+		return E_OK;
+	}
 	if (l == LOOK_FAIL) {
 		log_warn("batch headers do not lead to an offset",
 		    LS("file", cold->path), LI("offset", row->offset));

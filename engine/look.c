@@ -6,9 +6,13 @@
  * it is told to.
  */
 #include "engine.h"
+#include "lib/log.h"
 #include "look.h"
 
-enum { WALK_BYTES = 2 * IDX_INTERVAL };	/* headers looked at at once */
+enum {
+	WALK_BYTES	= 2 * IDX_INTERVAL,	/* headers looked at at once */
+	PROOFS_MAX	= 1000,		/* in turn, for one answer */
+};
 
 /* ---- where a batch stands ---------------------------------------------- */
 
@@ -92,19 +96,32 @@ look_boundary(const struct part *p, const struct seg *s, int64_t from,
 	return e != NULL && e->pos > from ? e->pos : -1;
 }
 
-/* From a position to the batch that holds the offset or follows it. */
+/* From a position to the batch that holds the offset or follows it.  Only
+ * headers that are proved lead on. */
 static enum look
-look_batch(int fd, int64_t end, int64_t offset, bool block, int64_t *pos,
-    struct batch *b)
+look_batch(const struct seg *s, int64_t end, int64_t offset, bool block,
+    struct idx_entry *to, struct batch *b)
 {
+	int fd = s->fd;
 	uint8_t buf[WALK_BYTES];
 	int64_t at = 0;		/* position of buf[0] */
+	int64_t *pos = &to->pos;
+	const struct damage *d;
 	size_t got = 0;
 	enum err e;
 
 	for (;;) {
+		if ((d = trust_damage(&s->trust, *pos)) != NULL) {
+			if (offset < d->next_offset)
+				return LOOK_BAD;
+			*pos = d->next;
+			to->offset = d->next_offset;
+			continue;
+		}
 		if (*pos >= end)
 			return LOOK_FAIL;
+		if (trust_until(&s->trust, *pos) == *pos)
+			return LOOK_COLD;
 		if (got == 0 || *pos < at ||
 		    *pos + BATCH_HEADER > at + (int64_t)got) {
 			size_t n = end - *pos < WALK_BYTES
@@ -124,6 +141,7 @@ look_batch(int fd, int64_t end, int64_t offset, bool block, int64_t *pos,
 		if (batch_last_offset(b) >= offset)
 			return LOOK_OK;
 		*pos += batch_size(b);
+		to->offset = batch_last_offset(b) + 1;
 	}
 }
 
@@ -161,57 +179,116 @@ look_visible(const struct part *p, const struct seg *s)
 	return p->relaxed ? s->size : s->synced;
 }
 
+struct proof
+look_proof(const struct part *p, const struct seg *s,
+    const struct fetch_extent *x)
+{
+	return (struct proof){ .pos = x->pos, .to = x->pos, .len = x->len,
+	    .end = look_visible(p, s), .expect = x->expect,
+	    .end_offset = p->relaxed ? s->end_offset : s->synced_offset };
+}
+
+void
+look_proved(const struct part *p, struct seg *s, const struct proof *x)
+{
+	const struct damage *d = &x->bad;
+
+	if (trust_take(&s->trust, x))
+		log_warn("damaged records are not served",
+		    LS("topic", p->topic->name), LI("part", p->id.part),
+		    LS("file", s->path), LI("position", d->pos),
+		    LI("bytes", d->next - d->pos), LI("offset", d->offset),
+		    LI("next_offset", d->next_offset), LS("why", x->why));
+}
+
+/* Where the extent from pos ends: at a batch's end, no more than max bytes
+ * further but for one whole batch, and no further than what is proved. */
+static int64_t
+look_stop(const struct part *p, const struct seg *s, int64_t pos,
+    const struct batch *b, int64_t max, int64_t end)
+{
+	int64_t stop = pos + batch_size(b), cut;
+	int64_t proved = trust_until(&s->trust, pos);
+
+	if (end > proved)
+		end = proved;
+	if (max >= end - pos)
+		stop = end;
+	else if (max > stop - pos) {
+		cut = look_boundary(p, s, stop, pos + max);
+		stop = look_fit(s->fd, cut > stop ? cut : stop, pos + max);
+	}
+	return stop - pos > INT32_MAX ? pos + batch_size(b) : stop;
+}
+
+static enum look
+look_once(const struct part *p, struct look_want *w, struct fetch_extent *x,
+    struct seg *s, int64_t end)
+{
+	struct idx_entry at;
+	struct batch b;
+	int64_t stop;
+	int fd;
+	enum look l = look_start(p, s, w->offset, w->block, &at);
+
+	if (l != LOOK_OK)
+		return l;
+	/* Opening a file may block, too. */
+	if (s->fd < 0 && !w->block)
+		l = LOOK_COLD;
+	else if (seg_fd(s, &fd) != E_OK)
+		return LOOK_FAIL;
+	else
+		l = look_batch(s, end, w->offset, w->block, &at, &b);
+	x->pos = at.pos;
+	x->expect = at.offset;
+	x->len = 0;
+	if (l == LOOK_COLD)
+		x->len = w->max <= 0 ? WALK_BYTES : w->max > INT32_MAX -
+		    WALK_BYTES ? INT32_MAX : (int32_t)w->max + WALK_BYTES;
+	if (l != LOOK_OK)
+		return l;
+	w->avail = w->max < end - at.pos ? w->max : end - at.pos;
+	if (batch_size(&b) > w->max && !w->whole)
+		return LOOK_OK;
+	stop = look_stop(p, s, at.pos, &b, w->max, end);
+	x->len = (int32_t)(stop - at.pos);
+	if (!w->block && !disk->resident(s->fd, at.pos, stop - at.pos))
+		return LOOK_COLD;
+	x->seg = s;
+	return LOOK_OK;
+}
+
 enum look
 look_extent(const struct part *p, struct look_want *w,
     struct fetch_extent *x, struct seg **cold)
 {
-	struct idx_entry at;
-	struct batch b;
 	struct seg *s;
-	int64_t end, pos, stop;
+	int64_t end;
 	enum look l;
-	int i, fd;
+	int i;
 
 	x->seg = NULL;
+	x->expect = w->offset;
 	s = part_seg(p, w->offset, &i);
 	while (s != NULL && w->offset >= s->end_offset && i + 1 < p->nsegs)
 		s = p->segs[++i];
 	if (s == NULL || (end = look_visible(p, s)) == 0)
 		return LOOK_OK;
 	*cold = s;
-	l = look_start(p, s, w->offset, w->block, &at);
-	if (l != LOOK_OK)
-		return l;
-	pos = at.pos;
-	/* Opening a file may block, too. */
-	if ((fd = s->fd) < 0 && !w->block) {
-		x->pos = pos;
-		x->len = WALK_BYTES;
-		return LOOK_COLD;
-	}
-	if (fd < 0 && seg_fd(s, &fd) != E_OK)
-		return LOOK_FAIL;
-	l = look_batch(fd, end, w->offset, w->block, &pos, &b);
-	x->pos = pos;
-	x->len = l == LOOK_COLD ? WALK_BYTES : 0;
-	if (l != LOOK_OK)
-		return l;
-	w->avail = w->max < end - pos ? w->max : end - pos;
-	if (batch_size(&b) > w->max && !w->whole)
-		return LOOK_OK;
-	stop = pos + batch_size(&b);
-	if (w->max >= end - pos)
-		stop = end;
-	else if (w->max > stop - pos) {
-		int64_t cut = look_boundary(p, s, stop, pos + w->max);
+	l = look_once(p, w, x, s, end);
+	for (int n = 0; l == LOOK_COLD && w->block; n++) {
+		struct proof proof = look_proof(p, s, x);
 
-		stop = look_fit(fd, cut > stop ? cut : stop, pos + w->max);
+		/* A disk that fails takes its time. */
+		if (n == PROOFS_MAX || s->trust.unread == x->pos + 1)
+			return LOOK_FAIL;
+		if ((proof.err = seg_fd(s, &proof.fd)) == E_OK)
+			trust_prove(&proof);
+		if (proof.err != E_OK)
+			return LOOK_FAIL;
+		look_proved(p, s, &proof);
+		l = look_once(p, w, x, s, end);
 	}
-	if (stop - pos > INT32_MAX)
-		stop = pos + batch_size(&b);
-	x->len = (int32_t)(stop - pos);
-	if (!w->block && !disk->resident(fd, pos, stop - pos))
-		return LOOK_COLD;
-	x->seg = s;
-	return LOOK_OK;
+	return l;
 }

@@ -432,21 +432,48 @@ note_epoch(const struct batch *b, int64_t pos, void *arg)
 	return 0;
 }
 
-/* Walks headers in the synced part, where all must make sense. */
+/* The next good batch behind damage in the synced part, -1: none follows. */
+static enum err
+step_over(struct work *w, const struct seg *s, int fd, int64_t at,
+    int64_t end, int64_t *next)
+{
+	struct proof x = { .fd = fd, .pos = at, .len = 1, .end = end,
+	    .expect = s->base, .end_offset = s->end_offset };
+
+	trust_prove(&x);
+	if (x.err != E_OK)
+		return io(w, x.err, s->path);
+	/* The catalogue is whole or it is nothing. */
+	if (!x.damaged || w->how->serial)
+		return fail(w, E_CORRUPT, s->path, at,
+		    "no batch here, in the synced part of the log");
+	log_warn("damage in the synced part of a log", LS("file", s->path),
+	    LI("position", at), LI("bytes", x.bad.next - at),
+	    LS("why", x.why));
+	*next = x.bad.next < end ? x.bad.next : -1;
+	return E_OK;
+}
+
+/* Walks headers in the synced part.  Damage there costs the records that it
+ * is in, which are not served; what follows is ours all the same. */
 static enum err
 walk_synced(struct work *w, struct seg *s, int64_t pos, int64_t end,
     int (*each)(const struct batch *, int64_t, void *), void *arg)
 {
 	int64_t at;
+	enum err err;
 	int fd;
-	enum err err = seg_fd(s, &fd);
 
-	if (err == E_OK)
+	if ((err = seg_fd(s, &fd)) != E_OK)
+		return io(w, err, s->path);
+	while (pos >= 0) {
 		err = seg_walk(fd, pos, end, each, arg, &at);
-	if (err == E_CORRUPT)
-		return fail(w, err, s->path, at,
-		    "no batch here, in the synced part of the log");
-	return io(w, err, s->path);
+		if (err != E_CORRUPT)
+			return io(w, err, s->path);
+		if ((err = step_over(w, s, fd, at, end, &pos)) != E_OK)
+			return err;
+	}
+	return E_OK;
 }
 
 /* The position of the greatest entry on disk that fits, 0 when none does. */
@@ -599,27 +626,37 @@ reindex(struct work *w, int i, bool sealed)
 	return io(w, err, path);
 }
 
-/* An unclean start reads the first header of a segment that it will not scan
- * from there: the files may have been swapped. */
-static enum err
-first_batch(struct work *w, struct seg *s)
-{
-	uint8_t p[BATCH_HEADER];
-	struct batch b;
-	size_t got = 0;
-	int fd;
-	enum err err = seg_fd(s, &fd);
+struct belongs {
+	const struct seg *s;
+	int	 n, foreign;
+};
 
-	if (err == E_OK)
-		err = disk->pread(fd, p, sizeof p, 0, &got);
-	if (err != E_OK)
-		return io(w, err, s->path);
-	if (got < sizeof p || batch_read(p, &b) != E_OK ||
-	    b.base_offset < s->base || b.base_offset >= s->end_offset)
+static int
+note_belongs(const struct batch *b, int64_t pos, void *arg)
+{
+	struct belongs *x = arg;
+
+	(void)pos;
+	x->n++;
+	x->foreign += b->base_offset < x->s->base ||
+	    b->base_offset >= x->s->end_offset;
+	return x->n == 2;
+}
+
+/* An unclean start reads the first headers of a segment that it will not scan
+ * from there: the files may have been swapped.  One that does not belong may
+ * be damage. */
+static enum err
+first_batch(struct work *w, struct seg *s, int64_t ckpt)
+{
+	struct belongs x = { s, 0, 0 };
+	enum err err = walk_synced(w, s, 0, ckpt, note_belongs, &x);
+
+	if (err == E_OK && x.foreign > 0 && x.foreign == x.n)
 		return fail(w, E_CORRUPT, s->path, 0,
-		    "the synced part does not begin with the batch that "
-		    "belongs there");
-	return E_OK;
+		    "the synced part does not begin with the batches that "
+		    "belong there");
+	return err;
 }
 
 /* Reads segment i from its checkpoint to the end of what is whole. */
@@ -667,7 +704,7 @@ judge(struct work *w, int i, bool *ends)
 
 	s->synced = s->size;
 	if (!w->how->clean && w->found[i].ckpt > 0 &&
-	    (err = first_batch(w, s)) != E_OK)
+	    (err = first_batch(w, s, w->found[i].ckpt)) != E_OK)
 		return err;
 	if (s->size > w->found[i].ckpt &&
 	    (err = read_tail(w, i, next)) != E_OK)
@@ -768,7 +805,7 @@ settle(struct work *w, int n)
 
 struct replay {
 	struct prod_table	*prods;
-	int64_t			 from, expect;
+	int64_t			 from, first, end;	/* offsets */
 	enum err		 err;
 };
 
@@ -778,12 +815,11 @@ note_producer(const struct batch *b, int64_t pos, void *arg)
 	struct replay *x = arg;
 
 	(void)pos;
-	if (b->base_offset < x->expect || b->last_delta < 0 ||
-	    b->base_offset > INT64_MAX - 1 - b->last_delta) {
-		x->err = E_CORRUPT;
-		return 1;
-	}
-	x->expect = batch_last_offset(b) + 1;
+	/* No CRC covers the base offset: a batch that cannot be here is
+	 * damaged. */
+	if (b->base_offset < x->first || b->last_delta < 0 ||
+	    b->base_offset > x->end - 1 - b->last_delta)
+		return 0;
 	if (b->base_offset >= x->from && b->pid >= 0)
 		x->err = prod_note(x->prods, b);
 	return x->err == E_OK ? 0 : 1;
@@ -798,7 +834,8 @@ replay(struct work *w, int64_t from)
 
 	for (int i = 0; i < r->nsegs; i++) {
 		struct seg *s = r->segs[i];
-		struct replay x = { r->prods, from, s->base, E_OK };
+		struct replay x = { r->prods, from, s->base, s->end_offset,
+		    E_OK };
 		struct idx_entry e = { s->base, 0, -1 };
 
 		if (s->end_offset <= from)
@@ -806,11 +843,8 @@ replay(struct work *w, int64_t from)
 		if (s->base < from &&
 		    (err = idx_pos(w, s, 0, from, &e)) != E_OK)
 			return err;
-		x.expect = e.offset;
+		x.first = e.offset;
 		err = walk_synced(w, s, e.pos, s->size, note_producer, &x);
-		if (err == E_OK && x.err == E_CORRUPT)
-			return fail(w, x.err, s->path, -1,
-			    "offsets go back in the synced part");
 		if (err == E_OK)
 			err = io(w, x.err, s->path);
 		if (err != E_OK)

@@ -52,9 +52,11 @@ struct recover_how {
  * it whole.  Segments must also go from the oldest on, each deletion synced
  * (directory) before the next: a gap reads as a missing file.
  *
- * Never truncates below the checkpoint: damage there (file shorter than the
- * checkpoint, bad header in the synced part, missing middle segment, foreign
- * index identity together with unreadable data) is E_CORRUPT with why filled.
+ * Never truncates below the checkpoint.  A file that is shorter, missing, of
+ * another log, or has a foreign index together with unreadable data is
+ * E_CORRUPT with why filled.  Other damage there costs the records that it is in: it is
+ * stepped over here, and not served (trust.h).  In the catalogue (serial) any
+ * damage is E_CORRUPT.
  * A missing or damaged index or snapshot alone is rebuilt.  Idempotent:
  * running it twice gives the same.  Blocks; any thread.  recover_free()s its
  * result also after an error.

@@ -114,6 +114,7 @@ seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
 	s->made_ms = wall_ms();
 	s->written_ms = create ? s->made_ms : st.written_ms;
 	idx_init(&s->idx);
+	trust_init(&s->trust, s->size);
 	*out = s;
 	return E_OK;
 bad:
@@ -176,6 +177,7 @@ seg_unref(struct seg *s)
 	ASSERT(s->files == NULL);
 	seg_close(s);
 	idx_free(&s->idx);
+	trust_free(&s->trust);
 	free(s->path);
 	free(s);
 }

@@ -23,6 +23,7 @@
 #include "format.h"
 #include "idx.h"
 #include "lib/batch.h"
+#include "trust.h"
 
 struct files;
 
@@ -52,6 +53,7 @@ struct seg {
 	int64_t		 cold_step;	/* and so far beyond what was needed */
 	bool		 lax;		/* nobody waits for its syncs */
 	struct idx	 idx;
+	struct trust	 trust;		/* what readers may be told */
 	char		*path;		/* of the .log */
 };
 

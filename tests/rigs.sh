@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced after lib.sh by tests that hurt the disk under a broker: file systems
+# on loop devices, disks that fail on command, and a load that checks what it
+# was told.  What a rig needs and is not there is a reason to skip, by name.
+#
+#	IMG, MNT	the image and where it is mounted, after disk_mount
+#	TRIGGER		the disk fails while this file is there (nbd_start)
+
+IMG=
+MNT=$tmp/mnt
+TRIGGER=$tmp/trigger
+rigs_nbd=
+rigs_fuse=
+load_pid=
+load_chaos=$CHRONIK_BUILD/tests/chaos
+
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
+
+# rig_needs PROGRAM...: with what each is installed.
+rig_needs()
+{
+	for rigs_p in "$@"; do
+		command -v "$rigs_p" >/dev/null || case $rigs_p in
+		mkfs.xfs) skip "mkfs.xfs (xfsprogs) is not installed" ;;
+		mkfs.ext4) skip "mkfs.ext4 (e2fsprogs) is not installed" ;;
+		nbdfuse) skip "nbdfuse (libnbd-bin) is not installed" ;;
+		*) skip "$rigs_p is not installed" ;;
+		esac
+	done
+}
+
+rig_root()
+{
+	[ "$(id -u)" = 0 ] || skip "mounting needs root"
+	[ -e /dev/loop-control ] || skip "there are no loop devices"
+}
+
+# A test of more than make check has time for.
+rig_long()
+{
+	[ -z "${CHRONIK_QUICK:-}" ] || skip "too long for a quick run"
+}
+
+# ---- disks ------------------------------------------------------------------
+
+# disk_make FS SIZE: a new image with a file system.
+disk_make()
+{
+	IMG=$tmp/$1.img
+	rm -f "$IMG"
+	truncate -s "$2" "$IMG" || fail "truncate"
+	disk_mkfs "$1" "$IMG"
+}
+
+disk_mkfs()
+{
+	case $1 in
+	ext4) rig_needs mkfs.ext4; mkfs.ext4 -q -F "$2" >/dev/null 2>&1 ;;
+	xfs) rig_needs mkfs.xfs; mkfs.xfs -q -f "$2" >/dev/null 2>&1 ;;
+	esac || fail "mkfs.$1"
+}
+
+# disk_mount [FILE [OPTION...]]: the image, or that file, at $MNT.
+disk_mount()
+{
+	rigs_file=${1:-$IMG}
+	mkdir -p "$MNT"
+	mount -o "loop${2:+,$2}" "$rigs_file" "$MNT" 2>"$tmp/mount.err" ||
+	    skip "cannot be mounted: $(head -n 1 "$tmp/mount.err")"
+}
+
+disk_unmount()
+{
+	wait_until umount "$MNT" 2>/dev/null || fail "umount $MNT"
+}
+
+# nbd_start [FILTER-AND-OPTION...]: $IMG as the file $tmp/nbd/nbd, through
+# nbdkit with these filters.
+nbd_start()
+{
+	rig_needs nbdkit nbdfuse
+	[ -c /dev/fuse ] || skip "there is no /dev/fuse"
+	rm -f "$tmp/nbd.sock"
+	mkdir -p "$tmp/nbd"
+	rigs_filters=
+	while [ "${1:-}" != -- ] && [ $# -gt 0 ]; do
+		rigs_filters="$rigs_filters --filter=$1"
+		shift
+	done
+	[ $# = 0 ] || shift
+	nbdkit -f --exit-with-parent -U "$tmp/nbd.sock" $rigs_filters \
+	    file "$IMG" "$@" >"$tmp/nbd.log" 2>&1 &
+	rigs_nbd=$!
+	wait_until test -S "$tmp/nbd.sock" || fail "nbdkit: $(cat "$tmp/nbd.log")"
+	nbdfuse "$tmp/nbd/nbd" --unix "$tmp/nbd.sock" \
+	    >>"$tmp/nbd.log" 2>&1 &
+	rigs_fuse=$!
+	wait_until test -s "$tmp/nbd/nbd" || fail "nbdfuse: $(cat "$tmp/nbd.log")"
+}
+
+nbd_stop()
+{
+	[ -z "$rigs_fuse" ] || {
+		umount -l "$tmp/nbd" 2>/dev/null
+		kill "$rigs_fuse" 2>/dev/null
+		wait "$rigs_fuse" 2>/dev/null
+	}
+	[ -z "$rigs_nbd" ] || {
+		kill "$rigs_nbd" 2>/dev/null
+		wait "$rigs_nbd" 2>/dev/null
+	}
+	rigs_nbd=
+	rigs_fuse=
+}
+
+# ---- the load ---------------------------------------------------------------
+
+# load_start TOPIC PARTITIONS: producers and consumers that check each other.
+load_start()
+{
+	[ -x "$load_chaos" ] ||
+	    skip "librdkafka's headers were missing at build time"
+	rm -f "$tmp/stop" "$tmp/progress"
+	mkfifo "$tmp/stop"
+	"$load_chaos" "$BOOTSTRAP" "$1" "$2" "$tmp/progress" <"$tmp/stop" \
+	    >"$tmp/load.out" 2>"$tmp/load.err" &
+	load_pid=$!
+	exec 7>"$tmp/stop"
+}
+
+load_acked()
+{
+	rigs_n=$(cat "$tmp/progress" 2>/dev/null)
+	echo "${rigs_n:-0}"
+}
+
+rigs_more()
+{
+	kill -0 "$load_pid" 2>/dev/null || fail "the load ended early"
+	[ "$(load_acked)" -ge "$1" ]
+}
+
+# load_more N: until so many more have been acknowledged.
+load_more()
+{
+	wait_until rigs_more $(($(load_acked) + $1)) ||
+	    fail "no progress: $(load_acked)"
+}
+
+# load_gave_up: the client library declared its own sequence lost.
+load_gave_up()
+{
+	grep -q "gave up" "$tmp/load.err"
+}
+
+# load_end [WHAT]: everything acknowledged is read, and the checks hold.
+load_end()
+{
+	echo stop >&7
+	rigs_rc=0
+	wait "$load_pid" || rigs_rc=$?
+	load_pid=
+	exec 7>&-
+	sed "s/^/${1:+$1: }/" "$tmp/load.out"
+	cat "$tmp/load.err" >&2
+	# 3: librdkafka gave up on its sequence; what it was told is there has
+	# been read all the same.
+	[ "$rigs_rc" = 0 ] || [ "$rigs_rc" = 3 ] || fail "the load's checks"
+}
+
+# ---- the end ----------------------------------------------------------------
+
+suite_cleanup()
+{
+	[ -z "$load_pid" ] || kill -9 "$load_pid" 2>/dev/null
+	rm -f "$TRIGGER"
+	! mountpoint -q "$MNT" 2>/dev/null || umount "$MNT" 2>/dev/null ||
+	    umount -l "$MNT"
+	nbd_stop
+	rm -f "$tmp"/*.img
+}
