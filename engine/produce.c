@@ -333,6 +333,9 @@ entry_start(struct produce *pr, struct entry *en, struct part *p,
 			part_await(p, a);
 			return E_OK;
 		}
+		/* Those before it were refused: the same word. */
+		if (e == E_OUT_OF_ORDER_SEQUENCE && pr->call->eng->space.full)
+			e = part_refusal(&a->b);
 	}
 	if (e == E_OK && p->topic->conf.message_timestamp_type == TS_APPEND) {
 		stamp_log_time(a, pr->now);

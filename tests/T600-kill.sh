@@ -6,7 +6,8 @@
 . "$(dirname "$0")/checker.sh"
 
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
-cycles=${CHRONIK_KILLS:-20}
+cycles=${CHRONIK_KILLS:-${CHRONIK_FAULTS:+100}}
+cycles=${cycles:-20}
 
 # The faults are paced by progress: each comes after this many more records
 # have been acknowledged since the one before.

@@ -11,7 +11,8 @@ godown=$CHRONIK_BUILD/tests/godown
 [ -e /dev/loop-control ] || skip "there are no loop devices"
 command -v mkfs.ext4 >/dev/null || skip "mkfs.ext4 is not installed"
 command -v mkfs.xfs >/dev/null || skip "mkfs.xfs is not installed"
-cycles=${CHRONIK_CUTS:-10}
+cycles=${CHRONIK_CUTS:-${CHRONIK_FAULTS:+40}}
+cycles=${cycles:-10}
 pace=300
 mnt=$tmp/mnt
 

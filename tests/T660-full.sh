@@ -5,10 +5,10 @@
 # reads and deletions and changes go on, and appends are taken again by
 # themselves when there is room; nothing acknowledged is lost.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/checker.sh"
 . "$(dirname "$0")/rigs.sh"
 rig_root
 command -v kcat >/dev/null || skip "kcat is not installed"
-rounds=${CHRONIK_FULLS:-1}
 
 # filler NAME N: a topic of N half megabytes.
 filler()
@@ -57,22 +57,20 @@ one_fs()
 	    --log-retention-check-interval-ms 500
 	port=${BOOTSTRAP##*:}
 	chronik topic create kept --partitions 1 >/dev/null || fail "create"
-	chronik topic create load --partitions 4 --config \
-	    segment.bytes=1048576 >/dev/null || fail "create"
 	filler filler "$3"
 	fill=$3
-	load_start load 4
+	checker_start --rate 20000 --heal-s 60
 	wait_until is_full "$fulls" || fail "$1 does not become full"
 	check_full
 	# An engine that starts on a full disk serves the same.
 	engine_kill9
 	wait_ready || fail "not ready on a full disk"
 	check_full
-	at=$(load_acked)
+	at=$(checker_acked)
 	# A topic less.
 	check_rc 0 chronik topic delete filler --yes
 	wait_until has_room "$rooms" || fail "no room after a deletion"
-	load_more 500
+	checker_more 500
 	echo "$1: full at $at acknowledged, goes on after a deletion"
 	rooms=$(grep -c 'the disk has room again' "$BROKER_LOG")
 	fulls=$(grep -c 'the disk is full' "$BROKER_LOG")
@@ -82,8 +80,8 @@ one_fs()
 	wait_until is_full "$fulls" || fail "$1 does not become full again"
 	check_rc 0 chronik topic set second --config retention.bytes=1
 	wait_until has_room "$rooms" || fail "no room after retention"
-	load_more 500
-	load_end "$1"
+	checker_more 500
+	checker_end
 	rooms=$(grep -c 'the disk has room again' "$BROKER_LOG")
 	fulls=$(grep -c 'the disk is full' "$BROKER_LOG")
 	broker_stop
@@ -93,10 +91,12 @@ one_fs()
 head -c 500000 /dev/urandom >"$tmp/half"
 fulls=0
 rooms=0
-for round in $(seq "$rounds"); do
-	one_fs ext4 64M 70
-	[ -n "${CHRONIK_QUICK:-}" ] || ! command -v mkfs.xfs >/dev/null ||
-	    one_fs xfs 384M 560
-done
+one_fs ext4 64M 80
+! rig_long || {
+	for round in 1 2 3; do
+		one_fs ext4 64M 80
+	done
+	one_fs xfs 384M 560
+}
 ! grep -E 'child=chronik-engine.*status=[1-9]|ended.*engine.*status=[1-9]' \
     "$BROKER_LOG" || fail "the engine ended of a full disk"

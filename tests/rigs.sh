@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sourced after lib.sh by tests that hurt the disk under a broker: file systems
-# on loop devices, disks that fail on command, and a load that checks what it
-# was told.  What a rig needs and is not there is a reason to skip, by name.
+# Sourced after lib.sh (and checker.sh) by tests that hurt the disk under a
+# broker: file systems on loop devices, disks that fail on command.  What a rig
+# needs and is not there is a reason to skip, by name.
 #
 #	IMG, MNT	the image and where it is mounted, after disk_mount
 #	TRIGGER		the disk fails while this file is there (nbd_start)
@@ -12,8 +12,6 @@ MNT=$tmp/mnt
 TRIGGER=$tmp/trigger
 rigs_nbd=
 rigs_fuse=
-load_pid=
-load_chaos=$CHRONIK_BUILD/tests/chaos
 
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
 
@@ -36,10 +34,10 @@ rig_root()
 	[ -e /dev/loop-control ] || skip "there are no loop devices"
 }
 
-# A test of more than make check has time for.
+# True in make check-faults.
 rig_long()
 {
-	[ -z "${CHRONIK_QUICK:-}" ] || skip "too long for a quick run"
+	[ -n "${CHRONIK_FAULTS:-}" ]
 }
 
 # ---- disks ------------------------------------------------------------------
@@ -114,66 +112,11 @@ nbd_stop()
 	rigs_fuse=
 }
 
-# ---- the load ---------------------------------------------------------------
-
-# load_start TOPIC PARTITIONS: producers and consumers that check each other.
-load_start()
-{
-	[ -x "$load_chaos" ] ||
-	    skip "librdkafka's headers were missing at build time"
-	rm -f "$tmp/stop" "$tmp/progress"
-	mkfifo "$tmp/stop"
-	"$load_chaos" "$BOOTSTRAP" "$1" "$2" "$tmp/progress" <"$tmp/stop" \
-	    >"$tmp/load.out" 2>"$tmp/load.err" &
-	load_pid=$!
-	exec 7>"$tmp/stop"
-}
-
-load_acked()
-{
-	rigs_n=$(cat "$tmp/progress" 2>/dev/null)
-	echo "${rigs_n:-0}"
-}
-
-rigs_more()
-{
-	kill -0 "$load_pid" 2>/dev/null || fail "the load ended early"
-	[ "$(load_acked)" -ge "$1" ]
-}
-
-# load_more N: until so many more have been acknowledged.
-load_more()
-{
-	wait_until rigs_more $(($(load_acked) + $1)) ||
-	    fail "no progress: $(load_acked)"
-}
-
-# load_gave_up: the client library declared its own sequence lost.
-load_gave_up()
-{
-	grep -q "gave up" "$tmp/load.err"
-}
-
-# load_end [WHAT]: everything acknowledged is read, and the checks hold.
-load_end()
-{
-	echo stop >&7
-	rigs_rc=0
-	wait "$load_pid" || rigs_rc=$?
-	load_pid=
-	exec 7>&-
-	sed "s/^/${1:+$1: }/" "$tmp/load.out"
-	cat "$tmp/load.err" >&2
-	# 3: librdkafka gave up on its sequence; what it was told is there has
-	# been read all the same.
-	[ "$rigs_rc" = 0 ] || [ "$rigs_rc" = 3 ] || fail "the load's checks"
-}
-
 # ---- the end ----------------------------------------------------------------
 
 suite_cleanup()
 {
-	[ -z "$load_pid" ] || kill -9 "$load_pid" 2>/dev/null
+	! command -v checker_cleanup >/dev/null || checker_cleanup
 	rm -f "$TRIGGER"
 	! mountpoint -q "$MNT" 2>/dev/null || umount "$MNT" 2>/dev/null ||
 	    umount -l "$MNT"
