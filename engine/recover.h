@@ -54,9 +54,9 @@ struct recover_how {
  *
  * Never truncates below the checkpoint.  A file that is shorter, missing, of
  * another log, or has a foreign index together with unreadable data is
- * E_CORRUPT with why filled.  Other damage there costs the records that it is in: it is
- * stepped over here, and not served (trust.h).  In the catalogue (serial) any
- * damage is E_CORRUPT.
+ * E_CORRUPT with why filled.  Other damage there costs the records that it is
+ * in: it is stepped over here, and not served (trust.h).  In the catalogue
+ * (serial) any damage is E_CORRUPT.
  * A missing or damaged index or snapshot alone is rebuilt.  Idempotent:
  * running it twice gives the same.  Blocks; any thread.  recover_free()s its
  * result also after an error.
