@@ -394,6 +394,7 @@ void
 engine_turn(struct engine *eng)
 {
 	fetches_run(eng);
+	view_run(eng);
 	fetch_reads_run(eng);
 	meta_kick(&eng->meta);
 	commit_kick(&eng->commit);

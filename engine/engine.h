@@ -19,6 +19,7 @@
 #include "space.h"
 #include "topic.h"
 #include "user.h"
+#include "view.h"
 
 struct engine {
 	const struct conf *conf;
@@ -48,6 +49,7 @@ struct engine {
 	int64_t		  parked_bytes;	/* and what they hold */
 	uint64_t	  rounds;	/* see epochs.c */
 	struct fetch_sessions fetch_sessions;
+	struct view	  view;		/* what the indexer sees */
 	struct topic	 *recover_topic; /* next to be opened */
 	int32_t		  recover_part;
 	int		  recovering;	/* partitions being opened */

@@ -747,6 +747,7 @@ fetch_wake(struct part *p)
 	struct fetch_row *row, *next;
 	bool force = p->state != PART_ONLINE;
 
+	view_move(p->eng, p);
 	for (row = p->waiters; row != NULL; row = next) {
 		struct fetch_set *set = row->set;
 		struct fetch *f = set->fetch;

@@ -159,6 +159,7 @@ part_adopt(struct part *p, struct seg *s)
 	seg_configure(s, p, true);
 	p->segs[p->nsegs++] = seg_ref(s);
 	files_add(&p->eng->files, s);
+	view_move(p->eng, p);
 	return E_OK;
 }
 

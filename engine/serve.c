@@ -436,6 +436,7 @@ static const struct {
 	{ IPC_STATS,		handle_stats },
 	{ IPC_TOPIC_STATS,	handle_topic_stats },
 	{ IPC_PART_SEGS,	handle_part_segs },
+	{ IPC_VIEW,		handle_view },
 };
 
 int

@@ -168,5 +168,6 @@ void	 handle_consumer_group_describe(struct call *);	/* cgroup_describe.c */
 void	 handle_stats(struct call *);		/* stats.c */
 void	 handle_topic_stats(struct call *);
 void	 handle_part_segs(struct call *);
+void	 handle_view(struct call *);		/* view.c */
 
 #endif

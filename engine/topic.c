@@ -243,6 +243,7 @@ topic_reconfigured(struct topic *t, const struct topic_conf *was)
 		recoded(t);
 	for (int32_t i = 0; i < t->nparts; i++)
 		part_policy(t->parts[i]);
+	view_move(t->eng, NULL);
 }
 
 /* ---- building and freeing ---------------------------------------------- */

@@ -316,7 +316,7 @@ START_TEST(topic_defaults)
 		ck_assert_str_eq(conf_set_get(&set, r->name), r->def);
 		ck_assert(r->doc[0] != '\0');
 	}
-	ck_assert_int_eq(i, 36);
+	ck_assert_int_eq(i, 42);
 	ck_assert(t.set == ((uint64_t)1 << i) - 1);
 	conf_set_free(&set);
 }

@@ -10,6 +10,9 @@
  * ends the whole start; one that is killed, or ends later, is started again
  * after a delay that doubles while it keeps dying young.
  *
+ * The indexer of chronik-search is one more, which nobody waits for: it is
+ * started when the engine is ready, and stopped with the gateways.
+ *
  * Stopping: gateways first, so that no client is cut off in the middle of an
  * answer by an engine that goes; then the engine.
  */
@@ -75,8 +78,9 @@ static struct super {
 	char		**env;
 	uv_signal_t	 term, intr;
 	uv_timer_t	 patience;		/* of a stop */
-	struct child	 engine, gateways[GATEWAYS_MAX];
+	struct child	 engine, indexer, gateways[GATEWAYS_MAX];
 	int		 ngateways;
+	bool		 indexing;		/* there is an indexer */
 	bool		 announced, stopping, failed;
 } super;
 
@@ -101,7 +105,15 @@ child_args(struct child *c, enum conf_where where)
 	for (i = 0; c->argv != NULL && c->argv[i] != NULL; i++)
 		free(c->argv[i]);
 	free(c->argv);
-	c->argv = conf_argv(&c->super->conf, where, c->path, 0);
+	c->argv = conf_argv(&c->super->conf, where, c->path, 1);
+	if (where != CONF_I || c->argv == NULL)
+		return;
+	/* chronik-search takes its command first. */
+	for (i = 0; c->argv[i] != NULL; )
+		i++;
+	for (; i > 1; i--)
+		c->argv[i] = c->argv[i - 1];
+	c->argv[1] = strdup("index");
 }
 
 static void
@@ -153,7 +165,7 @@ child_ended(struct child *c, int64_t status, int sig)
 	if (s->stopping)
 		s->failed |= c == &s->engine && (status != 0 ||
 		    (sig != 0 && sig != SIGTERM));
-	else if (!c->was_ready && sig == 0) {
+	else if (!c->was_ready && sig == 0 && c != &s->indexer) {
 		s->failed = true;
 		stop_all(s);
 	}
@@ -377,8 +389,11 @@ child_ready(struct child *c, const char *what)
 	log_info("ready", LS("child", c->name), LI("pid", c->proc.pid));
 	if (s->stopping || !first)
 		return;
-	if (c == &s->engine)
+	if (c == &s->engine) {
 		child_start(&s->gateways[0]);
+		if (s->indexing)
+			child_start(&s->indexer);
+	}
 	else if (c == &s->gateways[0])
 		port_known(s, what);
 	announce(s);
@@ -399,6 +414,8 @@ on_patience(uv_timer_t *t)
 			uv_process_kill(&s->gateways[i].proc, SIGKILL);
 			gateways = true;
 		}
+	if (child_alive(&s->indexer))
+		uv_process_kill(&s->indexer.proc, SIGKILL);
 	if (!gateways && child_alive(&s->engine)) {
 		log_warn("does not stop: killed", LS("child", s->engine.name),
 		    LI("pid", s->engine.proc.pid));
@@ -421,6 +438,7 @@ stop_next(struct super *s)
 
 	for (i = 0; i < s->ngateways; i++)
 		busy |= s->gateways[i].state != DOWN;
+	busy |= s->indexing && s->indexer.state != DOWN;
 	if (busy || s->engine.state == ENDING)
 		return;
 	if (child_alive(&s->engine)) {
@@ -432,6 +450,8 @@ stop_next(struct super *s)
 	uv_close((uv_handle_t *)&s->intr, NULL);
 	uv_close((uv_handle_t *)&s->patience, NULL);
 	close_timer(&s->engine);
+	if (s->indexing)
+		close_timer(&s->indexer);
 	for (i = 0; i < s->ngateways; i++)
 		close_timer(&s->gateways[i]);
 }
@@ -442,8 +462,9 @@ stop_all(struct super *s)
 	int i;
 
 	s->stopping = true;
-	for (i = -1; i < s->ngateways; i++) {
-		struct child *c = i == -1 ? &s->engine : &s->gateways[i];
+	for (i = s->indexing ? -2 : -1; i < s->ngateways; i++) {
+		struct child *c = i == -2 ? &s->indexer : i == -1 ?
+		    &s->engine : &s->gateways[i];
 
 		uv_timer_stop(&c->timer);
 		if (c->state == WAITING)
@@ -469,8 +490,8 @@ on_signal(uv_signal_t *h, int sig)
 /* ---- the command ------------------------------------------------------- */
 
 /* Finds a sibling: beside this program, or where it was installed. */
-static void
-find_program(struct child *c, const char *name)
+static bool
+find_sibling(struct child *c, const char *name)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -482,13 +503,21 @@ find_program(struct child *c, const char *name)
 		snprintf(c->path, sizeof(c->path), "%.*s%s",
 		    (int)(sizeof(c->path) - 64), self, name);
 		if (access(c->path, X_OK) == 0)
-			return;
+			return true;
 	}
 #ifdef LIBEXECDIR
 	snprintf(c->path, sizeof(c->path), "%s/%s", LIBEXECDIR, name);
 	if (access(c->path, X_OK) == 0)
-		return;
+		return true;
 #endif
+	return false;
+}
+
+static void
+find_program(struct child *c, const char *name)
+{
+	if (find_sibling(c, name))
+		return;
 	fprintf(stderr, "chronik start: %s is not installed beside chronik\n"
 	    "hint: make install installs both\n", name);
 	exit(EXIT_ITEM);
@@ -501,6 +530,25 @@ child_init(struct super *s, struct child *c, const char *name,
 	c->super = s;
 	find_program(c, name);
 	child_args(c, where);
+	uv_timer_init(s->loop, &c->timer);
+	c->timer.data = c;
+}
+
+/* The indexer, where it is wanted and there is one. */
+static void
+indexer_init(struct super *s)
+{
+	struct child *c = &s->indexer;
+
+	c->super = s;
+	if (s->conf.search == SEARCH_OFF)
+		return;
+	if (s->conf.search == SEARCH_ON)
+		find_program(c, "chronik-search");
+	else if (!find_sibling(c, "chronik-search"))
+		return;
+	s->indexing = true;
+	child_args(c, CONF_I);
 	uv_timer_init(s->loop, &c->timer);
 	c->timer.data = c;
 }
@@ -584,6 +632,7 @@ cmd_start(struct args *a)
 	child_init(s, &s->engine, "chronik-engine", CONF_E);
 	for (i = 0; i < s->ngateways; i++)
 		child_init(s, &s->gateways[i], "chronik-gateway", CONF_G);
+	indexer_init(s);
 	watch(s, &s->term, SIGTERM);
 	watch(s, &s->intr, SIGINT);
 	uv_timer_init(s->loop, &s->patience);

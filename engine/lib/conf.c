@@ -31,6 +31,7 @@ static const struct opt {
 #define S	CONF_S
 #define O	CONF_O
 #define D	CONF_D
+#define I	CONF_I
 #define OPT(f, t, d, lo, hi, w, h) \
 	{ #f, d, h, { T_##t, CONF_CHOICES(lo), CONF_BOUND(lo), hi }, w, \
 	    offsetof(struct conf, f), -1 },
@@ -45,6 +46,7 @@ static const struct opt {
 #undef S
 #undef O
 #undef D
+#undef I
 };
 enum { NOPTS = sizeof(opts) / sizeof(opts[0]) };
 

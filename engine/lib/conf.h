@@ -44,8 +44,9 @@ struct conf {
 };
 
 enum conf_where { CONF_E = 1, CONF_G = 2, CONF_S = 4, CONF_O = 8,
-    CONF_D = 16 };
+    CONF_D = 16, CONF_I = 32 };
 enum { SYNC_COMMIT, SYNC_INTERVAL, SYNC_OS };		/* conf.sync */
+enum { SEARCH_AUTO, SEARCH_ON, SEARCH_OFF };	/* conf.search */
 enum { SECURITY_PLAINTEXT, SECURITY_SASL };	/* conf.security_protocol */
 enum { VALIDATE_DEEP, VALIDATE_HEADER };	/* conf.produce_validation */
 
@@ -99,8 +100,8 @@ enum err conf_hostport(const char *s, char *host, size_t size, int *port) MUST;
 /* ---- topic configs --------------------------------------------------- */
 
 /* One member per TOPIC row: LIST and ENUM int (bit mask, index), INT int64_t,
- * DOUBLE double, BOOL bool; those of REPLICAS and FORMAT mean nothing.  set:
- * bit per row, 1 when the topic itself has a value. */
+ * DOUBLE double, BOOL bool; those of REPLICAS, FORMAT and FIELDS mean nothing.
+ * set: * bit per row, 1 when the topic itself has a value. */
 struct topic_conf {
 #define CONF_LIST(f)	int f;
 #define CONF_ENUM(f)	int f;
@@ -109,6 +110,7 @@ struct topic_conf {
 #define CONF_BOOL(f)	bool f;
 #define CONF_REPLICAS(f) bool f;
 #define CONF_FORMAT(f)	bool f;
+#define CONF_FIELDS(f)	bool f;
 #define TOPIC(f, name, type, ...)	CONF_##type(f)
 #include "conf.def"
 #undef CONF_LIST
@@ -118,6 +120,7 @@ struct topic_conf {
 #undef CONF_BOOL
 #undef CONF_REPLICAS
 #undef CONF_FORMAT
+#undef CONF_FIELDS
 	uint64_t set;
 };
 enum { CLEANUP_DELETE = 1, CLEANUP_COMPACT = 2 };	/* cleanup_policy */

@@ -11,7 +11,8 @@
 #include "conf.h"
 
 #define CTYPE(t, hi)	((t) == T_BOOL ? CT_BOOLEAN : (t) == T_DOUBLE ? \
-    CT_DOUBLE : (t) == T_LIST || (t) == T_REPLICAS ? CT_LIST : (t) != T_INT ? \
+    CT_DOUBLE : (t) == T_LIST || (t) == T_REPLICAS || \
+    (t) == T_FIELDS ? CT_LIST : (t) != T_INT ? \
     CT_STRING : (hi) > INT32_MAX ? CT_LONG : CT_INT)
 
 static const struct topic_row rows[] = {

@@ -286,6 +286,56 @@ format_ok(struct kstr s)
 }
 
 bool
+conf_field_next(struct kstr *s, struct kstr *path, int *weight)
+{
+	const char *comma = s->len <= 0 ? NULL :
+	    memchr(s->p, ',', (size_t)s->len), *hat;
+	struct kstr one = *s, n;
+	int64_t w = 1;
+
+	if (comma != NULL)
+		one.len = (int32_t)(comma - s->p);
+	s->p += one.len + (comma != NULL);
+	s->len -= one.len + (comma != NULL);
+	one = kstr_trim(one);
+	hat = one.len <= 0 ? NULL : memchr(one.p, '^', (size_t)one.len);
+	if (hat != NULL) {
+		n = (struct kstr){ one.len - (int32_t)(hat - one.p) - 1,
+		    hat + 1 };
+		one.len = (int32_t)(hat - one.p);
+		if (!conf_parse_int(n, &w) || w < 1 || w > FIELD_WEIGHT_MAX)
+			return false;
+	}
+	for (int i = 0; i < one.len; i++)
+		if ((unsigned char)one.p[i] <= ' ')
+			return false;
+	*path = one;
+	*weight = (int)w;
+	return one.len > 0 && one.len <= FIELD_PATH_MAX;
+}
+
+/* Nothing, or paths, each once; weights where they have a meaning. */
+static bool
+fields_ok(struct kstr s, bool weights)
+{
+	struct kstr all[FIELDS_MAX];
+	int w, n = 0;
+
+	if (s.len > 0 && s.p[s.len - 1] == ',')
+		return false;
+	while (s.len > 0) {
+		if (n == FIELDS_MAX || !conf_field_next(&s, &all[n], &w) ||
+		    (w != 1 && !weights))
+			return false;
+		for (int i = 0; i < n; i++)
+			if (kstr_eq(all[i], all[n]))
+				return false;
+		n++;
+	}
+	return true;
+}
+
+bool
 conf_value_parse(const struct conf_kind *k, struct kstr s, struct conf_value *v,
     char why[CONF_WHY_MAX])
 {
@@ -349,6 +399,14 @@ conf_value_parse(const struct conf_kind *k, struct kstr s, struct conf_value *v,
 		snprintf(why, CONF_WHY_MAX, "must be a release from 0.11.0 "
 		    "on, such as 3.0-IV1: older formats are never stored");
 		return false;
+	case T_FIELDS:
+		if (fields_ok(s, k->max > 0))
+			return true;
+		snprintf(why, CONF_WHY_MAX, "must be a comma-separated list of "
+		    "at most %d paths of JSON members%s", FIELDS_MAX,
+		    k->max > 0 ? ", each perhaps with a weight from 1 to 100 "
+		    "behind ^" : "");
+		return false;
 	}
 	ASSERT(!"type");
 }
@@ -361,6 +419,7 @@ conf_value_store(const struct conf_kind *k, struct conf_value v, void *p)
 	case T_CAPS:
 	case T_REPLICAS:
 	case T_FORMAT:
+	case T_FIELDS:
 		break;
 	case T_INT:
 		*(int64_t *)p = v.i;
@@ -411,6 +470,7 @@ conf_value_print(const struct conf_kind *k, const void *p, char *buf,
 		break;
 	case T_REPLICAS:
 	case T_FORMAT:
+	case T_FIELDS:
 		break;
 	case T_INT:
 		snprintf(buf, size, "%lld", (long long)*(const int64_t *)p);
@@ -484,7 +544,8 @@ conf_value_text(const struct conf_kind *k, struct kstr text)
 	char why[CONF_WHY_MAX], buf[128];
 	struct conf_value v = { 0 };
 
-	if (k->type == T_LIST || k->type == T_REPLICAS || k->type == T_CAPS)
+	if (k->type == T_LIST || k->type == T_REPLICAS || k->type == T_CAPS ||
+	    k->type == T_FIELDS)
 		return list_text(s);
 	if (k->type == T_STR || k->type == T_FORMAT)
 		return strndup(s.p, (size_t)s.len);

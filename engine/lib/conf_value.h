@@ -17,6 +17,9 @@ enum {
 	CONF_SHOWN_MAX	= 64,	/* bytes of a bad value that it quotes */
 	CONF_TEXT_MAX	= 1000,	/* bytes of a list of CAPS */
 	CONF_SHOWN_SIZE	= CONF_SHOWN_MAX + 4,
+	FIELDS_MAX	= 64,	/* of one config */
+	FIELD_PATH_MAX	= 200,	/* bytes */
+	FIELD_WEIGHT_MAX = 100,
 };
 
 enum conf_type {
@@ -24,6 +27,7 @@ enum conf_type {
 	T_REPLICAS,	/* "partition:broker,...", or "*" for all, or nothing */
 	T_FORMAT,	/* a release of Kafka that wrote batches of format v2 */
 	T_CAPS,		/* "address:number,...", or nothing */
+	T_FIELDS,	/* "path,path^weight": paths of JSON members */
 };
 
 /* The columns of a row that say what a value may be. */
@@ -53,6 +57,9 @@ bool	 conf_parse_int(struct kstr s, int64_t *out);
  * mapped into IPv6, and its number.  False: there is none, or it is bad, when
  * something is left. */
 bool	 conf_cap_next(struct kstr *list, uint8_t addr[16], int64_t *cap);
+/* Takes the next of "path,path^weight" off s; weight 1 unless given.  false:
+ * there is none, or it is none. */
+bool	 conf_field_next(struct kstr *s, struct kstr *path, int *weight);
 /* Reads a value of this kind, trimmed already.  false: why holds the end of
  * a sentence, "must be ...". */
 bool	 conf_value_parse(const struct conf_kind *, struct kstr,
@@ -60,7 +67,8 @@ bool	 conf_value_parse(const struct conf_kind *, struct kstr,
 /* Stores at the field that starts at p; STR and CAPS are texts: not these. */
 void	 conf_value_store(const struct conf_kind *, struct conf_value,
 	    void *p);
-/* Prints what the field at p holds; REPLICAS and FORMAT have no field. */
+/* Prints what the field at p holds; REPLICAS, FORMAT and FIELDS have no
+ * field. */
 void	 conf_value_print(const struct conf_kind *, const void *p, char *buf,
 	    size_t size);
 /* The text of a good value as Kafka shows it: numbers without sign or zeros in

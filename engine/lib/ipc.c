@@ -417,6 +417,8 @@ ipc_req(int type)
 		return &ipc_msgs[IM_topic_stats_req];
 	case IPC_PART_SEGS:
 		return &ipc_msgs[IM_part_segs_req];
+	case IPC_VIEW:
+		return &ipc_msgs[IM_view_req];
 	case IPC_WHO:
 		return &ipc_msgs[IM_who];
 	case IPC_TOPIC_CODECS:
@@ -455,6 +457,8 @@ ipc_res(int type)
 		return &ipc_msgs[IM_topic_stats_res];
 	case IPC_PART_SEGS:
 		return &ipc_msgs[IM_part_segs_res];
+	case IPC_VIEW:
+		return &ipc_msgs[IM_view_res];
 	case IPC_USER:
 		return &ipc_msgs[IM_user_res];
 	case IPC_AUTH:

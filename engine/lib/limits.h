@@ -103,6 +103,27 @@ enum {
 						 * that are remembered */
 	FETCH_SEGS_MAX		= 512,	/* segments of one answer: below
 						 * IPC_HANDLES_MAX */
+
+	/* Search */
+	QUERY_BYTES_MAX		= 8 * KIB,	/* of one query */
+	QUERY_NODES_MAX		= 1000,		/* its parts */
+	QUERY_DEPTH_MAX		= 50,		/* its nesting: the stack */
+	QUERY_PREFIX_MIN	= 2,		/* bytes before a * */
+	QUERY_EXPAND_MAX	= 20000,	/* words a * stands for; then
+						 * all records are read */
+	DOC_VALUE_MAX		= 1 * MIB,	/* searched of a value */
+	DOC_KEY_MAX		= 32 * KIB,	/* ... of a key, a header */
+	DOC_HEADERS_MAX		= 256,		/* searched of a record */
+	DOC_TEXTS_MAX		= 10000,	/* ... scalars of its JSON */
+	DOC_DEPTH_MAX		= 64,		/* ... and their nesting */
+	DOC_PATH_MAX		= 200,		/* bytes of a member's path */
+	DOC_MEMORY_MAX		= 256 * MIB,	/* of one record taken apart */
+	SHARD_DOCS_MAX		= 65536,	/* sealed then: short walks */
+	INDEX_COMMIT_DOCS	= 5000,		/* in one transaction: memory */
+	INDEX_COMMIT_BYTES	= 16 * MIB,	/* ... and of their records */
+	SEARCH_HITS_MAX		= 100000,	/* shown of one query: memory */
+	SEARCH_FACETS_MAX	= 10000,	/* values counted of a facet */
+
 	META_REWRITE_MIN	= 1 * MIB,	/* dead bytes to rewrite at */
 	SPACE_RESERVE		= 4 * MIB,	/* for the catalogue, on a full
 						 * disk; grows with it */
