@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronik-search status and verify: how far the index is, and whether it holds
+ * what the log holds: a document for every record, and no other.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "emit.h"
+#include "lib/limits.h"
+
+enum { SAMPLE_EVERY = 1000 };	/* records whose terms are all looked up */
+
+struct places { const char *engine, *data_dir, *index_dir; bool json; };
+
+/* Options of these commands; what is left are topics. */
+static int
+take_places(int argc, char **argv, struct places *p, const char *name)
+{
+	static const char *const names[] = { "--engine", "--data-dir",
+	    "--index-dir" };
+	const char **at[] = { &p->engine, &p->data_dir, &p->index_dir };
+	int left = 0;
+
+	for (int i = 0; i < argc; i++) {
+		bool taken = false;
+
+		for (int o = 0; o < 3 && !taken; o++) {
+			size_t n = strlen(names[o]);
+
+			if (strncmp(argv[i], names[o], n) != 0)
+				continue;
+			if (argv[i][n] == '=')
+				*at[o] = argv[i] + n + 1;
+			else if (argv[i][n] == '\0' && i + 1 < argc)
+				*at[o] = argv[++i];
+			else
+				continue;
+			taken = true;
+		}
+		if (!taken && strcmp(argv[i], "--json") == 0)
+			taken = p->json = true;
+		if (!taken && argv[i][0] == '-')
+			cmd_fail("%s: %s: there is no such option, or its "
+			    "value is missing: --engine, --data-dir, "
+			    "--index-dir, --json", name, argv[i]);
+		if (!taken)
+			argv[left++] = argv[i];
+	}
+	return left;
+}
+
+static const struct query everything = { .op = Q_ALL };
+
+static void
+open_all(struct search *s, const struct places *p, char dir[SHARD_PATH])
+{
+	enum err e;
+
+	s->src = cmd_connect(p->engine, p->data_dir, p->index_dir, dir);
+	s->dir = dir;
+	s->query = &everything;
+	e = search_open(s);
+	if (e == E_NOTFOUND || e == E_USAGE)
+		cmd_fail("%s", s->why);
+	if (e != E_OK)
+		cmd_fail("the engine does not answer: %s", err_text(e));
+}
+
+/* Offsets from the log's start on that shards have. */
+static int64_t
+covered(const struct walk *w)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < w->shards.n; i++) {
+		const struct shard *s = &w->shards.v[i];
+		int64_t low = s->base > w->start ? s->base : w->start;
+		int64_t high = s->end < w->end ? s->end : w->end;
+
+		n += high > low ? high - low : 0;
+	}
+	return n;
+}
+
+int
+cmd_status(int argc, char **argv)
+{
+	struct search s = { .sort = SORT_NEWEST };
+	struct places p = { 0 };
+	char dir[SHARD_PATH], part[SHARD_PATH];
+	int n = take_places(argc, argv, &p, "status");
+
+	if (n > 0)
+		cmd_fail("status: %s: is one word too many", argv[0]);
+	open_all(&s, &p, dir);
+	if (!p.json)
+		puts("TOPIC\tPARTITION\tINDEXED\tLAG\tSHARDS\tBYTES");
+	for (int i = 0; i < s.nwalks; i++) {
+		const struct walk *w = &s.walks[i];
+		int64_t done = covered(w);
+
+		shard_dir(part, dir, &w->id, w->part);
+		printf(p.json ? "{\"topic\":\"%s\",\"partition\":%d,"
+		    "\"indexed\":%lld,\"lag\":%lld,\"shards\":%d,"
+		    "\"bytes\":%lld}\n" : "%s\t%d\t%lld\t%lld\t%d\t%lld\n",
+		    w->topic, w->part, (long long)done,
+		    (long long)(w->end - w->start - done), w->shards.n,
+		    (long long)tree_bytes(part));
+	}
+	search_close(&s);
+	src_close(s.src);
+	return fflush(stdout) == 0 ? EXIT_HITS : EXIT_ERROR;
+}
+
+/* ---- verify ------------------------------------------------------------ */
+
+struct verify {
+	const struct walk *w;
+	const struct shard *shard;
+	struct xap_db	*db;
+	struct sconf	 conf;
+	struct doc	 doc;
+	uint32_t	*ids;		/* of its documents, rising */
+	uint32_t	 n, at, id;
+	int64_t		 records, bad;
+	enum err	 err;
+};
+
+static void
+complain(struct verify *v, int64_t offset, const char *what)
+{
+	if (v->bad++ < 10)
+		printf("%s/%d@%lld: %s\n", v->w->topic, v->w->part,
+		    (long long)offset, what);
+}
+
+static enum err
+sink_term(void *arg, const struct term_buf *b, int position, int wdf)
+{
+	struct verify *v = arg;
+	bool has = false;
+	enum err e = xap_has(v->db, b->p, b->n, v->id, &has);
+
+	(void)position;
+	(void)wdf;
+	if (e == E_OK && !has)
+		complain(v, v->shard->base + v->id - 1, "lacks a term");
+	return e;
+}
+
+static enum err
+sink_value(void *arg, int slot, double d)
+{
+	(void)arg;
+	(void)slot;
+	(void)d;
+	return E_OK;
+}
+
+static bool
+each_id(void *arg, uint32_t id)
+{
+	struct verify *v = arg;
+
+	v->ids[v->n++] = id;
+	return v->n < SHARD_DOCS_MAX;
+}
+
+static bool
+each_record(void *arg, const struct record *r)
+{
+	const struct emit_sink sink = { arg, sink_term, sink_value };
+	struct verify *v = arg;
+
+	v->id = (uint32_t)(r->offset - v->shard->base + 1);
+	for (; v->at < v->n && v->ids[v->at] < v->id; v->at++)
+		complain(v, v->shard->base + v->ids[v->at] - 1,
+		    "is in the index, not in the log");
+	if (v->at < v->n && v->ids[v->at] == v->id) {
+		v->at++;
+		if (v->records++ % SAMPLE_EVERY == 0 &&
+		    doc_read(&v->doc, r) == E_OK)
+			v->err = emit_doc(&v->doc, &v->conf, r->ts, &sink);
+	} else
+		complain(v, r->offset, "is in the log, not in the index");
+	return v->err == E_OK;
+}
+
+/* Everything that is to be compared; E_NOTFOUND when the shard goes. */
+static enum err
+verify_records(struct verify *v)
+{
+	int64_t next, gaps, low = v->shard->base, end;
+	uint32_t docs, last;
+	enum err e = shard_facts(v->db, &next, &gaps, &v->conf);
+
+	if (e == E_OK)
+		e = xap_counts(v->db, &docs, &last);
+	if (e != E_OK)
+		return e;
+	if (next - low != (int64_t)docs + gaps)
+		complain(v, low, "documents and gaps do not add up");
+	if (next < v->shard->end)
+		complain(v, low, "the shard ends before its name says");
+	if (docs > SHARD_DOCS_MAX) {
+		complain(v, low, "the shard has too many documents");
+		return E_OK;
+	}
+	e = xap_each(v->db, each_id, v);
+	/* Documents below the log's start are deleted with their shard. */
+	if (low < v->w->start)
+		low = v->w->start;
+	while (v->at < v->n && v->shard->base + v->ids[v->at] - 1 < low)
+		v->at++;
+	if (e == E_OK)
+		e = src_read(v->w->search->src, &v->w->id, v->w->part, low,
+		    v->shard->end, each_record, v, &end);
+	if (e == E_OK)
+		e = v->err;
+	for (; e == E_OK && v->at < v->n && v->shard->base +
+	    v->ids[v->at] - 1 < v->shard->end; v->at++)
+		complain(v, v->shard->base + v->ids[v->at] - 1,
+		    "is in the index, not in the log");
+	return e == E_OFFSET_OUT_OF_RANGE ? E_OK : e;
+}
+
+static enum err
+verify_shard(struct verify *v, const char *dir)
+{
+	char path[SHARD_PATH];
+	enum err e;
+
+	shard_path(path, dir, v->shard);
+	v->n = v->at = 0;
+	v->ids = malloc((SHARD_DOCS_MAX + 1) * sizeof *v->ids);
+	e = v->ids == NULL ? E_NOMEM : xap_open(path, &v->db);
+	if (e == E_OK) {
+		e = verify_records(v);
+		sconf_free(&v->conf);
+		xap_close(v->db);
+	}
+	free(v->ids);
+	return e;
+}
+
+int
+cmd_verify(int argc, char **argv)
+{
+	struct search s = { .sort = SORT_NEWEST };
+	struct places p = { 0 };
+	char dir[SHARD_PATH], part[SHARD_PATH];
+	int64_t bad = 0, records = 0, lag = 0;
+	int shards = 0;
+
+	s.ntopics = take_places(argc, argv, &p, "verify");
+	s.topics = (const char *const *)argv;
+	open_all(&s, &p, dir);
+	for (int i = 0; i < s.nwalks; i++) {
+		struct walk *w = &s.walks[i];
+		struct verify v = { .w = w };
+
+		doc_init(&v.doc);
+		shard_dir(part, dir, &w->id, w->part);
+		for (int j = 0; j < w->shards.n; j++) {
+			enum err e;
+
+			v.shard = &w->shards.v[j];
+			if (j > 0 && v.shard->base < v.shard[-1].end)
+				complain(&v, v.shard->base, "two shards have "
+				    "it");
+			e = verify_shard(&v, part);
+			if (e != E_OK)
+				complain(&v, v.shard->base, err_text(e));
+			shards++;
+		}
+		doc_free(&v.doc);
+		bad += v.bad;
+		records += v.records;
+		lag += w->end - w->start - covered(w);
+	}
+	bad += s.shards_broken;
+	printf("%lld records in %d shards, %lld not indexed yet, %lld "
+	    "wrong\n", (long long)records, shards, (long long)lag,
+	    (long long)bad);
+	search_close(&s);
+	src_close(s.src);
+	return bad > 0 ? EXIT_NONE : EXIT_HITS;
+}

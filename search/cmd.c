@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of a query. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "lib/limits.h"
+
+enum {
+	LIMIT		= 20,
+	TIMEOUT_MS	= 30000,
+	CONTEXT_MAX	= 1000,
+	ENGINE_MS	= 10000,	/* for one answer of the engine */
+};
+
+static const struct row {
+	const char	*name, *arg, *help;
+	char		 letter;
+} rows[OPTS] = {
+#define OPT(n, l, a, h)	{ #n, a, h, l },
+#include "opts.def"
+};
+
+void
+cmd_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("chronik-search: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(EXIT_ERROR);
+}
+
+/* ---- options ----------------------------------------------------------- */
+
+/* As it is written: with '-'. */
+static const char *
+row_name(const struct row *r, char buf[32])
+{
+	snprintf(buf, 32, "%s", r->name);
+	for (char *s = buf; *s != '\0'; s++)
+		if (*s == '_')
+			*s = '-';
+	return buf;
+}
+
+static _Noreturn void
+usage(void)
+{
+	char name[32], left[64];
+
+	puts("usage: chronik-search [option ...] QUERY ...\n"
+	    "       chronik-search index [option ...]\n"
+	    "       chronik-search verify [option ...] [TOPIC ...]\n"
+	    "       chronik-search status [option ...]\n");
+	for (int i = 0; i < OPTS; i++) {
+		const struct row *r = &rows[i];
+
+		snprintf(left, sizeof left, "%c%c%s--%s%s%s",
+		    r->letter != 0 ? '-' : ' ', r->letter != 0 ? r->letter :
+		    ' ', r->letter != 0 ? ", " : "  ", row_name(r, name),
+		    r->arg != NULL ? " " : "", r->arg != NULL ? r->arg : "");
+		printf("  %-28s %s\n", left, r->help);
+	}
+	puts("\nThe query's language is described in chronik-query(7).");
+	exit(0);
+}
+
+static void
+option_set(struct cmd *c, int o, const char *value)
+{
+	if (o == OPT_help)
+		usage();
+	c->opt[o] = value;
+	if (o == OPT_topic) {
+		if (c->ntopics == TOPICS_NAMED_MAX)
+			cmd_fail("-t: more than %d topics", TOPICS_NAMED_MAX);
+		c->topics[c->ntopics++] = value;
+	}
+	if (o == OPT_facet) {
+		if (c->nfacets == FACETS_MAX)
+			cmd_fail("--facet: more than %d", FACETS_MAX);
+		c->facets[c->nfacets++] = value;
+	}
+}
+
+static int
+row_find(const char *s, size_t n)
+{
+	char name[32];
+
+	for (int i = 0; i < OPTS; i++)
+		if (strlen(row_name(&rows[i], name)) == n &&
+		    memcmp(name, s, n) == 0)
+			return i;
+	return -1;
+}
+
+/* --name, --name=value, --name value. */
+static int
+take_long(struct cmd *c, int argc, char **argv, int i)
+{
+	const char *s = argv[i] + 2, *eq = strchr(s, '=');
+	int o = row_find(s, eq == NULL ? strlen(s) : (size_t)(eq - s));
+
+	if (o < 0)
+		cmd_fail("%s: there is no such option; --help lists them",
+		    argv[i]);
+	if (rows[o].arg == NULL) {
+		if (eq != NULL)
+			cmd_fail("%s: takes no value", argv[i]);
+		option_set(c, o, "");
+	} else if (eq != NULL)
+		option_set(c, o, eq + 1);
+	else if (++i < argc)
+		option_set(c, o, argv[i]);
+	else
+		cmd_fail("%s: needs a value", argv[i - 1]);
+	return i;
+}
+
+/* -fc, -n20, -n 20. */
+static int
+take_short(struct cmd *c, int argc, char **argv, int i)
+{
+	for (const char *s = argv[i] + 1; *s != '\0'; s++) {
+		int o = 0;
+
+		while (o < OPTS && rows[o].letter != *s)
+			o++;
+		if (o == OPTS)
+			cmd_fail("-%c: there is no such option; --help lists "
+			    "them (a query may follow --)", *s);
+		if (rows[o].arg == NULL)
+			option_set(c, o, "");
+		else if (s[1] != '\0') {
+			option_set(c, o, s + 1);
+			break;
+		} else if (++i < argc) {
+			option_set(c, o, argv[i]);
+			break;
+		} else
+			cmd_fail("-%c: needs a value", *s);
+	}
+	return i;
+}
+
+static int64_t
+number(const struct cmd *c, enum opt o, int64_t max, int64_t def)
+{
+	struct kstr s = kstr_of(c->opt[o]);
+	char name[32];
+	int64_t n;
+
+	if (c->opt[o] == NULL)
+		return def;
+	if (!conf_parse_int(s, &n) || n < 0 || n > max)
+		cmd_fail("--%s %s: must be a number from 0 to %lld",
+		    row_name(&rows[o], name), c->opt[o], (long long)max);
+	return n;
+}
+
+/* The place of a word among "a|b|c". */
+static int
+choice(const struct cmd *c, enum opt o, const char *words, int def)
+{
+	size_t n = c->opt[o] == NULL ? 0 : strlen(c->opt[o]);
+	const char *s = words;
+	char name[32];
+
+	if (c->opt[o] == NULL)
+		return def;
+	for (int i = 0; ; i++) {
+		size_t m = strcspn(s, "|");
+
+		if (m == n && memcmp(s, c->opt[o], n) == 0)
+			return i;
+		if (s[m] == '\0')
+			cmd_fail("--%s %s: must be one of %s",
+			    row_name(&rows[o], name), c->opt[o], words);
+		s += m + 1;
+	}
+}
+
+/* A length of time: 90s, 2h. */
+static int64_t
+duration(const struct cmd *c, enum opt o, int64_t def)
+{
+	const int64_t base = (int64_t)1 << 60;
+	char name[32];
+	int64_t at;
+
+	if (c->opt[o] == NULL)
+		return def;
+	if (c->opt[o][0] < '0' || c->opt[o][0] > '9' ||
+	    !query_time(c->opt[o], strlen(c->opt[o]), base, false, &at) ||
+	    at > base)
+		cmd_fail("--%s %s: must be a time such as 500ms, 30s, 2h",
+		    row_name(&rows[o], name), c->opt[o]);
+	return base - at;
+}
+
+/* ---- the query --------------------------------------------------------- */
+
+static void
+point(struct cmd *c, enum opt o, bool end, int64_t *out)
+{
+	char name[32];
+
+	if (c->opt[o] != NULL && !query_time(c->opt[o], strlen(c->opt[o]),
+	    c->parse.now_ms, end, out))
+		cmd_fail("--%s %s: must be a time such as 2h, yesterday or "
+		    "2026-11-22T10:00", row_name(&rows[o], name), c->opt[o]);
+}
+
+/* The query and the times of -S and -U. */
+static void
+make_query(struct cmd *c)
+{
+	struct query *all, *when;
+	struct timespec ts;
+	enum err e;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	arena_init(&c->arena, 16 * MIB);
+	c->parse = (struct query_parse){ .arena = &c->arena,
+	    .any = c->opt[OPT_any] != NULL,
+	    .now_ms = ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000 };
+	e = query_parse(&c->parse, (const char *)c->text.p, c->text.len,
+	    &c->query);
+	if (e == E_USAGE)
+		cmd_fail("%s", c->parse.why);
+	all = arena_alloc(&c->arena, sizeof *all);
+	when = arena_alloc(&c->arena, sizeof *when);
+	if (e != E_OK || all == NULL || when == NULL ||
+	    (all->kids = arena_array(&c->arena, 2, sizeof *all->kids)) ==
+	    NULL)
+		cmd_fail("out of memory");
+	if (c->opt[OPT_since] == NULL && c->opt[OPT_until] == NULL)
+		return;
+	*when = (struct query){ .op = Q_TIME, .low = INT64_MIN,
+	    .high = INT64_MAX };
+	point(c, OPT_since, false, &when->low);
+	point(c, OPT_until, true, &when->high);
+	if (when->low > when->high)
+		cmd_fail("--since is later than --until");
+	all->op = Q_AND;
+	all->nkids = 2;
+	all->kids[0] = c->query;
+	all->kids[1] = when;
+	c->query = all;
+}
+
+static void
+check_together(const struct cmd *c)
+{
+	bool count = c->opt[OPT_count] != NULL;
+	bool facets = c->nfacets > 0 || c->opt[OPT_hist] != NULL;
+
+	if (count && (facets || c->opt[OPT_follow] != NULL))
+		cmd_fail("--count goes with neither --facet, --hist nor "
+		    "--follow");
+	if (facets && (c->opt[OPT_follow] != NULL ||
+	    c->opt[OPT_cursor_file] != NULL))
+		cmd_fail("--facet and --hist go with neither --follow nor "
+		    "--cursor-file");
+	if (c->search.sort == SORT_RELEVANCE && (c->opt[OPT_follow] != NULL ||
+	    c->opt[OPT_cursor_file] != NULL || c->opt[OPT_scan] != NULL))
+		cmd_fail("--sort relevance goes with neither --follow, "
+		    "--cursor-file nor --scan");
+	if (c->opt[OPT_cursor_file] != NULL && c->opt[OPT_sort] != NULL &&
+	    c->search.sort != SORT_OLDEST)
+		cmd_fail("with --cursor-file the oldest hits come first");
+	if (c->out.fields != NULL && c->out.format == OUT_RAW)
+		cmd_fail("--fields does not go with --format raw");
+	if (c->opt[OPT_follow] != NULL && c->out.format == OUT_JSON)
+		cmd_fail("--follow never ends: --format jsonl takes a line "
+		    "for each hit");
+}
+
+void
+cmd_args(struct cmd *c, int argc, char **argv)
+{
+	bool ends = false, first = true;
+
+	c->text = wr_grow(64 * KIB);
+	for (int i = 1; i < argc; i++) {
+		/* Behind the query's first word all is query. */
+		if (!ends && argv[i][0] == '-' && argv[i][1] != '\0') {
+			if (strcmp(argv[i], "--") == 0)
+				ends = true;
+			else if (argv[i][1] == '-')
+				i = take_long(c, argc, argv, i);
+			else
+				i = take_short(c, argc, argv, i);
+			continue;
+		}
+		ends = true;
+		if (!first)
+			wr_i8(&c->text, ' ');
+		first = false;
+		wr_bytes(&c->text, argv[i], strlen(argv[i]));
+	}
+	if (first)
+		cmd_fail("there is no query; * matches every record");
+	if (c->text.bad)
+		cmd_fail("the query is longer than %d bytes",
+		    QUERY_BYTES_MAX);
+	c->limit = number(c, OPT_limit, SEARCH_HITS_MAX, LIMIT);
+	c->before = number(c, OPT_before, CONTEXT_MAX, 0);
+	c->after = number(c, OPT_after, CONTEXT_MAX, 0);
+	c->timeout_ms = duration(c, OPT_timeout, TIMEOUT_MS);
+	c->hist_ms = duration(c, OPT_hist, 0);
+	c->search.sort = (enum sort)choice(c, OPT_sort,
+	    "newest|oldest|relevance", c->opt[OPT_cursor_file] != NULL ?
+	    SORT_OLDEST : SORT_NEWEST);
+	c->out.format = (enum format)choice(c, OPT_format,
+	    "text|json|jsonl|raw|tsv", OUT_TEXT);
+	choice(c, OPT_format_version, "1", 0);
+	if (c->opt[OPT_template] != NULL) {
+		if (c->opt[OPT_format] != NULL)
+			cmd_fail("--template and --format exclude each other");
+		c->out.format = OUT_TEMPLATE;
+		c->out.template = c->opt[OPT_template];
+	}
+	c->out.fields = c->opt[OPT_fields];
+	c->out.null = c->opt[OPT_null] != NULL;
+	switch (choice(c, OPT_color, "auto|always|never", 0)) {
+	case 0:
+		c->out.color = isatty(STDOUT_FILENO) &&
+		    getenv("NO_COLOR") == NULL;
+		break;
+	case 1:
+		c->out.color = true;
+		break;
+	}
+	check_together(c);
+	make_query(c);
+}
+
+/* ---- the engine -------------------------------------------------------- */
+
+static const char *
+given(const char *s, const char *env)
+{
+	if (s == NULL)
+		s = getenv(env);
+	return s != NULL && s[0] != '\0' ? s : NULL;
+}
+
+struct src *
+cmd_connect(const char *engine, const char *data_dir, const char *index_dir,
+    char dir[SHARD_PATH])
+{
+	const char *data = given(data_dir, "CHRONIK_DATA_DIR"), *s;
+	char path[SHARD_PATH];
+	struct src *src;
+	enum err e;
+
+	s = data_dir != NULL ? NULL : given(engine, "CHRONIK_ENGINE");
+	s = engine != NULL ? engine : s;
+	if (s != NULL)
+		snprintf(path, sizeof path, "%s", s);
+	else
+		snprintf(path, sizeof path, "%s/engine.sock",
+		    data == NULL ? "./data" : data);
+	e = src_open(path, "chronik-search", ENGINE_MS, &src);
+	if (e != E_OK)
+		cmd_fail("%s: %s%s", path, err_text(e), e == E_NOTFOUND ?
+		    "\nhint: no engine listens there; --data-dir or --engine "
+		    "names another" : "");
+	index_dir = given(index_dir, "CHRONIK_INDEX_DIR");
+	if (index_dir != NULL) {
+		snprintf(dir, SHARD_PATH, "%s", index_dir);
+		return src;
+	}
+	s = src_data_dir(src);
+	if (s == NULL)
+		cmd_fail("%s: the engine does not say where its data is",
+		    path);
+	snprintf(dir, SHARD_PATH, "%s/search", s);
+	return src;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The terms of a record; plan.c asks for the same ones. */
+#include <string.h>
+
+#include "emit.h"
+#include "lib/limits.h"
+#include "token.h"
+#include "xap.h"
+
+enum {
+	PAIR_MAX	= 3,	/* bytes of each word of a pair */
+	TEXT_GAP	= 100,	/* positions between two texts */
+	STEM_SIZE	= 200,
+};
+
+struct emit {
+	const struct doc	*doc;
+	const struct sconf	*conf;
+	const struct emit_sink	*sink;
+	int			 position;
+};
+
+void
+emit_word(struct term_buf *b, const struct sconf *c, enum term t,
+    const char *path, const char *s, size_t n)
+{
+	if (!c->ids && token_is_id(s, n))
+		term_id(b, t, path, s, n);
+	else
+		term_make(b, t, path, s, n);
+}
+
+bool
+emit_stem(struct term_buf *b, const struct sconf *c, enum term t,
+    const char *path, const char *s, size_t n)
+{
+	char stem[STEM_SIZE];
+	size_t len;
+
+	if (!c->stem || n > TERM_TEXT_MAX / 2 || token_is_stop(s, n) ||
+	    (!c->ids && token_is_id(s, n)))
+		return false;
+	len = xap_stem(s, n, stem, sizeof stem);
+	if (len == 0)
+		return false;
+	term_make(b, t, path, stem, len);
+	return true;
+}
+
+bool
+emit_pairs(size_t n, size_t m)
+{
+	return n <= PAIR_MAX && m <= PAIR_MAX;
+}
+
+void
+emit_pair(struct term_buf *b, const char *s, size_t n, const char *t,
+    size_t m)
+{
+	char both[2 * PAIR_MAX + 1];
+
+	memcpy(both, s, n);
+	both[n] = TERM_SEP;
+	memcpy(both + n + 1, t, m);
+	term_make(b, TERM_PAIR, NULL, both, n + m + 1);
+}
+
+void
+emit_equal(struct term_buf *b, const struct sconf *c, const char *path,
+    const char *s, size_t n)
+{
+	if (!c->ids && token_is_id(s, n))
+		term_id(b, TERM_EQUAL, path, s, n);
+	else
+		term_make(b, TERM_EQUAL, path, s, n);
+}
+
+static enum err
+put(struct emit *m, const struct term_buf *b, int position, int wdf)
+{
+	return m->sink->term(m->sink->arg, b, position, wdf);
+}
+
+static enum err
+put_text(struct emit *m, enum term t, const char *path, const char *s,
+    size_t n)
+{
+	struct term_buf b;
+
+	term_make(&b, t, path, s, n);
+	return put(m, &b, -1, 0);
+}
+
+/* One word: itself, its stem, the pair that it makes with the one before, and
+ * all that again for the member it stands in if that is declared. */
+static enum err
+one_word(struct emit *m, const struct doc_text *t, const struct token *w,
+    const struct token *before, int weight)
+{
+	int wdf = weight > 0 ? weight : 1;
+	struct term_buf b;
+	bool stemmed;
+	enum err e;
+
+	stemmed = emit_stem(&b, m->conf, TERM_STEM, NULL, w->p, w->n);
+	e = stemmed ? put(m, &b, -1, wdf) : E_OK;
+	emit_word(&b, m->conf, TERM_WORD, NULL, w->p, w->n);
+	if (e == E_OK)
+		e = put(m, &b, m->conf->positions ? m->position : -1,
+		    m->conf->stem ? 0 : wdf);
+	if (e == E_OK && before->p != NULL && w->glued &&
+	    emit_pairs(before->n, w->n)) {
+		emit_pair(&b, before->p, before->n, w->p, w->n);
+		e = put(m, &b, -1, 0);
+	}
+	if (weight == 0 || e != E_OK)
+		return e;
+	emit_word(&b, m->conf, TERM_TEXT, t->path, w->p, w->n);
+	e = put(m, &b, -1, 0);
+	if (e == E_OK && emit_stem(&b, m->conf, TERM_TEXT_STEM, t->path,
+	    w->p, w->n))
+		e = put(m, &b, -1, 0);
+	return e;
+}
+
+static enum err
+words(struct emit *m, const struct doc_text *t)
+{
+	int weight = sconf_weight(m->conf, t->path);
+	struct token w, before = { NULL, 0, false };
+	struct tokens ts;
+	enum err e = E_OK;
+
+	tokens_init(&ts, t->text, t->len);
+	while (e == E_OK && tokens_next(&ts, &w)) {
+		e = one_word(m, t, &w, &before, weight);
+		before = w;
+		m->position++;
+	}
+	m->position += TEXT_GAP;
+	return e;
+}
+
+/* A numeric member with more than one number has no one value. */
+static enum err
+numbers(struct emit *m)
+{
+	const struct doc *d = m->doc;
+	enum err e = E_OK;
+
+	for (int i = 0; i < d->ntexts && e == E_OK; i++) {
+		const struct doc_text *t = &d->texts[i];
+		int slot = t->is_num ? sconf_slot(m->conf, t->path) : -1;
+		bool first = true, many = false;
+
+		for (int j = 0; slot >= 0 && j < d->ntexts; j++)
+			if (j != i && d->texts[j].is_num &&
+			    d->texts[j].path != NULL &&
+			    strcmp(d->texts[j].path, t->path) == 0) {
+				many = true;
+				first &= j > i;
+			}
+		if (slot < 0 || !first)
+			continue;
+		e = many ? put_text(m, TERM_MANY, NULL, t->path,
+		    strlen(t->path)) : m->sink->value(m->sink->arg,
+		    SLOT_NUMERIC + slot, t->num);
+	}
+	return e;
+}
+
+static enum err
+members(struct emit *m)
+{
+	const struct doc *d = m->doc;
+	struct term_buf b;
+	enum err e = E_OK;
+
+	for (int i = 0; i < d->npaths && e == E_OK; i++)
+		e = put_text(m, TERM_EXISTS, NULL, d->paths[i],
+		    strlen(d->paths[i]));
+	for (int i = 0; i < d->ntexts && e == E_OK; i++) {
+		const struct doc_text *t = &d->texts[i];
+
+		if (t->path == NULL || sconf_weight(m->conf, t->path) > 0)
+			continue;
+		emit_equal(&b, m->conf, t->path, t->text, t->len);
+		e = put(m, &b, -1, 0);
+	}
+	return e == E_OK && m->conf->numeric[0] != '\0' ? numbers(m) : e;
+}
+
+static enum err
+headers(struct emit *m)
+{
+	enum err e = E_OK;
+	char name[DOC_PATH_MAX + 1];
+
+	for (int i = 0; i < m->doc->nheaders && e == E_OK; i++) {
+		const struct doc_header *h = &m->doc->headers[i];
+
+		e = put_text(m, TERM_HAS_HEADER, NULL, h->name, h->name_len);
+		/* As for paths: what is longer is not looked for. */
+		if (e != E_OK || h->name_len >= sizeof name ||
+		    memchr(h->name, '\0', h->name_len) != NULL)
+			continue;
+		memcpy(name, h->name, h->name_len);
+		name[h->name_len] = '\0';
+		e = put_text(m, TERM_HEADER, name, h->value.raw,
+		    h->value.raw_len);
+	}
+	return e;
+}
+
+enum err
+emit_doc(const struct doc *d, const struct sconf *c, int64_t ts,
+    const struct emit_sink *sink)
+{
+	struct emit m = { d, c, sink, 1 };
+	const struct doc_text *t;
+	enum err e;
+
+	e = sink->value(sink->arg, SLOT_TIME, (double)ts);
+	for (int i = 0; e == E_OK && (t = doc_words(d, i)) != NULL; i++)
+		if (t->words)
+			e = words(&m, t);
+	if (e == E_OK)
+		e = members(&m);
+	if (e == E_OK)
+		e = headers(&m);
+	if (e == E_OK && d->key.raw != NULL)
+		e = put_text(&m, TERM_KEY, NULL, d->key.raw, d->key.raw_len);
+	if (e == E_OK && (d->json || d->tombstone))
+		e = put_text(&m, TERM_KIND, NULL, d->json ? "json" :
+		    "tombstone", d->json ? 4 : 9);
+	return e;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a record to the terms that the index has of it. */
+#ifndef EMIT_H
+#define EMIT_H
+
+#include "doc.h"
+#include "sconf.h"
+#include "terms.h"
+
+/* Where terms go to: the index, or whoever compares with it. */
+struct emit_sink {
+	void		*arg;
+	/* position -1: none */
+	enum err	(*term)(void *, const struct term_buf *, int position,
+			    int wdf);
+	enum err	(*value)(void *, int slot, double);
+};
+
+enum { SLOT_TIME, SLOT_NUMERIC };	/* numeric members from the latter on */
+
+/* Everything of one record.  Returns the first error of the sink's. */
+enum err emit_doc(const struct doc *, const struct sconf *, int64_t ts,
+	    const struct emit_sink *) MUST;
+
+/* The term for a word, as the topic's configs have it. */
+void	 emit_word(struct term_buf *, const struct sconf *, enum term,
+	    const char *path, const char *, size_t n);
+/* The stem of a word that has one there; false: it has none. */
+bool	 emit_stem(struct term_buf *, const struct sconf *, enum term,
+	    const char *path, const char *, size_t n);
+/* Whether two neighbours are short enough to be a term of their own. */
+bool	 emit_pairs(size_t n, size_t m);
+void	 emit_pair(struct term_buf *, const char *, size_t n, const char *,
+	    size_t m);
+void	 emit_equal(struct term_buf *, const struct sconf *,
+	    const char *path, const char *, size_t n);
+
+#endif

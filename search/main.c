@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronik-search: finds records by their words, and keeps the index for that.
+ * This file knows the commands, and what a query may use up; the rest is
+ * elsewhere.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cmd.h"
+#include "index.h"
+#include "lib/child.h"
+#include "lib/conf.h"
+#include "lib/limits.h"
+#include "lib/log.h"
+
+enum { ENGINE_MS = 10000, MEMORY_MAX_MIB = 4096 };
+
+/* Whatever a query asks for, it does not take the machine's memory. */
+static void
+bound_memory(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_AS, &rl) == 0 && rl.rlim_cur == RLIM_INFINITY) {
+		rl.rlim_cur = (rlim_t)MEMORY_MAX_MIB * MIB;
+		setrlimit(RLIMIT_AS, &rl);
+	}
+#endif
+}
+
+/* A shard, or the segment of a record, is a file that is open. */
+static void
+raise_files(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &rl);
+}
+
+static int
+cmd_index(int argc, char **argv)
+{
+	static struct conf conf;
+	char engine[SHARD_PATH], dir[SHARD_PATH];
+	bool once = false;
+	struct src *src;
+	int n = 1;
+	enum err e;
+
+	/* The one option that is no setting. */
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--once") == 0)
+			once = true;
+		else
+			argv[n++] = argv[i];
+	argv[n] = NULL;
+	if (conf_load(&conf, CONF_I, "chronik-search index [--once] "
+	    "[option ...]", n, argv) < n)
+		cmd_fail("index: takes options only");
+	log_setup("chronik-search", (enum log_level)conf.log_level,
+	    (enum log_format)conf.log_format);
+	if (conf.engine[0] != '\0')
+		snprintf(engine, sizeof engine, "%s", conf.engine);
+	else
+		snprintf(engine, sizeof engine, "%s/engine.sock",
+		    conf.data_dir);
+	if (conf.index_dir[0] != '\0')
+		snprintf(dir, sizeof dir, "%s", conf.index_dir);
+	else
+		snprintf(dir, sizeof dir, "%s/search", conf.data_dir);
+	e = index_lock(dir);
+	if (e != E_OK)
+		cmd_fail("%s: %s", dir, e == E_BUSY ?
+		    "another indexer is at work there" : err_text(e));
+	e = src_open(engine, "chronik-search", ENGINE_MS, &src);
+	if (e != E_OK)
+		cmd_fail("%s: %s", engine, err_text(e));
+	index_calm();
+	if (!once)
+		printf("ready index=%s\n", dir);
+	fflush(stdout);
+	n = index_run(src, dir, once);
+	src_close(src);
+	return n;
+}
+
+static int
+query(int argc, char **argv)
+{
+	static struct cmd c;
+	int rc;
+
+	cmd_args(&c, argc, argv);
+	bound_memory();
+	rc = cmd_query(&c);
+	src_close(c.search.src);
+	search_close(&c.search);
+	query_parse_free(&c.parse);
+	arena_reset(&c.arena);
+	wr_free(&c.text);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	child_setup();
+	log_setup("chronik-search", LOG_WARN, LOG_TEXT);
+	raise_files();
+	signal(SIGPIPE, SIG_DFL);
+	if (argc > 1 && strcmp(argv[1], "index") == 0)
+		return cmd_index(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "verify") == 0)
+		return cmd_verify(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "status") == 0)
+		return cmd_status(argc - 2, argv + 2);
+	return query(argc, argv);
+}

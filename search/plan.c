@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plans: the query as the index can answer it.  Where a term cannot say what
+ * the query asks, a wider one stands in and the plan is not exact; where there
+ * is none at all, every record of the shard is looked at.
+ */
+#include <float.h>
+#include <fnmatch.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emit.h"
+#include "lib/limits.h"
+#include "plan.h"
+#include "token.h"
+
+enum { REGEX_TERMS_MAX = 4096, REGEX_LITERAL_MIN = 3 };
+
+void
+plan_free(struct plan *p)
+{
+	xap_q_free(p->q);
+	p->q = NULL;
+}
+
+static enum err
+set(struct plan *p, struct xap_query *q, bool exact)
+{
+	*p = (struct plan){ PLAN_SOME, exact, q };
+	return q == NULL ? E_NOMEM : E_OK;
+}
+
+static enum err
+set_const(struct plan *p, enum plan_kind k, bool exact)
+{
+	*p = (struct plan){ k, exact, NULL };
+	return E_OK;
+}
+
+static enum err
+set_term(struct plan *p, const struct term_buf *b, bool exact)
+{
+	return set(p, xap_q_term(b->p, b->n), exact);
+}
+
+/* ---- words ------------------------------------------------------------- */
+
+/* The words of a text, under AND (or one after the other). */
+static enum err
+all_words(struct plan *p, const struct sconf *c, enum term kind,
+    const char *path, const struct query *q, bool phrase)
+{
+	struct xap_query *v[QUERY_NODES_MAX];
+	struct token w, before = { NULL, 0, false };
+	struct tokens ts;
+	struct term_buf b;
+	int n = 0;
+	bool cut = false;
+
+	tokens_init(&ts, q->text, q->len);
+	while (n + 2 < QUERY_NODES_MAX && tokens_next(&ts, &w)) {
+		/* The last of a beginning may go on. */
+		bool last = q->prefix && w.p + w.n == q->text + q->len;
+
+		if (!last) {
+			emit_word(&b, c, kind, path, w.p, w.n);
+			cut |= !b.whole;
+			v[n++] = xap_q_term(b.p, b.n);
+		} else if (n == 0) {
+			term_start(&b, kind, path, w.p, w.n);
+			v[n++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
+		}
+		if (!last && !phrase && kind == TERM_WORD &&
+		    before.p != NULL && w.glued &&
+		    emit_pairs(before.n, w.n)) {
+			emit_pair(&b, before.p, before.n, w.p, w.n);
+			v[n++] = xap_q_term(b.p, b.n);
+		}
+		before = w;
+	}
+	return set(p, xap_q_join(phrase && c->positions && !cut && n > 1 ?
+	    XAP_PHRASE : XAP_AND, v, n), false);
+}
+
+/* What begins so, also in the short form of random ids. */
+static enum err
+beginning(struct plan *p, const struct sconf *c, enum term kind,
+    const char *path, const char *s, size_t n)
+{
+	struct xap_query *v[2];
+	struct term_buf b;
+	int count = 0;
+
+	term_start(&b, kind, path, s, n);
+	v[count++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
+	if (!c->ids && n > TERM_ID_KEPT) {
+		term_id(&b, kind, path, s, n);
+		v[count++] = xap_q_term(b.p, b.n);
+	}
+	return set(p, xap_q_join(XAP_OR, v, count), b.whole && count == 1);
+}
+
+static enum err
+word(struct plan *p, const struct sconf *c, const struct query *q,
+    const char *path)
+{
+	enum term kind = path == NULL ? TERM_WORD : TERM_TEXT;
+	struct tokens ts;
+	struct token w;
+	struct term_buf b;
+
+	tokens_init(&ts, q->text, q->len);
+	if (!tokens_next(&ts, &w) || w.n != q->len)
+		return all_words(p, c, kind, path, q, false);
+	if (q->prefix)
+		return beginning(p, c, kind, path, w.p, w.n);
+	if (!emit_stem(&b, c, path == NULL ? TERM_STEM : TERM_TEXT_STEM,
+	    path, w.p, w.n))
+		emit_word(&b, c, kind, path, w.p, w.n);
+	return set_term(p, &b, b.whole);
+}
+
+static enum err
+phrase(struct plan *p, const struct sconf *c, const struct query *q)
+{
+	struct tokens ts;
+	struct token w, more;
+	struct term_buf b;
+
+	tokens_init(&ts, q->text, q->len);
+	if (!tokens_next(&ts, &w) || tokens_next(&ts, &more))
+		return all_words(p, c, TERM_WORD, NULL, q, true);
+	emit_word(&b, c, TERM_WORD, NULL, w.p, w.n);
+	return set_term(p, &b, b.whole);
+}
+
+/* ---- expressions ------------------------------------------------------- */
+
+struct containing {
+	const char	*literal;
+	size_t		 len;
+	int		 n;
+	bool		 over;
+	struct xap_query *v[REGEX_TERMS_MAX];
+};
+
+static bool
+each_term(void *arg, const char *s, size_t n, uint32_t docs)
+{
+	struct containing *c = arg;
+
+	(void)docs;
+	if (n == 0 || (s[0] >= 'A' && s[0] <= 'Z'))
+		return true;
+	/* What was cut may hold it all the same. */
+	if (n < TERM_TEXT_MAX && s[n - 1] != TERM_CUT &&
+	    memmem(s, n, c->literal, c->len) == NULL)
+		return true;
+	if (c->n == REGEX_TERMS_MAX) {
+		c->over = true;
+		return false;
+	}
+	c->v[c->n++] = xap_q_term(s, n);
+	return true;
+}
+
+/*
+ * The words that hold the expression's literal, but for its last letter: that
+ * may have become another one with a mark that follows.
+ */
+static enum err
+regex(struct plan *p, const struct plan_shard *s, const struct query *q)
+{
+	struct containing *c = malloc(sizeof *c);
+	enum err e;
+
+	if (c == NULL)
+		return E_NOMEM;
+	c->literal = query_regex_literal(q->regex, &c->len);
+	c->n = 0;
+	c->over = c->len < REGEX_LITERAL_MIN;
+	c->len -= !c->over;
+	c->over |= s->db == NULL;
+	e = c->over ? E_OK : xap_terms(s->db, "", 0, each_term, c);
+	if (e != E_OK || c->over || c->n == 0) {
+		for (int i = 0; i < c->n; i++)
+			xap_q_free(c->v[i]);
+		if (e == E_OK)
+			e = set_const(p, c->over ? PLAN_ALL : PLAN_NONE,
+			    !c->over);
+	} else
+		e = set(p, xap_q_join(XAP_OR, c->v, c->n), false);
+	free(c);
+	return e;
+}
+
+/* ---- members ----------------------------------------------------------- */
+
+static enum err
+field(struct plan *p, const struct sconf *c, const struct query *q)
+{
+	bool by_words = sconf_weight(c, q->path) > 0;
+	struct tokens ts;
+	struct token w;
+	struct term_buf b;
+	const char *folded;
+	struct arena a;
+	size_t n;
+
+	tokens_init(&ts, q->text, q->len);
+	/* A declared member has words, and no term for all of it. */
+	if (by_words && !q->exact && tokens_next(&ts, &w))
+		return word(p, c, q, q->path);
+	if (by_words || strlen(q->path) > DOC_PATH_MAX) {
+		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
+		return set_term(p, &b, false);
+	}
+	if (q->prefix)
+		return beginning(p, c, TERM_EQUAL, q->path, q->text, q->len);
+	if (!q->exact) {
+		emit_equal(&b, c, q->path, q->text, q->len);
+		return set_term(p, &b, b.whole);
+	}
+	arena_init(&a, DOC_MEMORY_MAX);
+	folded = text_fold(q->text, q->len, &n, &a);
+	if (folded != NULL)
+		emit_equal(&b, c, q->path, folded, n);
+	arena_reset(&a);
+	return folded == NULL ? E_NOMEM : set_term(p, &b, false);
+}
+
+static enum err
+range(struct plan *p, const struct sconf *c, const struct query *q)
+{
+	int slot = q->is_num ? sconf_slot(c, q->path) : -1;
+	struct xap_query *v[2];
+	struct term_buf b;
+
+	if (slot < 0) {
+		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
+		return set_term(p, &b, false);
+	}
+	term_make(&b, TERM_MANY, NULL, q->path, strlen(q->path));
+	v[0] = xap_q_term(b.p, b.n);
+	v[1] = xap_q_range(SLOT_NUMERIC + slot, q->no_low ? -DBL_MAX :
+	    q->num, q->no_high ? DBL_MAX : q->num2);
+	return set(p, xap_q_join(XAP_OR, v, 2), false);
+}
+
+static enum err
+header(struct plan *p, const struct query *q)
+{
+	struct term_buf b;
+
+	if (q->text == NULL || strlen(q->path) > DOC_PATH_MAX) {
+		term_make(&b, TERM_HAS_HEADER, NULL, q->path,
+		    strlen(q->path));
+		return set_term(p, &b, q->text == NULL && b.whole);
+	}
+	if (q->prefix) {
+		term_start(&b, TERM_HEADER, q->path, q->text, q->len);
+		return set(p, xap_q_start(b.p, b.n, QUERY_EXPAND_MAX),
+		    b.whole);
+	}
+	term_make(&b, TERM_HEADER, q->path, q->text, q->len);
+	return set_term(p, &b, b.whole);
+}
+
+static enum err
+key(struct plan *p, const struct query *q)
+{
+	struct term_buf b;
+
+	if (q->prefix) {
+		term_start(&b, TERM_KEY, NULL, q->text, q->len);
+		return set(p, xap_q_start(b.p, b.n, QUERY_EXPAND_MAX),
+		    b.whole);
+	}
+	term_make(&b, TERM_KEY, NULL, q->text, q->len);
+	return set_term(p, &b, b.whole);
+}
+
+/* ---- where and when ---------------------------------------------------- */
+
+static enum err
+when(struct plan *p, const struct plan_shard *s, const struct query *q)
+{
+	if (s->ts_low > q->high || s->ts_high < q->low)
+		return set_const(p, PLAN_NONE, true);
+	if (s->ts_low >= q->low && s->ts_high <= q->high)
+		return set_const(p, PLAN_ALL, true);
+	return set(p, xap_q_range(SLOT_TIME, (double)q->low,
+	    (double)q->high), true);
+}
+
+static enum err
+where(struct plan *p, const struct plan_shard *s, const struct query *q)
+{
+	if (s->base > q->high || s->end <= q->low)
+		return set_const(p, PLAN_NONE, true);
+	return set_const(p, PLAN_ALL, s->base >= q->low &&
+	    s->end - 1 <= q->high);
+}
+
+/* ---- the tree ---------------------------------------------------------- */
+
+static enum err
+join(struct plan *p, const struct plan_shard *s, const struct query *q)
+{
+	enum plan_kind ends = q->op == Q_AND ? PLAN_NONE : PLAN_ALL;
+	struct xap_query **v = calloc((size_t)q->nkids, sizeof *v);
+	bool exact = true, over = false;
+	enum err e = v == NULL ? E_NOMEM : E_OK;
+	struct plan kid;
+	int n = 0;
+
+	for (int i = 0; i < q->nkids && e == E_OK && !over; i++) {
+		e = plan_make(q->kids[i], s, &kid);
+		if (e != E_OK)
+			break;
+		if (kid.kind == ends) {
+			/* Whatever the others are. */
+			over = kid.kind == PLAN_NONE || kid.exact;
+			if (!over && q->op == Q_OR) {
+				over = true;
+				exact = false;
+			} else if (over)
+				exact = true;
+		} else
+			exact &= kid.exact;
+		if (kid.kind == PLAN_SOME)
+			v[n++] = kid.q;
+	}
+	if (e != E_OK || over || n == 0) {
+		while (n > 0)
+			xap_q_free(v[--n]);
+		if (e == E_OK)
+			e = set_const(p, over ? ends : q->op == Q_AND ?
+			    PLAN_ALL : PLAN_NONE, exact);
+	} else
+		e = set(p, xap_q_join(q->op == Q_AND ? XAP_AND : XAP_OR, v,
+		    n), exact);
+	free(v);
+	return e;
+}
+
+/* What is not exact cannot be taken away. */
+static enum err
+negate(struct plan *p, const struct plan_shard *s, const struct query *q)
+{
+	struct xap_query *v[2];
+	struct plan kid;
+	enum err e = plan_make(q->kids[0], s, &kid);
+
+	if (e != E_OK)
+		return e;
+	if (!kid.exact || kid.kind == PLAN_NONE) {
+		plan_free(&kid);
+		return set_const(p, PLAN_ALL, kid.kind == PLAN_NONE);
+	}
+	if (kid.kind == PLAN_ALL)
+		return set_const(p, PLAN_NONE, true);
+	v[0] = xap_q_all();
+	v[1] = kid.q;
+	return set(p, xap_q_join(XAP_NOT, v, 2), true);
+}
+
+enum err
+plan_make(const struct query *q, const struct plan_shard *s, struct plan *p)
+{
+	struct term_buf b;
+
+	switch (q->op) {
+	case Q_ALL:
+		return set_const(p, PLAN_ALL, true);
+	case Q_AND:
+	case Q_OR:
+		return join(p, s, q);
+	case Q_NOT:
+		return negate(p, s, q);
+	case Q_WORD:
+		return word(p, s->conf, q, NULL);
+	case Q_PHRASE:
+		return phrase(p, s->conf, q);
+	case Q_REGEX:
+		return regex(p, s, q);
+	case Q_FIELD:
+		return field(p, s->conf, q);
+	case Q_RANGE:
+		return range(p, s->conf, q);
+	case Q_HAS:
+		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
+		return set_term(p, &b, b.whole);
+	case Q_JSON:
+	case Q_TOMBSTONE:
+		term_make(&b, TERM_KIND, NULL, q->op == Q_JSON ? "json" :
+		    "tombstone", q->op == Q_JSON ? 4 : 9);
+		return set_term(p, &b, true);
+	case Q_KEY:
+		return key(p, q);
+	case Q_HEADER:
+		return header(p, q);
+	case Q_TOPIC:
+		if (s->topic == NULL)
+			return set_const(p, PLAN_ALL, false);
+		return set_const(p, fnmatch(q->text, s->topic, 0) == 0 ?
+		    PLAN_ALL : PLAN_NONE, true);
+	case Q_PART:
+		if (s->topic == NULL)
+			return set_const(p, PLAN_ALL, false);
+		return set_const(p, s->part >= q->low && s->part <= q->high ?
+		    PLAN_ALL : PLAN_NONE, true);
+	case Q_OFFSET:
+		return where(p, s, q);
+	case Q_TIME:
+		return when(p, s, q);
+	}
+	return E_UNKNOWN;
+}
+
+/* ---- what no index helps with ------------------------------------------ */
+
+const char *
+plan_refusal(const struct query *q)
+{
+	const char *why = NULL;
+	size_t n;
+
+	if (q->op == Q_REGEX) {
+		query_regex_literal(q->regex, &n);
+		return n >= REGEX_LITERAL_MIN ? NULL : "an expression needs "
+		    "three letters or digits side by side that every match "
+		    "has, or the index is of no use; --scan reads every "
+		    "record instead";
+	}
+	for (int i = 0; i < q->nkids && (why == NULL || q->op == Q_AND);
+	    i++) {
+		const char *one = plan_refusal(q->kids[i]);
+
+		if (q->op == Q_AND && one == NULL &&
+		    q->kids[i]->op != Q_NOT)
+			return NULL;
+		why = one != NULL ? one : why;
+	}
+	return why;
+}

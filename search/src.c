@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records and views of the log from the engine. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/limits.h"
+#include "lib/reader.h"
+#include "src.h"
+
+enum {
+	ANSWER_MAX	= 1024 * MIB,	/* a view of all partitions */
+	READ_BYTES	= 1 * MIB,	/* of one fetch */
+	GET_BYTES	= 1,		/* one batch, whatever its size */
+};
+
+struct src {
+	struct eng	*eng;
+	struct arena	 view[2], stats;	/* the last, and a spare */
+	struct view_res	 view_res[2];
+	int		 now;		/* which is the last */
+	/* The batch that src_get looked into last. */
+	struct uuid	 topic;
+	int32_t		 part;
+	bool		 open;
+	struct batch_iter it, fresh;	/* fresh: as it was opened */
+	uint8_t		*bytes;
+};
+
+enum err
+src_open(const char *path, const char *program, int timeout_ms,
+    struct src **out)
+{
+	struct src *s = calloc(1, sizeof *s);
+	enum err e;
+
+	if (s == NULL)
+		return E_NOMEM;
+	e = eng_open(path, program, timeout_ms, &s->eng);
+	if (e != E_OK) {
+		free(s);
+		return e;
+	}
+	arena_init(&s->view[0], ANSWER_MAX);
+	arena_init(&s->view[1], ANSWER_MAX);
+	arena_init(&s->stats, MIB);
+	*out = s;
+	return E_OK;
+}
+
+static void
+batch_forget(struct src *s)
+{
+	if (s->open)
+		batch_iter_close(&s->it);
+	s->open = false;
+	free(s->bytes);
+	s->bytes = NULL;
+}
+
+void
+src_close(struct src *s)
+{
+	if (s == NULL)
+		return;
+	batch_forget(s);
+	arena_reset(&s->view[0]);
+	arena_reset(&s->view[1]);
+	arena_reset(&s->stats);
+	eng_close(s->eng);
+	free(s);
+}
+
+const char *
+src_data_dir(struct src *s)
+{
+	struct stats_req req = { 0 };
+	struct stats_res res;
+
+	arena_reset(&s->stats);
+	if (eng_call(s->eng, IPC_STATS, 0, &req, &res, &s->stats) != E_OK ||
+	    res.data_dir.len < 0)
+		return NULL;
+	return arena_strndup(&s->stats, res.data_dir.p,
+	    (size_t)res.data_dir.len);
+}
+
+enum err
+src_view(struct src *s, int64_t seen, int wait_ms, bool all,
+    const struct view_res **out)
+{
+	struct view_req req = { .seen = seen, .wait_ms = wait_ms,
+	    .all = all };
+
+	int spare = !s->now;
+	enum err e;
+
+	arena_reset(&s->view[spare]);
+	e = eng_call(s->eng, IPC_VIEW, 0, &req, &s->view_res[spare],
+	    &s->view[spare]);
+	*out = &s->view_res[spare];
+	if (e == E_OK && !s->view_res[spare].same)
+		s->now = spare;
+	return e;
+}
+
+/* ---- many records ------------------------------------------------------ */
+
+struct reading {
+	int64_t	 from, to;
+	bool	(*each)(void *, const struct record *);
+	void	*arg;
+	bool	 over;		/* each wants no more, or `to` is reached */
+};
+
+static enum err
+read_batch(struct reading *r, const struct batch *b, const uint8_t *p)
+{
+	struct batch_iter it;
+	struct record rec;
+	enum err e;
+
+	if (b->base_offset >= r->to) {
+		r->over = true;
+		r->from = r->to;
+		return E_OK;
+	}
+	if (b->attrs & BATCH_CONTROL) {
+		r->from = batch_last_offset(b) + 1;
+		return E_OK;
+	}
+	e = batch_iter_open(&it, p, (size_t)batch_size(b), INFLATE_MAX);
+	while (e == E_OK && !r->over &&
+	    (e = batch_iter_next(&it, &rec)) == E_OK) {
+		if (rec.offset < r->from)
+			continue;
+		if (rec.offset >= r->to) {
+			r->over = true;
+			r->from = r->to;
+			break;
+		}
+		r->over = !r->each(r->arg, &rec);
+		r->from = rec.offset + 1;
+	}
+	batch_iter_close(&it);
+	if (e == E_EOF) {
+		r->from = batch_last_offset(b) + 1;
+		e = E_OK;
+	}
+	return e;
+}
+
+static enum err
+read_extents(struct reading *r, const struct extents *x)
+{
+	const uint8_t *p;
+	struct reader rd;
+	struct batch b;
+	enum err e = E_OK;
+
+	for (int i = 0; i < x->n && !r->over && e == E_OK; i++) {
+		reader_open(&rd, x->v[i].h->fd, x->v[i].position,
+		    x->v[i].length);
+		while (!r->over && e == E_OK &&
+		    (e = reader_batch(&rd, &b, &p)) == E_OK)
+			e = read_batch(r, &b, p);
+		reader_close(&rd);
+		if (e == E_EOF)
+			e = E_OK;
+	}
+	return e;
+}
+
+enum err
+src_read(struct src *s, const struct uuid *topic, int32_t part, int64_t from,
+    int64_t to, bool (*each)(void *, const struct record *), void *arg,
+    int64_t *next)
+{
+	struct reading r = { from, to, each, arg, false };
+	struct fetch_want w = { .topic = *topic, .part = part,
+	    .bytes_max = READ_BYTES, .committed = true };
+	struct extents x;
+	enum err e = E_OK;
+	int64_t before;
+	int n = 1;
+
+	while (!r.over && r.from < to && e == E_OK && n > 0) {
+		w.offset = before = r.from;
+		e = eng_fetch(s->eng, &w, &x);
+		if (e == E_OK) {
+			n = x.n;
+			e = read_extents(&r, &x);
+			extents_free(&x);
+		}
+		/* A batch that is not whole yet: the log ends here. */
+		if (r.from == before && !r.over)
+			break;
+	}
+	*next = r.from < to ? r.from : to;
+	return e;
+}
+
+/* ---- one record -------------------------------------------------------- */
+
+/* The batch that holds an offset, or comes next, becomes ours. */
+static enum err
+batch_load(struct src *s, const struct uuid *topic, int32_t part,
+    int64_t offset)
+{
+	struct fetch_want w = { .topic = *topic, .part = part,
+	    .offset = offset, .bytes_max = GET_BYTES, .committed = true };
+	struct extents x;
+	struct reader rd;
+	const uint8_t *p;
+	struct batch b;
+	enum err e;
+
+	batch_forget(s);
+	e = eng_fetch(s->eng, &w, &x);
+	if (e != E_OK)
+		return e == E_OFFSET_OUT_OF_RANGE ? E_NOTFOUND : e;
+	if (x.n == 0) {
+		extents_free(&x);
+		return E_NOTFOUND;
+	}
+	reader_open(&rd, x.v[0].h->fd, x.v[0].position, x.v[0].length);
+	do
+		e = reader_batch(&rd, &b, &p);
+	while (e == E_OK && batch_last_offset(&b) < offset);
+	if (e == E_OK) {
+		s->bytes = malloc((size_t)batch_size(&b));
+		if (s->bytes == NULL)
+			e = E_NOMEM;
+		else
+			memcpy(s->bytes, p, (size_t)batch_size(&b));
+	}
+	reader_close(&rd);
+	extents_free(&x);
+	if (e == E_OK)
+		e = batch_iter_open(&s->it, s->bytes,
+		    (size_t)batch_size(&b), INFLATE_MAX);
+	if (e != E_OK)
+		return e == E_EOF ? E_NOTFOUND : e;
+	s->open = true;
+	s->fresh = s->it;
+	s->topic = *topic;
+	s->part = part;
+	return E_OK;
+}
+
+enum err
+src_get(struct src *s, const struct uuid *topic, int32_t part, int64_t offset,
+    struct record *r)
+{
+	enum err e = E_OK;
+
+	if (!s->open || s->part != part || !uuid_eq(s->topic, *topic) ||
+	    offset < s->it.b.base_offset ||
+	    offset > batch_last_offset(&s->it.b))
+		e = batch_load(s, topic, part, offset);
+	if (e != E_OK)
+		return e;
+	if (s->it.b.attrs & BATCH_CONTROL)
+		return E_NOTFOUND;
+	/* From the first record again: what was decompressed stays. */
+	s->it.r = s->fresh.r;
+	s->it.seen = s->fresh.seen;
+	s->it.delta = s->fresh.delta;
+	while ((e = batch_iter_next(&s->it, r)) == E_OK)
+		if (r->offset >= offset)
+			return r->offset == offset ? E_OK : E_NOTFOUND;
+	return e == E_EOF ? E_NOTFOUND : e;
+}

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Walks.  A partition is cut into regions, from the newest to the oldest or
+ * the other way: shards, and stretches that no shard has.  A region yields
+ * offsets that may match; each is read and checked.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "emit.h"
+#include "lib/limits.h"
+#include "match.h"
+#include "walk.h"
+
+enum {
+	SCAN_BLOCK	= 16384,	/* records read before any is shown */
+	FIRST_CHUNK	= 64,		/* matches asked of a shard at first */
+	CLOCK_EVERY	= 64,		/* records between looks at the clock */
+	SHARD_TRIES	= 3,
+};
+
+int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000;
+}
+
+static bool
+out_of_time(struct search *s)
+{
+	if (!s->timed_out && now_ms() >= s->deadline_ms)
+		s->timed_out = true;
+	return s->timed_out;
+}
+
+/* The rest of a walk is not searched. */
+static void
+walk_fail(struct walk *w, enum err e)
+{
+	struct search *s = w->search;
+
+	s->missed += s->sort == SORT_OLDEST ? w->end - w->at :
+	    w->at - w->start;
+	if (s->why[0] == '\0')
+		snprintf(s->why, sizeof s->why, "%s/%d: %s", w->topic,
+		    w->part, s->timed_out ? "out of time" : err_text(e));
+	w->over = true;
+	w->ncand = w->cand_at = 0;
+}
+
+static enum err
+cand_put(struct walk *w, int64_t offset)
+{
+	if (w->ncand == w->cand_cap) {
+		int cap = w->cand_cap == 0 ? 64 : w->cand_cap * 2;
+		int64_t *v = realloc(w->cand, (size_t)cap * sizeof *v);
+
+		if (v == NULL)
+			return E_NOMEM;
+		w->cand = v;
+		w->cand_cap = cap;
+	}
+	w->cand[w->ncand++] = offset;
+	return E_OK;
+}
+
+static void
+cand_reverse(struct walk *w)
+{
+	for (int i = 0, j = w->ncand - 1; i < j; i++, j--) {
+		int64_t o = w->cand[i];
+
+		w->cand[i] = w->cand[j];
+		w->cand[j] = o;
+	}
+}
+
+/* ---- shards ------------------------------------------------------------ */
+
+static void
+shard_close(struct walk *w)
+{
+	if (w->db == NULL)
+		return;
+	plan_free(&w->plan);
+	xap_close(w->db);
+	sconf_free(&w->shard_conf);
+	w->db = NULL;
+}
+
+static enum err
+plan_now(struct walk *w)
+{
+	struct plan_shard ps = { .db = w->db, .conf = &w->shard_conf,
+	    .topic = w->topic, .part = w->part, .base = w->shard.base,
+	    .end = w->shard.end };
+	double low = 0, high = 0;
+
+	if (xap_bounds(w->db, SLOT_TIME, &low, &high)) {
+		ps.ts_low = (int64_t)low;
+		ps.ts_high = (int64_t)high;
+	} else {
+		ps.ts_low = INT64_MIN;
+		ps.ts_high = INT64_MAX;
+	}
+	if (!match_range(w->search->query, w->topic, w->part, ps.base,
+	    ps.end - 1, ps.ts_low, ps.ts_high)) {
+		w->plan = (struct plan){ PLAN_NONE, true, NULL };
+		return E_OK;
+	}
+	return plan_make(w->search->query, &ps, &w->plan);
+}
+
+/* Opens a shard and asks its index.  E_NOTFOUND: it is there no more, or of no
+ * use; then records are read instead. */
+static enum err
+shard_open(struct walk *w, const struct shard *sh)
+{
+	char dir[SHARD_PATH], path[SHARD_PATH];
+	int64_t gaps, next;
+	enum err e;
+
+	shard_dir(dir, w->search->dir, &w->id, w->part);
+	shard_path(path, dir, sh);
+	e = xap_open(path, &w->db);
+	if (e != E_OK) {
+		w->db = NULL;
+		return e == E_NOMEM ? e : E_NOTFOUND;
+	}
+	w->shard = *sh;
+	w->plan.q = NULL;
+	w->search->shards_opened++;
+	e = shard_facts(w->db, &next, &gaps, &w->shard_conf);
+	if (e == E_OK && next < sh->end)
+		e = E_CORRUPT;
+	if (e == E_OK) {
+		e = plan_now(w);
+		if (e == E_OK)
+			return E_OK;
+		sconf_free(&w->shard_conf);
+	}
+	xap_close(w->db);
+	w->db = NULL;
+	return e == E_NOMEM ? e : E_NOTFOUND;
+}
+
+/* A hot shard may have become a file meanwhile. */
+static enum err
+shard_open_any(struct walk *w, const struct shard *sh)
+{
+	char dir[SHARD_PATH];
+	struct shards again;
+	const struct shard *now;
+	struct shard want = *sh;
+	enum err e = E_NOTFOUND;
+
+	for (int i = 0; i < SHARD_TRIES && e == E_NOTFOUND; i++) {
+		e = shard_open(w, &want);
+		if (e != E_NOTFOUND || !sh->hot)
+			break;
+		shard_dir(dir, w->search->dir, &w->id, w->part);
+		e = shards_list(dir, false, &again, NULL);
+		if (e != E_OK)
+			break;
+		now = shards_find(&again, sh->base);
+		e = now != NULL && now->base == sh->base ? E_NOTFOUND :
+		    E_CORRUPT;
+		if (e == E_NOTFOUND)
+			want = *now;
+		shards_free(&again);
+	}
+	if (e == E_NOTFOUND || e == E_CORRUPT) {
+		w->search->shards_broken++;
+		return E_NOTFOUND;
+	}
+	return e;
+}
+
+/* The next matches of the open shard become candidates, in the walk's
+ * order. */
+static enum err
+shard_take(struct walk *w, uint32_t max)
+{
+	bool oldest = w->search->sort == SORT_OLDEST;
+	uint32_t *ids, n = 0;
+	enum err e;
+
+	ids = malloc(((size_t)max + 1) * sizeof *ids);
+	if (ids == NULL)
+		return E_NOMEM;
+	e = xap_match(w->db, w->plan.q, w->taken, max, ids, &n, &w->total);
+	w->taken += n;
+	if (e == E_OK && n == 0)
+		w->taken = w->total;
+	for (uint32_t i = 0; i < n && e == E_OK; i++) {
+		int64_t offset = w->shard.base + ids[i] - 1;
+
+		/* A shard that grows meanwhile tells some of them twice. */
+		if (offset < w->region.low || offset >= w->floor)
+			continue;
+		e = cand_put(w, offset);
+		if (!oldest)
+			w->floor = offset;
+	}
+	free(ids);
+	if (oldest && e == E_OK)
+		cand_reverse(w);
+	return e;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+struct scan {
+	struct walk	*w;
+	struct match	 m;
+	int		 n;
+	bool		 keep;		/* candidates, or only count */
+	int64_t		 found;
+	enum err	 err;
+};
+
+static bool
+each_scanned(void *arg, const struct record *r)
+{
+	struct scan *sc = arg;
+	struct search *s = sc->w->search;
+
+	s->read++;
+	if (++sc->n % CLOCK_EVERY == 0 && out_of_time(s)) {
+		sc->err = E_TIMED_OUT;
+		return false;
+	}
+	if (doc_read(&s->doc, r) != E_OK || !match_doc(&sc->m, &s->doc, r))
+		return true;
+	sc->found++;
+	if (sc->keep)
+		sc->err = cand_put(sc->w, r->offset);
+	return sc->err == E_OK;
+}
+
+/* Reads the records of [low, high).  What retention deletes meanwhile is
+ * not there, and no error. */
+static enum err
+scan(struct walk *w, int64_t low, int64_t high, const struct sconf *conf,
+    bool keep, int64_t *found)
+{
+	struct scan sc = { .w = w, .keep = keep, .m = { w->search->query,
+	    w->topic, w->part, conf, false } };
+	int64_t next;
+	enum err e;
+
+	e = src_read(w->search->src, &w->id, w->part, low, high,
+	    each_scanned, &sc, &next);
+	w->search->too_costly |= sc.m.too_costly;
+	if (found != NULL)
+		*found += sc.found;
+	return e == E_OFFSET_OUT_OF_RANGE ? E_OK : e != E_OK ? e : sc.err;
+}
+
+static enum err
+hit_copy(struct hit *h, const struct record *r)
+{
+	size_t k = r->key_len > 0 ? (size_t)r->key_len : 0;
+	size_t v = r->value_len > 0 ? (size_t)r->value_len : 0;
+	size_t n = rd_left(&r->headers), need = k + v + n + 1;
+
+	if (need > h->cap) {
+		uint8_t *p = realloc(h->bytes, need);
+
+		if (p == NULL)
+			return E_NOMEM;
+		h->bytes = p;
+		h->cap = need;
+	}
+	h->r = *r;
+	if (k > 0)
+		memcpy(h->bytes, r->key, k);
+	if (v > 0)
+		memcpy(h->bytes + k, r->value, v);
+	if (n > 0)
+		memcpy(h->bytes + k + v, r->headers.p, n);
+	h->r.key = h->bytes;
+	h->r.value = h->bytes + k;
+	h->r.headers = rd_of(h->bytes + k + v, n);
+	return E_OK;
+}
+
+enum err
+hit_get(struct search *s, const struct walk *w, int64_t offset,
+    struct hit *h)
+{
+	struct record r;
+	enum err e = src_get(s->src, &w->id, w->part, offset, &r);
+
+	s->read++;
+	if (e != E_OK)
+		return e;
+	h->walk = w;
+	return hit_copy(h, &r);
+}
+
+/* Reads a candidate and checks it: E_NOTFOUND when it is none. */
+static enum err
+check(struct walk *w, int64_t offset, struct hit *h)
+{
+	struct search *s = w->search;
+	struct match m = { s->query, w->topic, w->part, w->region.conf,
+	    false };
+	struct record r;
+	enum err e = src_get(s->src, &w->id, w->part, offset, &r);
+
+	s->read++;
+	s->candidates++;
+	if (e != E_OK)
+		return e;
+	if (!w->checked && (doc_read(&s->doc, &r) != E_OK ||
+	    !match_doc(&m, &s->doc, &r)))
+		e = E_NOTFOUND;
+	s->too_costly |= m.too_costly;
+	if (e != E_OK || h == NULL)
+		return e;
+	h->walk = w;
+	h->conf = w->region.conf;
+	return hit_copy(h, &r);
+}
+
+/* ---- regions ----------------------------------------------------------- */
+
+static int64_t
+max64(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t
+min64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The stretch that comes next, up to the walk's end: a shard, or what lies
+ * between shards. */
+static void
+next_stretch(struct walk *w, const struct shard **sh, int64_t *low,
+    int64_t *high)
+{
+	bool oldest = w->search->sort == SORT_OLDEST;
+
+	*sh = shards_find(&w->shards, oldest ? w->at : w->at - 1);
+	if (*sh != NULL) {
+		*low = (*sh)->base;
+		*high = (*sh)->end;
+	} else if (oldest) {
+		*low = w->at;
+		*high = shards_gap_end(&w->shards, w->at);
+	} else {
+		*low = shards_gap_start(&w->shards, w->at);
+		*high = w->at;
+	}
+	*low = max64(*low, oldest ? w->at : w->start);
+	*high = min64(*high, oldest ? w->end : w->at);
+}
+
+/* A region that is to be read, of one block at most. */
+static void
+region_scan(struct walk *w, int64_t low, int64_t high,
+    const struct sconf *conf)
+{
+	if (w->search->sort == SORT_OLDEST)
+		high = min64(high, low + SCAN_BLOCK);
+	else
+		low = max64(low, high - SCAN_BLOCK);
+	w->region = (struct region){ low, high, false, conf };
+}
+
+/* E_EOF when the walk is over.  Afterwards w->at is behind the region. */
+static enum err
+region_next(struct walk *w)
+{
+	const struct shard *sh;
+	int64_t low, high;
+	enum err e = E_OK;
+
+	if (w->start >= w->end || (w->search->sort == SORT_OLDEST ? w->at >=
+	    w->end : w->at <= w->start))
+		return E_EOF;
+	next_stretch(w, &sh, &low, &high);
+	if (sh != NULL && (w->db == NULL || w->shard.base != sh->base)) {
+		shard_close(w);
+		e = shard_open_any(w, sh);
+		if (e != E_OK && e != E_NOTFOUND)
+			return e;
+	}
+	if (sh == NULL || e == E_NOTFOUND) {
+		region_scan(w, low, high, &w->conf);
+		w->search->unindexed += w->region.high - w->region.low;
+	} else if (w->plan.kind == PLAN_ALL)
+		region_scan(w, low, high, &w->shard_conf);
+	else
+		w->region = (struct region){ low, high, true,
+		    &w->shard_conf };
+	w->floor = high;
+	w->taken = 0;
+	w->total = w->plan.kind == PLAN_NONE ? 0 : 1;
+	w->at = w->search->sort == SORT_OLDEST ? w->region.high :
+	    w->region.low;
+	return E_OK;
+}
+
+/* More candidates.  E_EOF when there are none any more. */
+static enum err
+walk_refill(struct walk *w)
+{
+	enum err e = E_OK;
+
+	w->ncand = w->cand_at = 0;
+	while (e == E_OK && w->ncand == 0) {
+		if (out_of_time(w->search))
+			return E_TIMED_OUT;
+		if (w->region.by_index && w->taken < w->total) {
+			bool whole = w->taken > 0 ||
+			    w->search->sort == SORT_OLDEST;
+
+			w->checked = false;
+			e = shard_take(w, whole ? SHARD_DOCS_MAX :
+			    FIRST_CHUNK);
+			continue;
+		}
+		e = region_next(w);
+		if (e != E_OK || w->region.by_index)
+			continue;
+		w->checked = true;
+		if (match_range(w->search->query, w->topic, w->part,
+		    w->region.low, w->region.high - 1, INT64_MIN, INT64_MAX))
+			e = scan(w, w->region.low, w->region.high,
+			    w->region.conf, true, NULL);
+		if (e == E_OK && w->search->sort != SORT_OLDEST)
+			cand_reverse(w);
+	}
+	return e;
+}
+
+/* Fills the head, or finds that the walk is over. */
+static void
+walk_next(struct walk *w)
+{
+	enum err e = E_OK;
+
+	w->have = false;
+	while (!w->have && !w->over) {
+		if (w->cand_at == w->ncand && (e = walk_refill(w)) != E_OK) {
+			if (e != E_EOF)
+				walk_fail(w, e);
+			w->over = true;
+			return;
+		}
+		e = out_of_time(w->search) ? E_TIMED_OUT :
+		    check(w, w->cand[w->cand_at++], &w->head);
+		w->have = e == E_OK;
+		if (e != E_OK && e != E_NOTFOUND)
+			walk_fail(w, e);
+	}
+}
+
+/* ---- all of them ------------------------------------------------------- */
+
+static bool
+comes_before(const struct search *s, const struct walk *a,
+    const struct walk *b)
+{
+	if (a->head.r.ts != b->head.r.ts)
+		return (a->head.r.ts > b->head.r.ts) ==
+		    (s->sort != SORT_OLDEST);
+	return a < b;
+}
+
+enum err
+search_next(struct search *s, struct hit **out)
+{
+	struct walk *best = NULL;
+
+	for (int i = 0; i < s->nwalks; i++) {
+		struct walk *w = &s->walks[i];
+
+		if (!w->over && (!w->have || w == s->last))
+			walk_next(w);
+		if (w->have && (best == NULL || comes_before(s, w, best)))
+			best = w;
+	}
+	s->last = best;
+	if (best == NULL)
+		return E_EOF;
+	*out = &best->head;
+	return E_OK;
+}
+
+static enum err
+walk_count(struct walk *w, bool cheap, int64_t *n)
+{
+	uint32_t none, total;
+	bool all;
+	enum err e;
+
+	while ((e = region_next(w)) == E_OK) {
+		struct region *g = &w->region;
+
+		if (out_of_time(w->search))
+			return E_TIMED_OUT;
+		if (g->conf == &w->shard_conf && w->plan.kind == PLAN_ALL &&
+		    w->plan.exact && w->search->compacted_ok &&
+		    g->high == w->shard.end && w->shard.base >= w->start) {
+			e = xap_counts(w->db, &total, &none);
+			if (e != E_OK)
+				return e;
+			*n += total;
+			w->at = w->shard.base;
+			continue;
+		}
+		if (!g->by_index) {
+			if (cheap)
+				return E_BUSY;
+			e = scan(w, g->low, g->high, g->conf, false, n);
+			if (e != E_OK)
+				return e;
+			continue;
+		}
+		all = w->plan.exact && g->low == w->shard.base &&
+		    g->high == w->shard.end && w->search->compacted_ok;
+		if (w->plan.kind == PLAN_NONE)
+			continue;
+		if (!all && cheap)
+			return E_BUSY;
+		w->ncand = w->cand_at = 0;
+		e = all ? xap_match(w->db, w->plan.q, 0, 0, &none, &none,
+		    &total) : shard_take(w, SHARD_DOCS_MAX);
+		if (all && e == E_OK)
+			*n += total;
+		for (w->checked = false; e == E_OK && w->cand_at < w->ncand;) {
+			e = out_of_time(w->search) ? E_TIMED_OUT :
+			    check(w, w->cand[w->cand_at++], NULL);
+			*n += e == E_OK;
+			if (e == E_NOTFOUND)
+				e = E_OK;
+		}
+		if (e != E_OK)
+			return e;
+	}
+	return e == E_EOF ? E_OK : e;
+}
+
+enum err
+search_count(struct search *s, bool cheap, int64_t *n)
+{
+	enum err e;
+
+	*n = 0;
+	for (int i = 0; i < s->nwalks; i++) {
+		e = walk_count(&s->walks[i], cheap, n);
+		if (cheap && e == E_BUSY)
+			return e;
+		if (e != E_OK)
+			walk_fail(&s->walks[i], e);
+	}
+	return E_OK;
+}
+
+void
+search_cursors(const struct search *s, struct cursor *c)
+{
+	for (int i = 0; i < s->nwalks; i++) {
+		const struct walk *w = &s->walks[i];
+
+		c[i] = (struct cursor){ w->id, w->part, w->end };
+		if (w->have && w != s->last)
+			c[i].next = w->head.r.offset;
+		else if (w->have)
+			c[i].next = w->head.r.offset + 1;
+		else if (w->over && w->at < w->end)
+			c[i].next = w->at;
+	}
+}
+
+bool
+search_incomplete(const struct search *s)
+{
+	return s->missed > 0 || s->timed_out || s->too_costly ||
+	    s->why[0] != '\0';
+}
+
+void
+hits_free(struct hit *v, int n)
+{
+	for (int i = 0; i < n; i++)
+		free(v[i].bytes);
+	free(v);
+}

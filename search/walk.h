@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A query at work: one walk for each partition, through shards and through
+ * what no shard has, and the hits of all walks in order.  Whatever an index
+ * says is checked against the record itself.
+ */
+#ifndef WALK_H
+#define WALK_H
+
+#include "doc.h"
+#include "plan.h"
+#include "query.h"
+#include "shard.h"
+#include "src.h"
+
+enum sort { SORT_NEWEST, SORT_OLDEST, SORT_RELEVANCE };
+
+struct walk;
+
+/* A record that matches; its bytes are the hit's own. */
+struct hit {
+	const struct walk *walk;
+	const struct sconf *conf;	/* by which it matches */
+	struct record	 r;
+	double		 score;
+	uint8_t		*bytes;
+	size_t		 cap;
+};
+
+/* A stretch of a partition that is searched in one way. */
+struct region {
+	int64_t		 low, high;	/* offsets, high not included */
+	bool		 by_index;
+	const struct sconf *conf;
+};
+
+struct walk {
+	struct search	*search;
+	const char	*topic;		/* name */
+	struct uuid	 id;
+	int32_t		 part;
+	struct sconf	 conf;		/* the topic's, as it is now */
+	int64_t		 start, end;	/* of what is searched */
+	struct shards	 shards;
+	int64_t		 at;		/* what is beyond was walked */
+	/* The shard that is open. */
+	struct xap_db	*db;
+	struct shard	 shard;
+	struct sconf	 shard_conf;
+	struct plan	 plan;
+	bool		 shard_new;	/* not planned yet */
+	/* Offsets to be looked at, in order. */
+	struct region	 region;
+	uint32_t	 taken, total;	/* of the shard's matches */
+	int64_t		 floor;		/* the least of them so far */
+	int64_t		*cand;
+	int		 ncand, cand_at, cand_cap;
+	bool		 checked;	/* they match: only read them */
+	struct hit	 head;
+	bool		 have, over;
+};
+
+/* Where a partition's walk begins. */
+struct cursor { struct uuid topic; int32_t part; int64_t next; };
+
+struct search {
+	/* Filled in by the caller. */
+	struct src	*src;
+	const char	*dir;		/* of the index */
+	const struct query *query;
+	enum sort	 sort;
+	bool		 scan;		/* use no index */
+	bool		 compacted_ok;
+	int64_t		 deadline_ms;	/* index_now_ms */
+	const char	*const *topics;	/* names, or all */
+	int		 ntopics;
+	const struct cursor *cursors;
+	int		 ncursors;
+
+	struct walk	*walks;
+	int		 nwalks;
+	int64_t		 stamp;		/* of the view */
+	struct doc	 doc;
+	struct walk	*last;		/* whose head was given out */
+	/* What was done, for coverage and --stats. */
+	int		 ntopics_seen;
+	int64_t		 records;	/* in the partitions searched */
+	int64_t		 missed;	/* of them, not searched */
+	int64_t		 unindexed;	/* read instead */
+	int64_t		 read, candidates, shards_opened, shards_broken;
+	bool		 timed_out, too_costly;
+	char		 why[256];	/* first trouble, for people */
+};
+
+int64_t	 now_ms(void);		/* monotonic */
+/* Looks where to search.  E_NOTFOUND: no such topic; E_USAGE: it is not
+ * indexed (why names it). */
+enum err search_open(struct search *) MUST;
+void	 search_close(struct search *);
+/* The next hit in the order asked for, valid until the next call.  E_EOF. */
+enum err search_next(struct search *, struct hit **) MUST;
+/* How many there are, instead of search_next.  cheap: only if no record has to
+ * be read for it, else E_BUSY. */
+enum err search_count(struct search *, bool cheap, int64_t *) MUST;
+/* The best of all by relevance, at most n.  E_USAGE with why. */
+enum err search_rank(struct search *, int n, struct hit **, int *found) MUST;
+void	 hits_free(struct hit *, int n);
+/* Where the next search goes on, per walk, in the cursors given (nwalks). */
+void	 search_cursors(const struct search *, struct cursor *);
+/* Any record of a partition, as a hit; E_NOTFOUND. */
+enum err hit_get(struct search *, const struct walk *, int64_t offset,
+	    struct hit *) MUST;
+bool	 search_incomplete(const struct search *);
+/* A member of the query that no record searched has, and one that is named
+ * much alike (allocated, or NULL); NULL: there is none. */
+const char *search_unknown(struct search *, char **like);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a query has to look: topics, partitions, shards. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "match.h"
+#include "terms.h"
+#include "walk.h"
+
+static bool
+topic_named(const struct search *s, const struct view_res_topic *t)
+{
+	for (int i = 0; i < s->ntopics; i++)
+		if (kstr_eq(t->name, kstr_of(s->topics[i])))
+			return true;
+	return s->ntopics == 0;
+}
+
+static int64_t
+cursor_of(const struct search *s, const struct uuid *id, int32_t part,
+    int64_t start)
+{
+	for (int i = 0; i < s->ncursors; i++)
+		if (s->cursors[i].part == part &&
+		    uuid_eq(s->cursors[i].topic, *id) &&
+		    s->cursors[i].next > start)
+			return s->cursors[i].next;
+	return start;
+}
+
+static enum err
+walk_open(struct search *s, struct walk *w, const struct view_res_topic *t,
+    const struct view_res_part *p)
+{
+	char dir[SHARD_PATH];
+	int broken = 0;
+	enum err e;
+
+	*w = (struct walk){ .search = s, .id = t->id, .part = p->index };
+	w->topic = strndup(t->name.p, (size_t)t->name.len);
+	e = sconf_set(&w->conf, t->text, t->numeric, t->ids, t->positions,
+	    t->stem != 0);
+	if (w->topic == NULL || e != E_OK)
+		return E_NOMEM;
+	w->start = cursor_of(s, &t->id, p->index, p->start);
+	w->end = p->high_watermark;
+	if (w->end < w->start)
+		w->end = w->start;
+	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
+	s->records += w->end - w->start;
+	if (p->error != E_OK) {
+		s->missed += w->end - w->start;
+		snprintf(s->why, sizeof s->why, "%s/%d: %s", w->topic,
+		    w->part, err_text((enum err)p->error));
+		w->over = true;
+	}
+	if (s->scan || !t->enabled)
+		return E_OK;
+	shard_dir(dir, s->dir, &t->id, p->index);
+	/* What cannot be listed is read instead. */
+	e = shards_list(dir, false, &w->shards, &broken);
+	s->shards_broken += broken + (e != E_OK && e != E_NOMEM);
+	return e == E_NOMEM ? e : E_OK;
+}
+
+static enum err
+topics_check(struct search *s, const struct view_res *v)
+{
+	for (int i = 0; i < s->ntopics; i++) {
+		const struct view_res_topic *t = NULL;
+
+		for (int j = 0; j < v->topics.n && t == NULL; j++)
+			if (kstr_eq(v->topics.v[j].name,
+			    kstr_of(s->topics[i])))
+				t = &v->topics.v[j];
+		if (t == NULL) {
+			snprintf(s->why, sizeof s->why, "%s: there is no "
+			    "such topic", s->topics[i]);
+			return E_NOTFOUND;
+		}
+		if (!t->enabled && !s->scan) {
+			snprintf(s->why, sizeof s->why, "%s: the topic is "
+			    "not indexed\nhint: chronik topic set --config "
+			    "search.enable=true %s; or --scan",
+			    s->topics[i], s->topics[i]);
+			return E_USAGE;
+		}
+	}
+	return E_OK;
+}
+
+static enum err
+walks_open(struct search *s, const struct view_res *v)
+{
+	size_t n = 0;
+	enum err e = E_OK;
+
+	for (int i = 0; i < v->topics.n; i++)
+		n += (size_t)v->topics.v[i].parts.n;
+	s->walks = calloc(n + 1, sizeof *s->walks);
+	if (s->walks == NULL)
+		return E_NOMEM;
+	for (int i = 0; i < v->topics.n && e == E_OK; i++) {
+		const struct view_res_topic *t = &v->topics.v[i];
+		char name[256];
+		bool any = false;
+
+		snprintf(name, sizeof name, "%.*s", (int)t->name.len,
+		    t->name.p);
+		if ((!t->enabled && !s->scan) || !topic_named(s, t))
+			continue;
+		for (int j = 0; j < t->parts.n && e == E_OK; j++) {
+			const struct view_res_part *p = &t->parts.v[j];
+
+			if (!match_scope(s->query, name, p->index))
+				continue;
+			e = walk_open(s, &s->walks[s->nwalks++], t, p);
+			any = true;
+		}
+		s->ntopics_seen += any;
+		s->compacted_ok &= !t->compacted;
+	}
+	return e;
+}
+
+enum err
+search_open(struct search *s)
+{
+	const struct view_res *v;
+	enum err e;
+
+	doc_init(&s->doc);
+	s->compacted_ok = true;
+	e = src_view(s->src, -1, 0, s->scan || s->ntopics > 0, &v);
+	if (e != E_OK)
+		return e;
+	s->stamp = v->stamp;
+	e = topics_check(s, v);
+	return e == E_OK ? walks_open(s, v) : e;
+}
+
+void
+search_close(struct search *s)
+{
+	for (int i = 0; i < s->nwalks; i++) {
+		struct walk *w = &s->walks[i];
+
+		if (w->db != NULL) {
+			plan_free(&w->plan);
+			xap_close(w->db);
+			sconf_free(&w->shard_conf);
+		}
+		sconf_free(&w->conf);
+		shards_free(&w->shards);
+		free((char *)w->topic);
+		free(w->cand);
+		free(w->head.bytes);
+	}
+	free(s->walks);
+	s->walks = NULL;
+	s->nwalks = 0;
+	doc_free(&s->doc);
+}
+
+/* ---- members that nobody has ------------------------------------------- */
+
+/* Opens a shard of a walk, newest first; NULL: no more. */
+static struct xap_db *
+any_shard(const struct search *s, const struct walk *w, int i)
+{
+	char dir[SHARD_PATH], path[SHARD_PATH];
+	struct xap_db *db;
+
+	shard_dir(dir, s->dir, &w->id, w->part);
+	shard_path(path, dir, &w->shards.v[i]);
+	return xap_open(path, &db) == E_OK ? db : NULL;
+}
+
+static bool
+path_there(struct search *s, const char *path)
+{
+	struct term_buf b;
+	bool there = false;
+	struct xap_query *q;
+	uint32_t none, total = 0;
+
+	term_make(&b, TERM_EXISTS, NULL, path, strlen(path));
+	for (int i = 0; i < s->nwalks; i++)
+		for (int j = s->walks[i].shards.n - 1; j >= 0 && !there;
+		    j--) {
+			struct xap_db *db = any_shard(s, &s->walks[i], j);
+
+			q = db == NULL ? NULL : xap_q_term(b.p, b.n);
+			there = q == NULL || xap_match(db, q, 0, 0, &none,
+			    &none, &total) != E_OK || total > 0;
+			xap_q_free(q);
+			xap_close(db);
+		}
+	return there;
+}
+
+enum { LIKE_MAX = 40, LIKE_DISTANCE = 2 };
+
+/* Letters to be changed, left out or put in. */
+static int
+distance(const char *a, size_t n, const char *b, size_t m)
+{
+	int row[LIKE_MAX + 1];
+
+	if (n > LIKE_MAX || m > LIKE_MAX)
+		return LIKE_MAX;
+	for (size_t j = 0; j <= m; j++)
+		row[j] = (int)j;
+	for (size_t i = 1; i <= n; i++) {
+		int corner = row[0];
+
+		row[0] = (int)i;
+		for (size_t j = 1; j <= m; j++) {
+			int best = corner + (a[i - 1] != b[j - 1]);
+
+			corner = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[m];
+}
+
+struct like { const char *path; char *best; int distance; };
+
+static bool
+each_path(void *arg, const char *t, size_t n, uint32_t docs)
+{
+	struct like *l = arg;
+	int d = distance(l->path, strlen(l->path), t + 2, n - 2);
+
+	(void)docs;
+	if (d < l->distance) {
+		free(l->best);
+		l->best = strndup(t + 2, n - 2);
+		l->distance = d;
+	}
+	return true;
+}
+
+static const char *
+unknown_in(struct search *s, const struct query *q)
+{
+	const char *found = NULL;
+
+	if ((q->op == Q_FIELD || q->op == Q_RANGE || q->op == Q_HAS) &&
+	    !path_there(s, q->path))
+		return q->path;
+	for (int i = 0; i < q->nkids && found == NULL; i++)
+		found = unknown_in(s, q->kids[i]);
+	return found;
+}
+
+const char *
+search_unknown(struct search *s, char **like)
+{
+	const char *path = NULL;
+	struct like l = { .distance = LIKE_DISTANCE + 1 };
+	bool indexed = false;
+
+	*like = NULL;
+	for (int i = 0; i < s->nwalks; i++)
+		indexed |= s->walks[i].shards.n > 0;
+	if (indexed && s->unindexed == 0)
+		path = unknown_in(s, s->query);
+	l.path = path;
+	for (int i = 0; path != NULL && i < s->nwalks && l.best == NULL;
+	    i++) {
+		struct walk *w = &s->walks[i];
+		struct xap_db *db = w->shards.n == 0 ? NULL :
+		    any_shard(s, w, w->shards.n - 1);
+
+		if (db != NULL && xap_terms(db, "XE", 2, each_path, &l) !=
+		    E_OK)
+			l.distance = 0;
+		xap_close(db);
+	}
+	*like = l.best;
+	return path;
+}

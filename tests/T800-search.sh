@@ -1,0 +1,176 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# chronik-search against a broker: topics opt in, records are found at once and
+# after they were indexed, the index and a scan give the same, the indexer may
+# be killed, and shards live and die with what they are of.
+. "$(dirname "$0")/lib.sh"
+[ -x "$CHRONIK_BUILD/chronik-search" ] || skip "chronik-search is not built"
+command -v kcat >/dev/null || skip "kcat is not installed"
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
+
+search()
+{
+	CHRONIK_ENGINE=$ENGINE timeout "$lib_wait_s" \
+	    "$CHRONIK_BUILD/chronik-search" "$@"
+}
+
+indexer_pid()
+{
+	lib_children "$BROKER_PID" chronik-search
+}
+
+lib_indexer()
+{
+	[ -n "$(indexer_pid)" ]
+}
+
+# Nothing is left to be indexed.
+indexed()
+{
+	[ "$(search status | awk -F '\t' 'NR > 1 { n += $4 }
+	    END { print n + 0 }')" = 0 ]
+}
+
+# records N FROM: JSON lines with keys.
+records()
+{
+	awk -v n="$1" -v from="$2" 'BEGIN {
+		split("alpha beta gamma delta epsilon", w, " ")
+		split("info warn error", l, " ")
+		for (i = from; i < from + n; i++)
+			printf "k%d:{\"level\":\"%s\",\"msg\":\"%s %s %s\"," \
+			    "\"ms\":%d,\"ip\":\"10.0.%d.%d\"}\n", i % 17,
+			    l[i % 3 + 1], w[i % 5 + 1], w[i * 7 % 5 + 1],
+			    w[i * 3 % 4 + 1], i * 37 % 1000, i % 7, i % 251
+	}'
+}
+
+# same QUERY: the index and a scan find the same records, and count them.
+same()
+{
+	search --sort oldest -n 100000 --template '%t/%p@%o\n' "$@" \
+	    2>"$tmp/err" | sort >"$tmp/by.index"
+	search --scan --sort oldest -n 100000 --template '%t/%p@%o\n' "$@" \
+	    2>/dev/null | sort >"$tmp/by.scan"
+	cmp -s "$tmp/by.index" "$tmp/by.scan" ||
+	    fail "index and scan differ: $*: $(diff "$tmp/by.index" \
+	    "$tmp/by.scan" | head -5)"
+	check_eq "$(search -c "$@" 2>/dev/null)" \
+	    "$(grep -c . "$tmp/by.scan")" "count of $*"
+}
+
+broker_start --log-retention-check-interval-ms 200
+check_rc 1 search nothing
+check_rc 2 search -t nosuch x
+check_grep 'no such topic' "$tmp/err" "unknown topic"
+chronik topic create plain >/dev/null || fail "topic create"
+check_rc 2 search -t plain x
+check_grep 'not indexed' "$tmp/err" "topic that is not indexed"
+check_rc 1 chronik topic create --config search.fields.text=a^0 bad
+check_grep 'search.fields.text' "$tmp/err" "bad config"
+check_rc 2 search 'ms:9..1'
+check_rc 2 search --nosuch x
+check_rc 2 search
+
+chronik topic create logs --partitions 2 --config search.enable=true \
+    --config search.fields.numeric=ms --config segment.bytes=1048576 \
+    --config file.delete.delay.ms=0 >/dev/null || fail "topic create"
+
+# Found as soon as it can be consumed.
+echo '{"msg":"first light"}' | kcat -b "$BOOTSTRAP" -P -t logs -p 0
+check_rc 0 search first light
+check_grep 'logs/0@0 - {"msg":"first light"}' "$tmp/out" text
+check_grep '1 shown; searched 1/1 records' "$tmp/err" coverage
+
+records 6000 0 | kcat -b "$BOOTSTRAP" -P -t logs -K : -z lz4
+wait_until indexed || fail "not indexed: $(search status)"
+check_rc 0 search --stats -n 3 level:error alpha
+check_eq "$(wc -l <"$tmp/out")" 3 "lines of -n 3"
+check_grep '^3 of [0-9,]* shown' "$tmp/err" footer
+check_grep 'not indexed 0$' "$tmp/err" "what is not indexed"
+for q in alpha 'alpha beta' '"alpha beta"' 'alp*' '/gam.*alpha/' 'NOT alpha' \
+    'level:warn -beta' 'ms:100..250' 'ms:>=990 OR level:error' 10.0.3.17 \
+    'key:k3 ip:10.0.*' 'has:ip partition:0' 'offset:100..200' '*'; do
+	same "$q"
+done
+
+# Killed while it works: nothing is lost or doubled.
+records 9000 6000 | kcat -b "$BOOTSTRAP" -P -t logs -K : -z lz4 &
+for i in 1 2 3; do
+	wait_until lib_indexer || fail "the indexer is not started again"
+	lib_signal KILL "$(indexer_pid)"
+done
+wait $!
+wait_until indexed || fail "not indexed: $(search status)"
+check_rc 0 search verify
+check_grep '^15001 records in .* 0 not indexed yet, 0 wrong' "$tmp/out" verify
+same 'epsilon level:info'
+
+# A shard that is damaged is read around, and made anew.
+hot=$(ls -d "$DATA"/search/*/0/*.hot | head -n 1)
+dd if=/dev/zero of="$hot/iamglass" bs=1 count=64 conv=notrunc 2>/dev/null
+same 'delta -gamma'
+lib_signal KILL "$(indexer_pid)"
+wait_until indexed || fail "not made anew: $(search status)"
+check_rc 0 search verify
+
+# Other configs: the index is made anew, and words have stems.
+chronik topic set --config search.stem=en --config search.fields.text=msg^2 \
+    logs >/dev/null || fail "topic set"
+echo '{"msg":"connections were refused"}' |
+    kcat -b "$BOOTSTRAP" -P -t logs -p 1
+wait_until indexed || fail "not indexed: $(search status)"
+check_eq "$(search -c 'msg:connection refusing' 2>/dev/null)" 1 stems
+check_rc 2 search --sort relevance 'the of'
+check_rc 0 search --sort relevance --any --format jsonl connection alpha
+check_eq "$(head -n 1 "$tmp/out" | grep -c 'connections were refused')" 1 \
+    "the best of relevance"
+same 'msg:alpha OR refused'
+check_rc 0 search verify
+
+# Formats, facets, time, context, cursors.
+check_rc 0 search --facet level:2 --hist 1h msg:alpha
+check_grep '^level	[a-z]*	[0-9]*$' "$tmp/out" facet
+check_rc 0 search --format jsonl -n 1 -B 1 connections
+check_grep '"context":true' "$tmp/out" context
+check_grep '"highlights":\[{"path":"msg","text":"connections"}\]' \
+    "$tmp/out" highlights
+check_rc 0 search --cursor-file "$tmp/cursor" -n 2 msg:alpha
+check_rc 0 search --cursor-file "$tmp/cursor" -n 100000 msg:alpha
+check_eq "$(($(wc -l <"$tmp/out") + 2))" \
+    "$(search -c msg:alpha 2>/dev/null)" "hits by cursors"
+check_rc 1 search --cursor-file "$tmp/cursor" msg:alpha
+check_rc 3 search --timeout 0ms '"alpha beta"'
+check_grep incomplete "$tmp/err" "out of time"
+
+# Follows what is produced.
+CHRONIK_ENGINE=$ENGINE timeout "$lib_wait_s" "$CHRONIK_BUILD/chronik-search" \
+    -f -n 0 newcomer >"$tmp/follow" 2>/dev/null &
+follow=$!
+came()
+{
+	echo "a newcomer" | kcat -b "$BOOTSTRAP" -P -t logs -p 0
+	grep -q newcomer "$tmp/follow"
+}
+wait_until came || fail "nothing came: $(cat "$tmp/follow")"
+kill $follow
+wait $follow 2>/dev/null
+
+# What retention deletes, and then the topic.
+shards()
+{
+	find "$DATA/search" -name '*.hot' -o -name '*.xap' | wc -l
+}
+trimmed()
+{
+	[ "$(search -c '*' 2>/dev/null)" = 0 ] && [ "$(shards)" = 0 ]
+}
+chronik topic trim --yes logs >/dev/null || fail "topic trim"
+wait_until trimmed || fail "shards of deleted records stay"
+chronik topic delete --yes logs >/dev/null || fail "topic delete"
+gone()
+{
+	[ -z "$(find "$DATA/search" -mindepth 1 -type d)" ]
+}
+wait_until gone || fail "the index of a deleted topic stays"
