@@ -259,12 +259,13 @@ lookup_run(struct job *j)
 		int fd;
 
 		if (q->ts == TS_EARLIEST) {
-			if (q->n > 0)
-				q->err = seg_fd(q->spans[0].seg, &fd);
-			if (q->n > 0 && q->err == E_OK)
-				q->err = seg_walk(fd, 0, q->spans[0].end,
-				    first_each, q, &at);
+			/* The start is known whatever the disk says; without
+			 * the record only its epoch is not. */
+			q->epoch = -1;
 			q->offset = q->start;
+			if (q->n > 0 && seg_fd(q->spans[0].seg, &fd) == E_OK)
+				(void)!seg_walk(fd, 0, q->spans[0].end,
+				    first_each, q, &at);
 		} else if (q->ts == TS_MAX)
 			search_max(q);
 		else

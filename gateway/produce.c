@@ -384,61 +384,14 @@ produce_answer(struct req *r, struct rd *body)
 	return e;
 }
 
-static void
-unknown_part(const struct produce_req_topic_part *q,
-    struct produce_res_topic_part *s)
-{
-	*s = (struct produce_res_topic_part){ .index = q->index,
-	    .error_code = err_code(E_TIMED_OUT), .base_offset = -1,
-	    .log_append_time_ms = -1, .log_start_offset = -1,
-	    .error_message = kstr_of(NULL), .current_leader = { -1, -1 } };
-}
-
-/* Whether it was appended is not known: REQUEST_TIMED_OUT says that, and an
- * idempotent producer's retry finds out. */
-static enum err
-outcome_unknown(const struct produce_req *q, struct produce_res *s,
-    struct arena *a)
-{
-	struct produce_res_topic *t;
-
-	msg_init(&kafka_msgs[KM_produce_res], s);
-	s->responses.n = q->topic_data.n;
-	s->responses.v = arena_array(a, (size_t)s->responses.n, sizeof *t);
-	if (s->responses.v == NULL)
-		return E_NOMEM;
-	for (int32_t i = 0; i < s->responses.n; i++) {
-		t = &s->responses.v[i];
-		t->name = q->topic_data.v[i].name;
-		t->topic_id = q->topic_data.v[i].topic_id;
-		t->partition_responses.n = q->topic_data.v[i].partition_data.n;
-		t->partition_responses.v = arena_array(a,
-		    (size_t)t->partition_responses.n,
-		    sizeof *t->partition_responses.v);
-		if (t->partition_responses.v == NULL)
-			return E_NOMEM;
-		for (int32_t j = 0; j < t->partition_responses.n; j++)
-			unknown_part(&q->topic_data.v[i].partition_data.v[j],
-			    &t->partition_responses.v[j]);
-	}
-	return E_OK;
-}
-
+/*
+ * Whether it was appended is not known.  Behind it there may be others of the
+ * same producer on the wire, and those must not overtake its retry: they would
+ * be out of sequence for good.  So the connection ends, as when a broker dies,
+ * and the client sends all of them again, in order.
+ */
 void
 produce_lost(struct req *r)
 {
-	struct produce_req q;
-	struct produce_res s;
-	struct arena a;
-	enum err e;
-
-	arena_for_engine(&a, r->frame_len);
-	e = req_decode(r, &a, &q);
-	if (e == E_OK)
-		e = outcome_unknown(&q, &s, &a);
-	if (e == E_OK)
-		e = reply(r, &s);
-	if (e != E_OK)
-		req_fail(r, "engine lost");
-	arena_reset(&a);
+	req_fail(r, "engine lost with appends under way");
 }

@@ -5,9 +5,11 @@
 # needs and is not there is a reason to skip, by name.
 #
 #	IMG, MNT	the image and where it is mounted, after disk_mount
+#	LOGDEV		where its journal is, if not there
 #	TRIGGER		the disk fails while this file is there (nbd_start)
 
 IMG=
+LOGDEV=
 MNT=$tmp/mnt
 TRIGGER=$tmp/trigger
 rigs_nbd=
@@ -42,21 +44,48 @@ rig_long()
 
 # ---- disks ------------------------------------------------------------------
 
-# disk_make FS SIZE: a new image with a file system.
+# disk_make FS SIZE [log]: a new image with a file system; with its journal on
+# a device of its own, $LOGDEV, so that a disk that fails does not end the file
+# system at once.
 disk_make()
 {
 	IMG=$tmp/$1.img
 	rm -f "$IMG"
 	truncate -s "$2" "$IMG" || fail "truncate"
-	disk_mkfs "$1" "$IMG"
+	rig_needs "mkfs.$1"
+	if [ $# -gt 2 ]; then
+		log_make
+		disk_mkfs_log "$1"
+	elif [ "$1" = ext4 ]; then
+		mkfs.ext4 -q -F "$IMG" >/dev/null 2>&1
+	else
+		mkfs.xfs -q -f "$IMG" >/dev/null 2>&1
+	fi || fail "mkfs.$1"
 }
 
-disk_mkfs()
+log_make()
+{
+	log_drop
+	rm -f "$tmp/log.img"
+	truncate -s 128M "$tmp/log.img" || fail "truncate"
+	LOGDEV=$(losetup -f --show "$tmp/log.img") || skip "no loop device"
+}
+
+log_drop()
+{
+	[ -z "$LOGDEV" ] || losetup -d "$LOGDEV"
+	LOGDEV=
+}
+
+disk_mkfs_log()
 {
 	case $1 in
-	ext4) rig_needs mkfs.ext4; mkfs.ext4 -q -F "$2" >/dev/null 2>&1 ;;
-	xfs) rig_needs mkfs.xfs; mkfs.xfs -q -f "$2" >/dev/null 2>&1 ;;
-	esac || fail "mkfs.$1"
+	ext4)
+		mkfs.ext4 -q -F -b 4096 -O journal_dev "$LOGDEV" &&
+		    mkfs.ext4 -q -F -b 4096 -J "device=$LOGDEV" "$IMG"
+		;;
+	xfs) mkfs.xfs -q -f -l "logdev=$LOGDEV,size=64m" "$IMG" ;;
+	esac >/dev/null 2>&1
 }
 
 # disk_mount [FILE [OPTION...]]: the image, or that file, at $MNT.
@@ -121,5 +150,6 @@ suite_cleanup()
 	! mountpoint -q "$MNT" 2>/dev/null || umount "$MNT" 2>/dev/null ||
 	    umount -l "$MNT"
 	nbd_stop
+	log_drop
 	rm -f "$tmp"/*.img
 }
