@@ -187,13 +187,11 @@ bad_time(int64_t ts, const struct topic_conf *tc, int64_t now)
 /* What Kafka checks against the topic's configs (protocol.md 3.2). */
 static enum err
 check_configs(const struct append_req_part *q, const struct batch *b,
-    const struct topic_conf *tc, int16_t acks, int64_t now, const char **why)
+    const struct topic_conf *tc, int64_t now, const char **why)
 {
 	int32_t level;
 	int codec = topic_conf_codec(tc, &level);
 
-	if (acks == -1 && tc->min_insync_replicas > 1)
-		return E_NOT_ENOUGH_REPLICAS;
 	/* The gateway did not know yet what was changed just now; it will
 	 * when the batch comes again. */
 	if (codec >= 0 && (b->attrs & BATCH_CODEC) != codec)
@@ -313,8 +311,7 @@ entry_start(struct produce *pr, struct entry *en, struct part *p,
 	a->done = entry_done;
 	e = check_header(a->head, q->length, &a->b);
 	if (e == E_OK)
-		e = check_configs(q, &a->b, &p->topic->conf, req->acks,
-		    pr->now, why);
+		e = check_configs(q, &a->b, &p->topic->conf, pr->now, why);
 	if (e != E_OK)
 		return e;
 	if (p->state != PART_ONLINE)

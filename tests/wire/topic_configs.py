@@ -10,12 +10,16 @@ import time
 
 import kafka
 import records as R
-from kafka import (BAD_CONFIG, Conn, Topic, create, end_offset, eq, fetch,
+from kafka import (BAD_CONFIG, Conn, KAFKA, Topic, create, end_offset, eq, fetch,
                    fresh_name, isin, list_offset, need, new_pid, new_topic,
                    ok, produce, produce_body, produce_ok, produced, read_all,
                    same_records, row, rows, ver)
 
-KAFKA_DIFFERS = {}
+KAFKA_DIFFERS = {
+    "change/topic-of-the-same-name": ("all?", "a KRaft broker acts a little "
+                                      "later"),
+    "down-conversion/*": ("44", "4.0 dropped it"),
+}
 
 TYPES = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 TOO_LARGE, NOT_LEADER, LIST_TOO_LARGE, OUT_OF_ORDER = 10, 6, 18, 45
@@ -109,6 +113,8 @@ def codec_pair(sent, kind):
                 eq(got.raw[21:], b[21:], "bytes under the CRC")
             for f in ("last_delta", "base_ts", "max_ts", "pid", "epoch",
                       "seq", "count"):
+                if f == "base_ts" and KAFKA and codec != want:
+                    continue    # builds them anew: of the first record
                 eq(getattr(got, f), getattr(was, f), f)
             eq(got.attrs & ~7, was.attrs & ~7, "other attributes")
             same_records(got.records, at(rs, at_offset), "records")
@@ -246,9 +252,9 @@ def bad_one():
     with Conn() as c:
         got = produced(c.call("Produce", 9, produce_body(
             [(t, 0, good), (t, 1, bad), (t, 2, good)])))
-        eq([p["error_code"] for p in got], [0, got[1]["error_code"], 0],
-           "errors")
-        isin(got[1]["error_code"], (2, 87), "error of the bad one")
+        got = {p["index"]: p["error_code"] for p in got}
+        eq((got[0], got[2]), (0, 0), "errors of the others")
+        isin(got[1], (-1,) if KAFKA else (2, 87), "error of the bad one")
         eq([end_offset(c, t, i) for i in range(3)], [30, 0, 30], "ends")
 
 
@@ -271,9 +277,12 @@ def order(kind):
             offset += len(rs)
             seq += len(rs)
         for i, (first, _) in enumerate(sent):
-            got = produced(c.recv())
-            eq([p["error_code"] for p in got], [0, 0], "errors of %d" % i)
-            eq([p["base_offset"] for p in got], [first, i], "offsets")
+            got = {x["name"]: x["partition_responses"][0]
+                   for x in c.recv()["responses"]}
+            eq([got[x.name]["error_code"] for x in (t, plain)], [0, 0],
+               "errors of %d" % i)
+            eq([got[x.name]["base_offset"] for x in (t, plain)], [first, i],
+               "offsets")
         bs = stored(c, t, 0, len(sent))
         eq([(b.base_offset, b.count) for b in bs], sent, "batches")
         eq({b.codec for b in bs}, {TYPES[kind]}, "codecs")
@@ -558,17 +567,15 @@ def becomes(f, want, what):
 
 @rows("min-insync/acks%s", ["-1", "0", "1"])
 def min_insync(acks):
+    """Never more than the partition has replicas, which is one."""
     t = new_topic(1, {"min.insync.replicas": "2"})
     with Conn() as c:
         if acks == "0":
             c.send_frame(c.build("Produce", 9, produce_body(
                 [(t, 0, R.batch(R.recs(1)))], acks=0))[0])
-            produce_ok(c, t, R.batch(R.recs(1)), acks=1)
-            becomes(lambda: end_offset(c, t), 2, "end")
-            return
-        p = produce(c, t, R.batch(R.recs(1)), acks=int(acks))
-        eq(p["error_code"], 19 if acks == "-1" else 0, "error")
-        becomes(lambda: end_offset(c, t), 0 if acks == "-1" else 1, "end")
+        else:
+            produce_ok(c, t, R.batch(R.recs(1)), acks=int(acks))
+        becomes(lambda: end_offset(c, t), 1, "end")
 
 
 @rows("down-conversion/v%d", [0, 1, 2, 3, 4, 10])
