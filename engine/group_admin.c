@@ -37,12 +37,11 @@ describe_members(struct arena *a, const struct group *g,
 		    .client_host = kstr_of(m->client_host),
 		    .member_metadata = no_bytes,
 		    .member_assignment = no_bytes };
-		if (g->state != GROUP_STABLE)
-			continue;
-		if (p != NULL)
+		/* While they join anew, they have what they had. */
+		if (g->state == GROUP_STABLE && p != NULL)
 			rm->member_metadata = (struct kbytes){ p->len,
 			    p->metadata };
-		if (m->assignment != NULL)
+		if (g->assigned && m->assignment != NULL)
 			rm->member_assignment = (struct kbytes){
 			    m->assignment_len, m->assignment };
 	}

@@ -16,7 +16,10 @@ from kafka import (E, KAFKA, OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC,
                    produce, produce_ok, read_all, row, rows, until, ver)
 
 POLICY = 44
-KAFKA_DIFFERS = {}
+KAFKA_DIFFERS = {
+    "records/delete/greatest-time-gone": ("all?", "Kafka may name a record "
+                                          "that is deleted"),
+}
 
 
 # ------------------------------------------------------- CreatePartitions
@@ -31,7 +34,7 @@ def grow(c, name, count, version=3, assignments=None, validate=False):
     if t["error_code"] == 0:
         eq(t["error_message"], None, "message of a success")
     else:
-        ok(t["error_message"], "an error without words")
+        ok(t["error_message"] or KAFKA, "an error without words")
     return t["error_code"]
 
 
@@ -650,7 +653,9 @@ def re_one(kind):
                  "replicas": replicas}]}]})
         p, = r["responses"][0]["partitions"]
         eq(p["error_code"], want, "error")
-        eq(p["error_message"] is None, want == 0, "whether a message is none")
+        if kind != "cancel" or not KAFKA:       # which says nothing
+            eq(p["error_message"] is None, want == 0,
+               "whether a message is none")
         r = c.call("ListPartitionReassignments", 0, {"topics": None})
         eq((r["error_code"], r["topics"]), (0, []), "in progress")
 

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import kafka
 import records as R
-from kafka import (Conn, E, create, eq, fetch_body, fetched, fresh_name,
+from kafka import (Conn, E, KAFKA, create, eq, fetch_body, fetched, fresh_name,
                    isin, new_topic, ok, produce_body, produce_ok, produced,
                    row, rows, ver)
 
@@ -36,9 +36,17 @@ def alter(c, entries, validate=False, v=1):
         "validate_only": validate, "entries": [
             {"entity": e, "ops": [op(k, x) for k, x in ops.items()]
              if isinstance(ops, dict) else ops} for e, ops in entries]})
-    eq([x["entity"] for x in r["entries"]], [e for e, _ in entries],
-       "entities of the answer")
-    return [(x["error_code"], x["error_message"]) for x in r["entries"]]
+    if not KAFKA:
+        eq([x["entity"] for x in r["entries"]], [e for e, _ in entries],
+           "entities of the answer")
+        return [(x["error_code"], x["error_message"]) for x in r["entries"]]
+
+    # Kafka's come in any order, and what was named twice comes once.
+    def name(e):
+        return sorted({(x["entity_type"], x["entity_name"] or "")
+                       for x in e})
+    return [(x["error_code"], x["error_message"]) for e, _ in entries
+            for x in r["entries"] if name(x["entity"]) == name(e)]
 
 
 def set_(c, ops, **kw):
@@ -53,7 +61,7 @@ def describe(c, filters, strict=False, v=1):
 
 
 def found(r):
-    eq((r["error_code"], r["error_message"]), (0, None), "describe")
+    eq((r["error_code"], r["error_message"] or None), (0, None), "describe")
     return sorted((sorted((e["entity_type"], e["entity_name"] or "<default>")
                           for e in x["entity"]),
                    sorted((y["key"], y["value"]) for y in x["values"]))
@@ -152,6 +160,15 @@ def remove_none():
              user="nobody")
         eq(describe(c, [])["entries"], [], "nothing was made")
 
+
+KAFKA_DIFFERS = {
+    "fetch/v*": ("all", "Kafka withholds the answer that goes over the quota; "
+                 "ours is sent, and the next one withheld"),
+    "fetch/large-answer": ("all", "the same"),
+    "bad/twice": ("all", "Kafka counts it once"),
+    "bad/long-name": ("all", "Kafka has no limit"),
+    "bad/long-client": ("all", "Kafka has no limit"),
+}
 
 E1 = entity(user="u")
 BAD = {
@@ -452,8 +469,8 @@ class Slow:
             for _ in range(4):
                 produce_ok(f, self.t, R.batch(R.recs(1, 200000,
                                                      ts=kafka.TS)))
-        r = self.fetch([(self.t, 0, 0), (self.t, 1, 0), (self.t, 2, 0)],
-                       (0, 0), part_max=1)
+        r = self.fetch([(self.t, 0, 0, 1), (self.t, 1, 0), (self.t, 2, 0)],
+                       (0, 0), part_max=250000)
         self.id, self.epoch = r["session_id"], 1
         ok(self.id != 0, "a session")
         set_(admin, {"consumer_byte_rate": 10000}, client=client)
@@ -664,4 +681,4 @@ def keep_read():
 
 
 if __name__ == "__main__":
-    kafka.run()
+    kafka.run(KAFKA_DIFFERS)
