@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "args.h"
 
@@ -240,4 +241,33 @@ args_call(const struct args *a, struct eng *g, int type, int version,
 		unreachable(a, args_engine(a, path, sizeof(path)), e);
 	fprintf(stderr, "%s: the answer is too large\n", args_command(a));
 	exit(EXIT_ITEM);
+}
+
+bool
+args_confirmed(const struct args *a, const char *noun, const char *what)
+{
+	char line[512];
+	int i;
+
+	if (a->opt[OPT_yes] != NULL || a->opt[OPT_dry_run] != NULL)
+		return true;
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+		fprintf(stderr, "%s: refused: deletes %s of the %ss for "
+		    "good\nhint: --yes says that this is meant, --dry-run "
+		    "shows what would go\n", args_command(a), what, noun);
+		return false;
+	}
+	for (i = 0; i < a->noperands; i++) {
+		fprintf(stderr, "Type the name of the %s %s to delete %s "
+		    "of it for good: ", noun, a->operands[i], what);
+		if (fgets(line, sizeof(line), stdin) == NULL)
+			line[0] = '\0';
+		line[strcspn(line, "\n")] = '\0';
+		if (strcmp(line, a->operands[i]) != 0) {
+			fprintf(stderr, "%s: refused: that is not the name; "
+			    "nothing was deleted\n", args_command(a));
+			return false;
+		}
+	}
+	return true;
 }

@@ -74,6 +74,10 @@ int		 args_number(const struct args *, enum option, int min,
 const char	*args_engine(const struct args *, char *buf, size_t size);
 /* Connects, or prints why not and exits 3. */
 struct eng	*args_connect(const struct args *);
+/* Deleting is for good: on a terminal the name is typed, else --yes says it is
+ * meant.  what: "all records" or less, of each noun. */
+bool		 args_confirmed(const struct args *, const char *noun,
+		    const char *what);
 /* eng_call that exits 3 or 1 with a message when it fails. */
 void		 args_call(const struct args *, struct eng *, int type,
 		    int version, const void *req, void *res, struct arena *);
@@ -90,6 +94,8 @@ struct column {
  * null string. */
 json_t		*out_str(struct kstr);
 json_t		*out_uuid(struct uuid);
+/* Prints foreign bytes as a cell of a table would: "-" for none. */
+void		 out_plain(struct kstr);
 /*
  * Prints items (an array, which it consumes) in the format asked for.  json:
  * one object {"schema": schema, "items": [...]}; jsonl: an object per item;

@@ -103,6 +103,17 @@ cell(const json_t *item, const char *key, char buf[CELL_SIZE])
 	return buf;
 }
 
+void
+out_plain(struct kstr s)
+{
+	json_t *row = json_object();
+	char buf[CELL_SIZE];
+
+	json_object_set_new(row, "s", s.len <= 0 ? json_null() : out_str(s));
+	fputs(cell(row, "s", buf), stdout);
+	json_decref(row);
+}
+
 /* Characters, not bytes. */
 static int
 width(const char *s)
@@ -217,6 +228,10 @@ hint_of(enum err e)
 		return "--if-not-exists accepts a topic that is there already";
 	case E_RESOURCE_NOT_FOUND:
 		return "chronik user ls shows the users";
+	case E_GROUP_ID_NOT_FOUND:
+		return "chronik group ls shows the groups";
+	case E_NON_EMPTY_GROUP:
+		return "stop its members first; chronik group show names them";
 	case E_DUPLICATE_RESOURCE:
 		return "chronik user passwd changes a password";
 	case E_UNKNOWN_TOPIC:

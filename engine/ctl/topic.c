@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl.h"
 
@@ -454,37 +453,6 @@ cmd_topic_alter(struct args *a)
 	return failed > 0 ? EXIT_ITEM : EXIT_OK;
 }
 
-/* Deleting is for good: on a terminal the name is typed, else --yes says it
- * is meant.  what: "all records" or less. */
-static bool
-confirmed(const struct args *a, const char *what)
-{
-	char line[512];
-	int i;
-
-	if (a->opt[OPT_yes] != NULL || a->opt[OPT_dry_run] != NULL)
-		return true;
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-		fprintf(stderr, "%s: refused: deletes %s of the topics for "
-		    "good\nhint: --yes says that this is meant, --dry-run "
-		    "shows what would go\n", args_command(a), what);
-		return false;
-	}
-	for (i = 0; i < a->noperands; i++) {
-		fprintf(stderr, "Type the name of the topic %s to delete %s "
-		    "of it for good: ", a->operands[i], what);
-		if (fgets(line, sizeof(line), stdin) == NULL)
-			line[0] = '\0';
-		line[strcspn(line, "\n")] = '\0';
-		if (strcmp(line, a->operands[i]) != 0) {
-			fprintf(stderr, "%s: refused: that is not the name; "
-			    "nothing was deleted\n", args_command(a));
-			return false;
-		}
-	}
-	return true;
-}
-
 /* What a deletion would meet, without one: Kafka's request has no such
  * flag. */
 static int
@@ -552,7 +520,7 @@ cmd_topic_delete(struct args *a)
 	struct eng *g;
 	int failed;
 
-	if (!confirmed(a, "all records"))
+	if (!args_confirmed(a, "topic", "all records"))
 		return EXIT_REFUSED;
 	items = json_array();
 	arena_init(&arena, ANSWER_MAX);
@@ -682,7 +650,7 @@ cmd_topic_trim(struct args *a)
 	struct eng *g;
 	int i, failed = 0;
 
-	if (!confirmed(a, "records"))
+	if (!args_confirmed(a, "topic", "records"))
 		return EXIT_REFUSED;
 	items = json_array();
 	arena_init(&arena, ANSWER_MAX);
