@@ -37,7 +37,7 @@ set_common(struct fs *fs, const struct node_key *k, struct stat *st)
 	static const mode_t types[] = { [NODE_DIR] = S_IFDIR,
 	    [NODE_DOC] = S_IFREG, [NODE_SLICE] = S_IFREG,
 	    [NODE_RAW] = S_IFREG, [NODE_LINK] = S_IFLNK,
-	    [NODE_STREAM] = S_IFREG };
+	    [NODE_STREAM] = S_IFREG, [NODE_SINK] = S_IFREG };
 	const struct kind_row *row = &kinds[k->kind];
 
 	memset(st, 0, sizeof *st);
@@ -78,6 +78,17 @@ stored(const struct node *n)
 	return bytes;
 }
 
+bool
+attr_known(struct node *n, struct stat *st)
+{
+	if (n->known_size < 0)
+		return false;
+	set_common(n->fs, &n->key, st);
+	set_size(st, n->known_size, n->known_stored);
+	set_time(st, n->known_ms);
+	return true;
+}
+
 static int
 attr_slice(struct op *op, struct node *n, struct stat *st, double *keep)
 {
@@ -87,8 +98,10 @@ attr_slice(struct op *op, struct node *n, struct stat *st, double *keep)
 
 	if (eno != 0)
 		return eno;
-	set_size(st, size, stored(n));
-	set_time(st, ms);
+	n->known_size = size;
+	n->known_stored = stored(n);
+	n->known_ms = ms;
+	(void)attr_known(n, st);
 	s = n->key.kind == KIND_SEG_JSONL ? part_seg(n->part, n->key.a) : NULL;
 	if ((s != NULL && s->sealed) || n->slice.to <= n->part->hw)
 		*keep = SEALED_KEEP_S;
@@ -105,8 +118,9 @@ attr_raw(struct op *op, struct node *n, struct stat *st, double *keep)
 		return eno;
 	if (s == NULL)
 		return ESTALE;
-	set_size(st, s->bytes, s->bytes);
-	set_time(st, s->max_ts > 0 ? s->max_ts : s->written_ms);
+	n->known_size = n->known_stored = s->bytes;
+	n->known_ms = s->max_ts > 0 ? s->max_ts : s->written_ms;
+	(void)attr_known(n, st);
 	if (s->sealed)
 		*keep = SEALED_KEEP_S;
 	return 0;
@@ -123,6 +137,7 @@ attr_get(struct op *op, struct node *n, struct stat *st, double *keep)
 	switch (kinds[n->key.kind].class) {
 	case NODE_DIR:
 	case NODE_STREAM:
+	case NODE_SINK:
 		break;
 	case NODE_DOC:
 		if ((eno = doc_fresh(op, n)) == 0) {

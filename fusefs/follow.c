@@ -20,6 +20,7 @@ enum {
 
 /* From the open to the release; a job that is out keeps it a little longer. */
 struct follow {
+	TAILQ_ENTRY(follow) all;
 	struct fs	*fs;
 	struct node	*node;		/* a reference */
 	int32_t		 nparts;
@@ -47,6 +48,7 @@ struct pour {
 static void
 follow_free(struct follow *f)
 {
+	TAILQ_REMOVE(&f->fs->follows, f, all);
 	arena_reset(&f->memory);
 	node_put(f->node);
 	free(f->next);
@@ -333,6 +335,7 @@ follow_open(struct op *op)
 	f->fs = op->fs;
 	f->node = node_ref(op->node);
 	TAILQ_INIT(&f->readers);
+	TAILQ_INSERT_TAIL(&f->fs->follows, f, all);
 	arena_init(&f->memory, REQ_MEMORY);
 	if ((eno = places(op, f)) != 0) {
 		follow_free(f);

@@ -36,10 +36,11 @@ enum fs_limits {
 	NAME_BYTES_MAX	= 255,		/* of one path component */
 	DOC_BYTES_MAX	= 256 * MIB,	/* of one document */
 	OPS_MAX		= 65536,	/* that wait */
+	READ_MAX	= 1 * MIB,	/* more the kernel does not ask for */
 };
 
 enum node_class { NODE_DIR, NODE_DOC, NODE_SLICE, NODE_RAW, NODE_LINK,
-	NODE_STREAM };
+	NODE_STREAM, NODE_SINK };
 
 enum kind {
 #define KIND(name, ...)	KIND_##name,
@@ -171,6 +172,8 @@ struct node {
 	struct part	*part;		/* a reference, or NULL */
 	struct doc	 doc;
 	struct slice	 slice;
+	int64_t		 known_size;	/* as told last; -1 not yet */
+	int64_t		 known_stored, known_ms;
 };
 TAILQ_HEAD(nodes, node);
 
@@ -188,7 +191,9 @@ struct op {
 	fuse_req_t	 req;
 	struct node	*node, *child;	/* references */
 	void		(*run)(struct op *);
-	void		(*gone)(struct op *);	/* NULL, or: it ends early */
+	void		(*gone)(struct op *);	/* NULL, or: at its end */
+	/* NULL, or: its time is over.  False: there is no other answer. */
+	bool		(*late)(struct op *);
 	bool		 interrupted;
 	uint64_t	 seq;		/* when it began */
 	int64_t		 deadline_ms;	/* 0 none */
@@ -196,6 +201,8 @@ struct op {
 	char		 name[NAME_BYTES_MAX + 1];
 	off_t		 off;
 	size_t		 size, got;
+	size_t		 stage_bytes;	/* of size: from before this write */
+	size_t		 acked;		/* of got */
 	char		*buf;
 	void		*state;
 	/* A call of its own, see op_call. */
@@ -229,16 +236,21 @@ struct hash { TAILQ_HEAD(hash_chain, node) *v; size_t size, n; };
 
 struct blk;
 TAILQ_HEAD(blks, blk);
+struct follow;
+TAILQ_HEAD(follows, follow);
+struct sink;
+TAILQ_HEAD(sinks, sink);
 
 struct fs {
 	struct fs_conf	 conf;
 	uv_loop_t	 loop;
 	struct fuse_session *se;
 	struct fuse_buf	 fuse_buf;
+	char		*scratch;	/* READ_MAX bytes */
 	uv_poll_t	 fuse_poll;
 	struct elink	*link;
 	struct wire	*wire;		/* polls the link's socket */
-	uv_timer_t	 link_timer, op_timer;
+	uv_timer_t	 link_timer, op_timer, stop_timer;
 	uv_prepare_t	 prepare;
 	uv_signal_t	 sig[3];
 	bool		 stopping, unmounted, interrupts;
@@ -251,6 +263,7 @@ struct fs {
 
 	struct ops	 ops;		/* with a deadline, oldest first */
 	int		 nops;
+	int		 nwrites;	/* of ops: waiting for an append */
 	struct hash	 nodes;
 	struct node	*root;
 	struct topics	 topics;	/* as listed */
@@ -268,6 +281,8 @@ struct fs {
 	struct blks	 blks, blk_chains[1024];
 	size_t		 blk_bytes;
 	struct ops	 blk_waiters;
+	struct follows	 follows;	/* open files */
+	struct sinks	 sinks;
 	char		*errors[ERRORS_MAX];
 	int		 errors_at;
 	struct fs_stats	 stats;
@@ -284,6 +299,10 @@ void	 op_err(struct op *, int eno);
 void	 op_end(struct op *);		/* the reply has been given */
 /* Waits on a list; returns WAIT. */
 int	 op_wait(struct op *, struct ops *);
+/* It is waiting for something else: may be interrupted; its time begins
+ * again. */
+void	 op_interruptible(struct op *);
+void	 op_progress(struct op *);
 /* Runs all that wait there again. */
 void	 ops_wake(struct ops *);
 /* Asks the engine, and runs the op again with err and res when it has
@@ -293,6 +312,7 @@ int	 op_call(struct op *, int type, int version, const void *req);
 int	 op_errno(struct op *, enum err, const char *what);
 void	 ops_expire(struct fs *);
 void	 ops_interrupt(struct fs *);
+/* All but writes: what they append should be told. */
 void	 ops_end_all(struct fs *, int eno);
 /* The engine has answered something. */
 void	 fs_heard(struct fs *);
@@ -340,6 +360,8 @@ int	 group_lookup(struct op *, const char *name, struct node_key *);
 
 /* attr.c */
 int	 attr_get(struct op *, struct node *, struct stat *, double *timeout);
+/* What was told last of a file of records, when it cannot be asked for. */
+bool	 attr_known(struct node *, struct stat *);
 bool	 attr_of_dir(struct fs *, const struct node_key *, struct stat *);
 
 /* topics.c */
@@ -381,6 +403,13 @@ void	 doc_free(struct doc *);
 void	 follow_open(struct op *);
 void	 follow_read(struct op *);
 void	 follow_release(struct node *, struct fuse_file_info *);
+
+/* produce.c */
+void	 produce_open(struct op *);
+/* fi.fh, buf and size are set; the buffer is the op's. */
+void	 produce_write(struct op *);
+void	 produce_flush(struct op *);
+void	 produce_release(struct fs *, struct fuse_file_info *);
 
 /* ops.c */
 extern const struct fuse_lowlevel_ops fs_ops;

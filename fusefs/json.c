@@ -290,20 +290,17 @@ opened(const uint8_t *p, const uint8_t *end, struct nest *s, bool *more)
 	return object ? name(p, end) : p;
 }
 
-bool
-json_is_plain(const uint8_t *p, size_t n)
+/* p is where a value should begin; returns what follows it, or NULL. */
+static const uint8_t *
+value(const uint8_t *p, const uint8_t *end)
 {
-	const uint8_t *end = n == 0 ? p : p + n;
 	struct nest s = { .depth = 0 };
 	bool more;
 
-	p = blanks(p, end);
-	if (p == end || *p == '"' || *p == 'n')
-		return false;
 	do {
 		p = blanks(p, end);
 		if (p == end)
-			return false;
+			return NULL;
 		if (*p == '{' || *p == '[') {
 			p = opened(p, end, &s, &more);
 			if (p != NULL && more)
@@ -312,7 +309,49 @@ json_is_plain(const uint8_t *p, size_t n)
 			p = scalar(p, end);
 		p = after(p, end, &s, &more);
 	} while (p != NULL && more);
+	return p;
+}
+
+bool
+json_is_plain(const uint8_t *p, size_t n)
+{
+	const uint8_t *end = n == 0 ? p : p + n;
+
+	p = blanks(p, end);
+	if (p == end || *p == '"' || *p == 'n')
+		return false;
+	p = value(p, end);
 	return p != NULL && blanks(p, end) == end;
+}
+
+bool
+json_has_members(const uint8_t *p, size_t n)
+{
+	const uint8_t *at = blanks(p, n == 0 ? p : p + n);
+
+	return json_is_plain(p, n) && *at == '{';
+}
+
+bool
+json_member(struct rd *r, struct json_span *key, struct json_span *v)
+{
+	const uint8_t *p = blanks(r->p, r->end);
+
+	if (p < r->end && (*p == '{' || *p == ','))
+		p = blanks(p + 1, r->end);
+	if (p == r->end || *p != '"')
+		return false;
+	key->p = p;
+	p = string(p, r->end);
+	ASSERT(p != NULL);	/* it is an object */
+	key->n = (size_t)(p - key->p);
+	p = blanks(blanks(p, r->end) + 1, r->end);
+	v->p = p;
+	p = value(p, r->end);
+	ASSERT(p != NULL);
+	v->n = (size_t)(p - v->p);
+	r->p = p;
+	return true;
 }
 
 /* ---- writing ----------------------------------------------------------- */

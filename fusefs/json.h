@@ -17,6 +17,12 @@ enum { JSON_DEPTH_MAX = 128 };	/* jq 1.6 stops at 256 */
 /* True for one object, array, number, true or false with blanks around it, of
  * valid UTF-8 and not nested deeper than JSON_DEPTH_MAX. */
 bool	 json_is_plain(const uint8_t *, size_t n);
+/* The same for an object alone. */
+bool	 json_has_members(const uint8_t *, size_t n);
+/* The members of such an object, one after the other: the name with its quotes
+ * and the value without blanks around it.  False after the last. */
+struct json_span { const uint8_t *p; size_t n; };
+bool	 json_member(struct rd *, struct json_span *name, struct json_span *);
 /* True for well-formed UTF-8 (no surrogates, nothing overlong). */
 bool	 json_is_text(const uint8_t *, size_t n);
 /* Appends text (json_is_text) as a JSON string, with its quotes. */

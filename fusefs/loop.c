@@ -13,7 +13,7 @@
 #include "lib/log.h"
 #include "loop.h"
 
-enum { REQUESTS_PER_TURN = 64 };
+enum { REQUESTS_PER_TURN = 64, DRAIN_MS = 5000 };
 
 /* The poll handle of a link; its memory lives until it is closed. */
 struct wire {
@@ -139,6 +139,8 @@ before_sleep(uv_prepare_t *p)
 	int ms;
 
 	ops_interrupt(fs);
+	if (fs->stopping && (fs->nwrites == 0 || fs->unmounted))
+		uv_stop(&fs->loop);
 	elink_run(fs->link, 0);
 	wire_watch(fs);
 	ms = elink_wait_ms(fs->link);
@@ -152,6 +154,13 @@ before_sleep(uv_prepare_t *p)
 
 /* ---- the kernel --------------------------------------------------------- */
 
+static void
+on_stop_timer(uv_timer_t *t)
+{
+	uv_stop(t->loop);
+}
+
+/* Writes that are on their way may end. */
 void
 loop_stop(struct fs *fs)
 {
@@ -159,7 +168,7 @@ loop_stop(struct fs *fs)
 		return;
 	fs->stopping = true;
 	ops_end_all(fs, EINTR);
-	uv_stop(&fs->loop);
+	uv_timer_start(&fs->stop_timer, on_stop_timer, DRAIN_MS, 0);
 }
 
 static void
@@ -200,6 +209,7 @@ loop_open(struct fs *fs)
 		return E_NOMEM;
 	uv_timer_init(&fs->loop, &fs->link_timer);
 	uv_timer_init(&fs->loop, &fs->op_timer);
+	uv_timer_init(&fs->loop, &fs->stop_timer);
 	uv_prepare_init(&fs->loop, &fs->prepare);
 	fs->link_timer.data = fs->op_timer.data = fs->prepare.data = fs;
 	fs->op_timer.timer_cb = on_op_timer;

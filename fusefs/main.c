@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -78,6 +79,7 @@ static const char usage[] =
 "  -f              stay in the foreground\n"
 "  -d              the same, and log what happens\n"
 "  -o ro           read only (default)\n"
+"  -o rw           with files to produce to (mount(8): -o writable)\n"
 "  -o value-only   lines hold values alone\n"
 "  -o pretty-time  timestamps as RFC 3339\n"
 "  -o timeout=S    seconds that a call may take without progress (10)\n"
@@ -331,6 +333,8 @@ why(enum err e)
 		return "no engine listens there (is it running?)";
 	case E_TIMED_OUT:
 		return "the engine does not answer";
+	case E_CLUSTER_AUTHORIZATION:
+		return "no permission to ask the engine";
 	case E_PROTO:
 		return "the engine is of another version";
 	default:
@@ -348,6 +352,8 @@ fs_lists(struct fs *fs)
 	TAILQ_INIT(&fs->open_segs);
 	TAILQ_INIT(&fs->blks);
 	TAILQ_INIT(&fs->blk_waiters);
+	TAILQ_INIT(&fs->follows);
+	TAILQ_INIT(&fs->sinks);
 	for (int i = 0; i < 1024; i++) {
 		TAILQ_INIT(&fs->topic_chains[i]);
 		TAILQ_INIT(&fs->topic_names[i]);
@@ -368,7 +374,8 @@ fs_open(struct fs *fs)
 	fs->uid = geteuid();
 	fs->gid = getegid();
 	fs->began_ms = wall_ms();
-	e = elink_open(&conf, &fs->link);
+	fs->scratch = malloc(READ_MAX);
+	e = fs->scratch == NULL ? E_NOMEM : elink_open(&conf, &fs->link);
 	if (e == E_USAGE)
 		die(USAGE, "%s: the path is too long", fs->conf.engine);
 	if (e == E_OK)
@@ -402,6 +409,9 @@ main(int argc, char **argv)
 	log_setup("chronik-fs", fs.conf.debug ? LOG_DEBUG : LOG_INFO,
 	    LOG_TEXT);
 	more_files();
+	/* Buffers of reads come and go: pages that were touched are kept. */
+	mallopt(M_MMAP_THRESHOLD, 4 * MIB);
+	mallopt(M_TRIM_THRESHOLD, 16 * MIB);
 	signal(SIGPIPE, SIG_IGN);
 	check_mountpoint(fs.conf.mountpoint);
 	if (!fs.conf.foreground)

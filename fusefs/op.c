@@ -102,13 +102,32 @@ op_err(struct op *op, int eno)
 	op_end(op);
 }
 
+void
+op_interruptible(struct op *op)
+{
+	fuse_req_interrupt_func(op->req, interrupted, op);
+}
+
+/* The list of ops stays in the order of their deadlines. */
+void
+op_progress(struct op *op)
+{
+	struct fs *fs = op->fs;
+
+	if (op->deadline_ms == 0)
+		return;
+	op->deadline_ms = elink_now_ms() + fs->conf.timeout_ms;
+	TAILQ_REMOVE(&fs->ops, op, next);
+	TAILQ_INSERT_TAIL(&fs->ops, op, next);
+}
+
 int
 op_wait(struct op *op, struct ops *list)
 {
 	ASSERT(op->waiting == NULL);
 	op->waiting = list;
 	TAILQ_INSERT_TAIL(list, op, wait);
-	fuse_req_interrupt_func(op->req, interrupted, op);
+	op_interruptible(op);
 	return WAIT;
 }
 
@@ -123,11 +142,7 @@ call_done(struct ecall *c, enum err e, void *res)
 	op->err = e;
 	op->res = res;
 	op->called = true;
-	if (op->deadline_ms > 0) {
-		op->deadline_ms = elink_now_ms() + fs->conf.timeout_ms;
-		TAILQ_REMOVE(&fs->ops, op, next);
-		TAILQ_INSERT_TAIL(&fs->ops, op, next);
-	}
+	op_progress(op);
 	op->run(op);
 }
 
@@ -143,7 +158,7 @@ op_call(struct op *op, int type, int version, const void *req)
 	    .arena = &op->arena, .type = (uint16_t)type,
 	    .version = (int16_t)version, .again = true };
 	elink_call(op->fs->link, &op->call);
-	fuse_req_interrupt_func(op->req, interrupted, op);
+	op_interruptible(op);
 	return WAIT;
 }
 
@@ -161,16 +176,9 @@ ops_wake(struct ops *list)
 		op->waiting = &due;
 	}
 	while ((op = TAILQ_FIRST(&due)) != NULL) {
-		struct fs *fs = op->fs;
-
 		TAILQ_REMOVE(&due, op, wait);
 		op->waiting = NULL;
-		if (op->deadline_ms > 0) {
-			op->deadline_ms = elink_now_ms() +
-			    fs->conf.timeout_ms;
-			TAILQ_REMOVE(&fs->ops, op, next);
-			TAILQ_INSERT_TAIL(&fs->ops, op, next);
-		}
+		op_progress(op);
 		op->run(op);
 	}
 }
@@ -191,6 +199,8 @@ ops_expire(struct fs *fs)
 		}
 		fs->stats.timeouts++;
 		fs->fail_until_ms = now + FAIL_MS;
+		if (op->late != NULL && op->late(op))
+			continue;
 		fs_error(fs, op->node->key.name, ETIMEDOUT, E_TIMED_OUT);
 		op_err(op, ETIMEDOUT);
 	}
@@ -202,10 +212,13 @@ ops_expire(struct fs *fs)
 void
 ops_end_all(struct fs *fs, int eno)
 {
-	struct op *op;
+	struct op *op, *more;
 
-	while ((op = TAILQ_FIRST(&fs->ops)) != NULL)
-		op_err(op, eno);
+	for (op = TAILQ_FIRST(&fs->ops); op != NULL; op = more) {
+		more = TAILQ_NEXT(op, next);
+		if (op->run != produce_write && op->run != produce_flush)
+			op_err(op, eno);
+	}
 }
 
 void

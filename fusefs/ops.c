@@ -11,8 +11,6 @@
 
 #include "fs.h"
 
-enum { READ_MAX = 4 * MIB };	/* more the kernel never asks for at once */
-
 static struct fs *
 fs_of(fuse_req_t req)
 {
@@ -84,14 +82,29 @@ fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *v)
 	fuse_reply_none(req);
 }
 
+/* Whoever follows a file that grows goes on when the engine is back. */
+static bool
+late_getattr(struct op *op)
+{
+	struct stat st;
+
+	if (!attr_known(op->node, &st))
+		return false;
+	fuse_reply_attr(op->req, &st, 0);
+	op_end(op);
+	return true;
+}
+
 static void
 run_getattr(struct op *op)
 {
 	struct stat st;
 	double keep;
-	int eno = attr_get(op, op->node, &st, &keep);
+	int eno;
 
-	if (eno == WAIT)
+	op->late = late_getattr;
+	eno = attr_get(op, op->node, &st, &keep);
+	if (eno == WAIT || (eno == EHOSTUNREACH && late_getattr(op)))
 		return;
 	if (eno != 0) {
 		op_err(op, eno);
@@ -263,12 +276,18 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	enum kind kind = n->key.kind;
 	struct op *op;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+	bool sink = kinds[kind].class == NODE_SINK;
+
+	if (sink && (fi->flags & O_ACCMODE) != O_WRONLY) {
+		fuse_reply_err(req, EACCES);
+		return;
+	}
+	if (!sink && (fi->flags & O_ACCMODE) != O_RDONLY) {
 		fuse_reply_err(req, fs->conf.writable ? EPERM : EROFS);
 		return;
 	}
-	if (kinds[kind].class == NODE_STREAM) {
-		op = op_new(fs, req, ino, follow_open);
+	if (sink || kinds[kind].class == NODE_STREAM) {
+		op = op_new(fs, req, ino, sink ? produce_open : follow_open);
 		if (op != NULL)
 			op->fi = *fi;
 		op_start(op);
@@ -288,6 +307,8 @@ fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (kinds[n->key.kind].class == NODE_STREAM)
 		follow_release(n, fi);
+	if (kinds[n->key.kind].class == NODE_SINK)
+		produce_release(n->fs, fi);
 	fuse_reply_err(req, 0);
 }
 
@@ -378,21 +399,26 @@ raw_start(struct op *op, struct tseg *s, ssize_t got)
 		op_err(op, ENOMEM);
 		return;
 	}
-	*r = (struct raw){ .op = op, .h = ehandle_ref(s->h), .buf = op->buf,
-	    .n = op->size, .pos = op->off, .got = got < 0 ? 0 : got };
+	*r = (struct raw){ .op = op, .h = ehandle_ref(s->h),
+	    .buf = malloc(op->size), .n = op->size, .pos = op->off };
 	r->work.data = r;
-	op->buf = NULL;
+	if (r->buf == NULL)
+		r->n = 0, r->eno = ENOMEM;
+	else if (got > 0) {
+		memcpy(r->buf, op->fs->scratch, (size_t)got);
+		r->got = got;
+	}
 	op->state = r;
 	op->gone = raw_left;
 	uv_queue_work(&op->fs->loop, &r->work, raw_read, raw_done);
 }
 
-/* What is in the page cache is read at once. */
+/* What is in the page cache is read at once, into memory that is warm. */
 static void
 run_read_raw(struct op *op)
 {
 	struct tseg *s = part_seg(op->node->part, op->node->key.a);
-	struct iovec v = { op->buf, op->size };
+	struct iovec v = { op->fs->scratch, op->size };
 	ssize_t n;
 	int eno;
 
@@ -420,7 +446,7 @@ run_read_raw(struct op *op)
 		return;
 	}
 	op->fs->stats.raw_bytes += op->size;
-	fuse_reply_buf(op->req, op->buf, op->size);
+	fuse_reply_buf(op->req, op->fs->scratch, op->size);
 	op_end(op);
 }
 
@@ -457,11 +483,55 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	op->fi = *fi;
 	op->off = off;
 	op->size = size > READ_MAX ? READ_MAX : size;
-	if (class != NODE_STREAM && (op->buf = malloc(op->size)) == NULL) {
+	if (class == NODE_SLICE && (op->buf = malloc(op->size)) == NULL) {
 		op_err(op, ENOMEM);
 		return;
 	}
 	op_start(op);
+}
+
+static void
+fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+    off_t off, struct fuse_file_info *fi)
+{
+	struct op *op = op_new(fs_of(req), req, ino, produce_write);
+
+	(void)off;	/* what is written is always appended */
+	if (op == NULL)
+		return;
+	op->fi = *fi;
+	op->size = size;
+	op->buf = malloc(size + 1);
+	if (op->buf == NULL) {
+		op_err(op, ENOMEM);
+		return;
+	}
+	memcpy(op->buf, buf, size);
+	op_start(op);
+}
+
+static void
+fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct op *op;
+
+	if (kinds[node_of(fs, ino)->key.kind].class != NODE_SINK) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	op = op_new(fs, req, ino, produce_flush);
+	if (op != NULL)
+		op->fi = *fi;
+	op_start(op);
+}
+
+static void
+fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+    struct fuse_file_info *fi)
+{
+	(void)datasync;
+	fs_flush(req, ino, fi);
 }
 
 static void
@@ -486,8 +556,16 @@ static void
 fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set,
     struct fuse_file_info *fi)
 {
-	(void)ino, (void)st, (void)set, (void)fi;
-	refuse(req);
+	struct node *n = node_of(fs_of(req), ino);
+
+	(void)st;
+	/* "> produce" of a kernel that truncates by itself. */
+	if (kinds[n->key.kind].class == NODE_SINK &&
+	    (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
+	    FUSE_SET_ATTR_GID)) == 0)
+		fs_getattr(req, ino, fi);
+	else
+		refuse(req);
 }
 
 static void
@@ -570,6 +648,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.link = fs_link,
 	.open = fs_open,
 	.read = fs_read,
+	.write = fs_write,
+	.flush = fs_flush,
+	.fsync = fs_fsync,
 	.release = fs_release,
 	.opendir = fs_opendir,
 	.readdir = fs_readdir,

@@ -26,9 +26,11 @@ fixed[] = {
 	{ KIND_TOPIC,	"meta.json",	KIND_TOPIC_META },
 	{ KIND_TOPIC,	"config",	KIND_CONFIG },
 	{ KIND_TOPIC,	"follow",	KIND_FOLLOW },
+	{ KIND_TOPIC,	"produce",	KIND_PRODUCE },
 	{ KIND_PART,	"meta.json",	KIND_PART_META },
 	{ KIND_PART,	"log.jsonl",	KIND_LOG },
 	{ KIND_PART,	"follow",	KIND_FOLLOW },
+	{ KIND_PART,	"produce",	KIND_PRODUCE },
 	{ KIND_PART,	"segments",	KIND_SEGMENTS },
 	{ KIND_PART,	"by-time",	KIND_BY_TIME },
 	{ KIND_PART,	"by-offset",	KIND_BY_OFFSET },
@@ -39,6 +41,13 @@ fixed[] = {
 	{ KIND_GROUP,	"lag.json",	KIND_GROUP_LAG },
 };
 enum { NFIXED = sizeof fixed / sizeof *fixed };
+
+/* A mount that is read only has nothing to write to. */
+static bool
+fixed_in(const struct fs *fs, const struct fixed *f, enum kind dir)
+{
+	return f->in == dir && (f->kind != KIND_PRODUCE || fs->conf.writable);
+}
 
 /* A number without sign, blanks or leading zeroes; *rest is what follows. */
 static bool
@@ -214,7 +223,7 @@ lookup_fixed(struct op *op, struct node *dir, const char *name,
     struct node_key *k)
 {
 	for (int i = 0; i < NFIXED; i++) {
-		if (fixed[i].in != dir->key.kind ||
+		if (!fixed_in(op->fs, &fixed[i], dir->key.kind) ||
 		    strcmp(fixed[i].name, name) != 0)
 			continue;
 		*k = dir->key;
@@ -335,7 +344,7 @@ list_fixed(struct node *dir, struct listing *l)
 	enum err e = E_OK;
 
 	for (int i = 0; i < NFIXED && e == E_OK; i++) {
-		if (fixed[i].in != dir->key.kind)
+		if (!fixed_in(dir->fs, &fixed[i], dir->key.kind))
 			continue;
 		/* An empty partition has no first and no last record. */
 		if (dir->key.kind == KIND_BY_OFFSET &&

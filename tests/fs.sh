@@ -32,10 +32,12 @@ fs_is_mounted()
 # fs_mount [option of chronik-fs ...]
 fs_mount()
 {
+	[ ! -e "$tmp/fs.log" ] || cat "$tmp/fs.log" >>"$tmp/fs.old"
 	"$CHRONIK_BUILD/chronik-fs" -f --engine "$ENGINE" "$@" "$M" \
-	    2>>"$tmp/fs.log" &
+	    2>"$tmp/fs.log" &
 	FS_PID=$!
-	wait_until fs_is_mounted || fail "not mounted: $(tail "$tmp/fs.log")"
+	wait_until grep -q ' mounted ' "$tmp/fs.log" ||
+	    fail "not mounted: $(tail "$tmp/fs.log")"
 }
 
 # By SIGTERM: it must end well, and the mount with it.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records as text: every line is one line of JSON, and what it says is what the
- * record was, byte for byte; the verdict on JSON is jansson's.  The first
- * bytes: 0 the options and what is null, 1 the key's length, 2 that of a
+ * Records as text and back: every line is one line of JSON, and what it says is
+ * what the record was, byte for byte; the verdict on JSON is jansson's.  The
+ * first bytes: 0 the options and what is null, 1 the key's length, 2 that of a
  * header's name, 3 that of its value; the value is the rest.
  */
 #include <jansson.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "fusefs/json.h"
+#include "fusefs/line.h"
 #include "fusefs/render.h"
 #include "lib/limits.h"
 
@@ -120,6 +121,53 @@ check_line(const struct record *rec, const struct wr *w,
 	json_decref(j);
 }
 
+static void
+same_piece(const uint8_t *x, int32_t n, const uint8_t *y, int32_t m)
+{
+	ASSERT(n == m && (n <= 0 || memcmp(x, y, (size_t)n) == 0));
+}
+
+/* What is rendered and written again is the same record, but for line ends in
+ * JSON; and any bytes at all are some line. */
+static void
+check_again(const struct record *rec, const struct wr *w,
+    const struct header *h, bool pretty)
+{
+	bool plain = rec->value_len >= 0 && json_is_plain(rec->value,
+	    (size_t)rec->value_len);
+	const char *why;
+	struct arena a;
+	struct line l;
+	enum err e;
+
+	arena_init(&a, 64 * MIB);
+	if (rec->value_len >= 0)
+		(void)!line_read(rec->value, (size_t)rec->value_len, &a, &l,
+		    &why);
+	e = line_read(w->p, w->len - 1, &a, &l, &why);
+	/* jansson has no names with zeroes; and times must be numbers. */
+	if (e != E_OK) {
+		ASSERT(pretty || (rec->nheaders > 0 &&
+		    memchr(h->key, 0, (size_t)h->key_len) != NULL));
+		arena_reset(&a);
+		return;
+	}
+	ASSERT(l.ts == rec->ts && l.part == 3);
+	same_piece(l.key, l.key_len, rec->key, rec->key_len);
+	ASSERT(l.nheaders == rec->nheaders);
+	if (l.nheaders > 0) {
+		same_piece(l.headers[0].key, l.headers[0].key_len, h->key,
+		    h->key_len);
+		same_piece(l.headers[0].value, l.headers[0].value_len,
+		    h->value, h->value_len);
+	}
+	if (!plain)
+		same_piece(l.value, l.value_len, rec->value, rec->value_len);
+	else
+		ASSERT(json_is_plain(l.value, (size_t)l.value_len));
+	arena_reset(&a);
+}
+
 /* A header as it stands in a record: two varints of lengths. */
 static size_t
 put_header(uint8_t *to, struct header *h)
@@ -166,6 +214,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	ASSERT(render_record(&r, 3, &rec, &w) == E_OK);
 	ASSERT(w.len > 0 && memchr(w.p, '\n', w.len) == w.p + w.len - 1);
 	check_line(&rec, &w, &h);
+	check_again(&rec, &w, &h, r.pretty_time);
 	w.len = 0;
 	r.value_only = true;
 	ASSERT(render_record(&r, 3, &rec, &w) == E_OK);

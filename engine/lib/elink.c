@@ -474,6 +474,8 @@ connect_err(int eno)
 		return E_NOTFOUND;
 	case EAGAIN:		/* its backlog is full */
 		return E_BUSY;
+	case EACCES:		/* its socket is its user's */
+		return E_CLUSTER_AUTHORIZATION;
 	}
 	return err_of_errno(eno);
 }
