@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Group commit.  A round is one job: an array of writes, one per partition
- * with queued batches, and an array of syncs.
+ * with queued batches, and an array of syncs.  What is small is synced by the
+ * journal, what is not where it lies.
  *
  *   loop: kick ──▶ worker: write each ──▶ loop: written (acks=1, relaxed)
  *                          sync each  ──▶ loop: synced  (acks=all, hw)
@@ -42,7 +43,8 @@ struct sync_op {
 	struct part	*part;
 	struct seg	*seg;		/* ours; NULL: the one of writes[w] */
 	int		 w;		/* index of the write it follows, -1 */
-	int64_t		 to, offset;	/* synced up to here */
+	int64_t		 from, to, offset; /* synced up to here */
+	bool		 journal;	/* by the journal */
 	enum err	 err;
 	uint32_t	 gen;
 };
@@ -53,6 +55,7 @@ struct round {
 	struct write_op	*writes;
 	struct sync_op	*syncs;
 	int		 nwrites, nsyncs;
+	struct journal_run *run;	/* NULL: no journal */
 	bool		 progressed;
 };
 
@@ -173,33 +176,49 @@ write_run(struct write_op *w)
 	return e;
 }
 
-static enum err
-seg_sync(struct seg *s)
+static struct seg *
+sync_seg(const struct round *r, const struct sync_op *s)
 {
-	int fd;
-	enum err e = seg_fd(s, &fd);
+	return s->w < 0 ? s->seg : r->writes[s->w].seg;
+}
 
-	return e == E_OK ? disk->datasync(fd) : e;
+/* What cannot be had by the journal is synced like the rest. */
+static void
+syncs_journal(struct round *r)
+{
+	struct sync_op *s, *end = r->syncs + r->nsyncs;
+
+	for (s = r->syncs; s < end; s++)
+		s->journal = s->journal && s->err == E_OK && journal_add(
+		    r->run, &s->part->id, sync_seg(r, s), s->from,
+		    s->to - s->from) == E_OK;
+	if (journal_sync(r->run) != E_OK)
+		for (s = r->syncs; s < end; s++)
+			s->journal = false;
 }
 
 static void
 syncs_run(struct round *r)
 {
 	enum err all = E_OK;
-	bool each = r->nsyncs <= SYNC_EACH_MAX;
+	int n = 0;
 
-	if (!each)
-		all = disk->syncfs(r->c->data_fd);
+	for (int i = 0; i < r->nsyncs; i++)
+		if (r->syncs[i].w >= 0)
+			r->syncs[i].err = r->writes[r->syncs[i].w].err;
+	if (r->run != NULL)
+		syncs_journal(r);
+	for (int i = 0; i < r->nsyncs; i++)
+		n += !r->syncs[i].journal && r->syncs[i].err == E_OK;
+	if (n > SYNC_EACH_MAX &&
+	    (all = disk->syncfs(r->c->data_fd)) != E_OK)
+		seg_sync_failed();
 	for (int i = 0; i < r->nsyncs; i++) {
 		struct sync_op *s = &r->syncs[i];
-		struct write_op *w = s->w < 0 ? NULL : &r->writes[s->w];
 
-		if (w != NULL && w->err != E_OK)
-			s->err = w->err;
-		else if (!each)
-			s->err = all;
-		else
-			s->err = seg_sync(w != NULL ? w->seg : s->seg);
+		if (s->err == E_OK && !s->journal)
+			s->err = n > SYNC_EACH_MAX ? all :
+			    seg_sync(sync_seg(r, s));
 	}
 }
 
@@ -328,7 +347,7 @@ static void
 sync_done(struct committer *c, struct round *r, struct sync_op *s)
 {
 	struct part *p = s->part;
-	struct seg *seg = s->seg != NULL ? s->seg : r->writes[s->w].seg;
+	struct seg *seg = sync_seg(r, s);
 
 	/* A write that failed has been dealt with. */
 	if (p->gen != s->gen || (s->w >= 0 && r->writes[s->w].err != E_OK))
@@ -337,6 +356,8 @@ sync_done(struct committer *c, struct round *r, struct sync_op *s)
 		part_fence(p, s->err, NULL, false);
 		return;
 	}
+	if (s->journal)
+		seg->lap = r->run->head.lap;
 	if (s->to > seg->synced) {
 		if (!p->relaxed)
 			p->visible += s->to - seg->synced;
@@ -368,6 +389,8 @@ round_done(struct job *j)
 	for (int i = 0; i < r->nsyncs; i++)
 		if (r->syncs[i].err == E_OK)
 			sync_done(c, r, &r->syncs[i]);
+	if (r->run != NULL)
+		journal_end(&c->eng->journal, r->run);
 	for (int i = 0; i < r->nsyncs; i++) {
 		if (r->syncs[i].seg != NULL)
 			seg_unref(r->syncs[i].seg);
@@ -515,6 +538,7 @@ round_syncs(struct committer *c, struct round *r)
 
 		if (!w->part->relaxed && sync_add(r, &cap, (struct sync_op){
 		    .part = w->part, .w = i, .to = w->end_pos,
+		    .from = w->seg != NULL ? w->seg->synced : 0,
 		    .offset = w->end_offset }) != E_OK)
 			return;
 	}
@@ -538,13 +562,39 @@ round_syncs(struct committer *c, struct round *r)
 				continue;	/* is in already */
 			if (s->synced < s->size && sync_add(r, &cap,
 			    (struct sync_op){ .part = p, .w = -1, .seg = s,
-			    .to = s->size, .offset = s->end_offset }) != E_OK)
+			    .from = s->synced, .to = s->size,
+			    .offset = s->end_offset }) != E_OK)
 				return;
 			if (s->idx.sealed)
 				break;
 		}
 		pp = &p->unsynced_next;
 	}
+}
+
+/* Chooses what goes to the journal: nothing when so much does not that all are
+ * synced at once anyway, or in the end, when it would have to be settled. */
+static void
+round_journal(struct committer *c, struct round *r)
+{
+	int64_t bytes = 0;
+	bool make = false;	/* the catalogue alone does not need one */
+	int n = 0;
+
+	if (c->stopping)
+		return;
+	for (int i = 0; i < r->nsyncs; i++) {
+		struct sync_op *s = &r->syncs[i];
+
+		s->journal = s->to - s->from <= JOURNAL_PIECE_MAX;
+		make |= s->part->topic != NULL;
+		n += s->journal;
+		bytes += s->journal ? s->to - s->from : 0;
+	}
+	if (n > 0 && r->nsyncs - n <= SYNC_EACH_MAX)
+		r->run = journal_begin(&c->eng->journal, bytes, n, make);
+	for (int i = 0; i < r->nsyncs && r->run == NULL; i++)
+		r->syncs[i].journal = false;
 }
 
 static void flush_arm(struct committer *);
@@ -574,6 +624,8 @@ commit_kick(struct committer *c)
 	r->job.done = round_done;
 	if (syncs)
 		round_syncs(c, r);
+	if (r->nsyncs > 0)
+		round_journal(c, r);
 	flush_arm(c);
 	if (r->nwrites == 0 && r->nsyncs == 0) {
 		free(r->writes);
@@ -717,7 +769,7 @@ idx_run(struct job *j)
 	if (x->seal && x->trim >= 0 && x->sync_err == E_OK)
 		(void)!disk->truncate(fd, x->trim);
 	if (x->seal && x->sync_err == E_OK)
-		x->sync_err = disk->datasync(fd);
+		x->sync_err = seg_sync(x->seg);
 	if (x->sync_err != E_OK)
 		return;
 	idx_path(x->seg, path);

@@ -6,7 +6,8 @@
  * arrives meanwhile rides on the next.  No timer paces it.  A write job goes
  * on to sync in the same thread when no sync is in flight; its write results
  * come to the loop at once (progress), so that acks=1 never waits for a sync.
- * Few files are synced one by one, many by one syncfs.
+ * What is small is synced by the journal (journal.h); of the rest, few files
+ * are synced one by one, many by one syncfs.
  */
 #ifndef COMMIT_H
 #define COMMIT_H

@@ -116,13 +116,8 @@ sync_run(struct job *j)
 	struct trim *t = (struct trim *)((char *)j -
 	    offsetof(struct trim, job));
 
-	for (int i = 0; i < t->nsegs && t->err == E_OK; i++) {
-		int fd;
-
-		t->err = seg_fd(t->segs[i], &fd);
-		if (t->err == E_OK)
-			t->err = disk->datasync(fd);
-	}
+	for (int i = 0; i < t->nsegs && t->err == E_OK; i++)
+		t->err = seg_sync(t->segs[i]);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "disk.h"
 #include "dump.h"
 #include "format.h"
+#include "journal_file.h"
 #include "lib/crc32c.h"
 #include "lib/limits.h"
 #include "scan.h"
@@ -463,6 +464,60 @@ dump_clean(struct dump *d)
 	return E_OK;
 }
 
+/* A journal file: its lap, then each piece, and where whole records end. */
+static enum err
+dump_piece(const struct journal_piece *x, void *arg)
+{
+	struct dump *d = arg;
+
+	line(d, "piece");
+	put_hex(d, "topic", x->id.topic.b, 16);
+	put_int(d, "part", x->id.part);
+	put_int(d, "base", x->base);
+	put_int(d, "position", x->pos);
+	put_int(d, "length", x->len);
+	line_end(d);
+	return E_OK;
+}
+
+static enum err
+dump_journal(struct dump *d)
+{
+	struct journal_head h;
+	size_t end = 0, skipped = 0;
+	const uint8_t *p;
+	enum err err, bad;
+
+	if (d->size > JOURNAL_BYTES_MAX) {
+		damage(d, 0, d->size, "too large for a journal file");
+		return E_OK;
+	}
+	if ((err = view(d, 0, (size_t)d->size, &p)) != E_OK)
+		return err;
+	bad = journal_head_get(p, (size_t)d->size, &h);
+	if (bad != E_OK) {
+		damage(d, 0, d->size, bad == E_UNSUPPORTED_VERSION ?
+		    "unknown version or flags" : "no header of a journal file");
+		return E_OK;
+	}
+	line(d, "journal");
+	put_int(d, "lap", (int64_t)h.lap);
+	put_bool(d, "free", h.lap == 0);
+	line_end(d);
+	if (h.lap == 0)
+		return E_OK;
+	bad = journal_scan(p, (size_t)d->size, &h, dump_piece, d, &end,
+	    &skipped);
+	line(d, "end");
+	put_int(d, "position", (int64_t)end);
+	line_end(d);
+	if (bad != E_OK || skipped > 0)
+		damage(d, 0, (int64_t)end, bad != E_OK ?
+		    "a record that makes no sense" :
+		    "records that are not whole before others that are");
+	return E_OK;
+}
+
 /* What an import was making: format.h. */
 static enum err
 dump_importing(struct dump *d)
@@ -558,6 +613,8 @@ dump_any(struct dump *d, const char *path)
 	if (strcmp(base_name(path), "clean") == 0 ||
 	    (n >= 8 && memcmp(p, CLEAN_MAGIC, 8) == 0))
 		return dump_clean(d);
+	if (n >= 8 && memcmp(p, JOURNAL_MAGIC, 8) == 0)
+		return dump_journal(d);
 	if (strcmp(base_name(path), "LOCK") == 0)
 		return dump_empty(d, "lock");
 	if (strcmp(base_name(path), "reserve") == 0)

@@ -105,6 +105,7 @@ struct opening {
 	struct recover_how	 how;
 	struct recovered	 got;
 	enum err		 err;
+	bool			 restore;	/* from the journal */
 	char			 dir[PATH_SIZE], lost[PATH_SIZE];
 };
 
@@ -113,7 +114,10 @@ opening_run(struct job *j)
 {
 	struct opening *o = (struct opening *)j;
 
-	o->err = recover_log(&o->how, &o->got);
+	o->err = o->restore ? journal_restore(o->part->eng->data, &o->how.id) :
+	    E_OK;
+	if (o->err == E_OK)
+		o->err = recover_log(&o->how, &o->got);
 	if (o->err == E_NOTFOUND || (o->err == E_OK && o->got.nsegs == 0)) {
 		snprintf(o->got.why, sizeof o->got.why,
 		    "%.200s: segments are missing", o->dir);
@@ -179,6 +183,7 @@ open_part(struct engine *eng, struct part *p)
 		return;
 	}
 	o->part = p;
+	o->restore = journal_holds_part(&eng->journal, p);
 	part_dir(p, o->dir);
 	snprintf(o->lost, sizeof o->lost, "%s/lost+found", eng->data);
 	o->how = (struct recover_how){ .dir = o->dir, .lost = o->lost,
@@ -333,6 +338,9 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 		e = commit_open(&eng->commit, eng, commit, eng->data);
 	if (e == E_OK)
 		e = clean_take(eng->data, &eng->clean_start);
+	/* Before anybody looks at a segment. */
+	if (e == E_OK)
+		e = journal_open(&eng->journal, eng, why, size);
 	if (e == E_OK)
 		e = cluster_id_new(eng->cluster_id);
 	if (e == E_OK)
@@ -452,7 +460,9 @@ engine_stop(struct engine *eng)
 		return pool_out(eng->bulk) > 0 || eng->commit.ckpt != NULL
 		    ? E_BUSY : engine_stop(eng);
 	}
-	if (!eng->opened || !all_online(eng))
+	if (!journal_stop(&eng->journal))
+		return E_BUSY;
+	if (!eng->opened || !all_online(eng) || !journal_empty(&eng->journal))
 		return E_OK;	/* no marker: the next start scans */
 	return clean_write(eng->data);
 }
@@ -468,6 +478,7 @@ engine_close(struct engine *eng)
 	topics_free(&eng->topics);
 	configs_free(eng);
 	meta_close(&eng->meta);
+	journal_close(&eng->journal);
 	commit_close(&eng->commit);
 	timers_free(&eng->timers);
 	if (eng->lock_fd >= 0)

@@ -13,6 +13,7 @@
 #include "fetch_session.h"
 #include "files.h"
 #include "group.h"
+#include "journal.h"
 #include "lib/conf.h"
 #include "meta.h"
 #include "quota.h"
@@ -28,6 +29,7 @@ struct engine {
 	struct files	  files;	/* of segments */
 	struct timers	  timers;
 	struct committer  commit;
+	struct journal	  journal;
 	struct space	  space;
 	struct meta	  meta;
 	struct configs	  configs;	/* that change at run time */

@@ -11,6 +11,7 @@
  *     <base>.idx                     sparse index of that segment
  *     <base>.prod                    producer state at offset <base>
  *     <base>.log.<ms>.deleted        a deleted segment; removed at <ms>
+ * DATA/journal/<n>.jnl               small appends, see below
  * DATA/lost+found/                   bytes that recovery cut off
  * DATA/reserve                       no bytes, but blocks: see space.h
  * DATA/importing                     what an import that did not end has made
@@ -59,6 +60,37 @@
  *       10    2 must-understand flags, 0
  *       12    4 CRC-32C of bytes 0-11
  *
+ * Journal file (.jnl): bytes that have been written to segments, in case the
+ * segments lose them before they are synced.  Files have a fixed size, are
+ * written full of zeros once, and are used again and again, a lap each time.
+ * A header in a block of 4096 bytes, then records, each from the start of a
+ * block, filled up with zeros.
+ *
+ *   OFFSET SIZE DESCRIPTION
+ *        0    8 magic "CHRONJNL"
+ *        8    2 version, 1
+ *       10    2 must-understand flags, 0
+ *       12    4 zero
+ *       16    8 lap, rising over all files; 0: nothing in the file is needed
+ *       24    8 id of the lap, by lot, so that no bytes of an earlier lap, nor
+ *               any that a producer sent, are taken for a record of it
+ *       32   28 zero
+ *       60    4 CRC-32C of bytes 0-59
+ *   each record:
+ *        0    8 id of the lap
+ *        8    4 number in the lap, from 0
+ *       12    4 length of the record without what fills the block
+ *       16    4 number of pieces
+ *       20    8 zero
+ *       28    4 CRC-32C of bytes 0-27, then of all pieces
+ *   then each piece, whole batches of one segment:
+ *        0   16 topic id
+ *       16    4 partition
+ *       20    4 length of the batches
+ *       24    8 base offset of the segment
+ *       32    8 position in the .log
+ *       40    n the batches
+ *
  * Import (importing): there while topics of another log are copied in.  Text,
  * a line for each topic: its id, 32 hex digits.  A topic that the catalogue
  * does not know is a half copy; the next import removes it.
@@ -74,6 +106,7 @@
 #define IDX_MAGIC	"CHRONIDX"
 #define PROD_MAGIC	"CHRONPRD"
 #define CLEAN_MAGIC	"CHRONCLN"
+#define JOURNAL_MAGIC	"CHRONJNL"
 
 enum {
 	IDX_VERSION	= 1,
@@ -84,6 +117,11 @@ enum {
 	PROD_HEADER	= 44,
 	CLEAN_VERSION	= 1,
 	CLEAN_SIZE	= 16,
+	JOURNAL_VERSION	= 1,
+	JOURNAL_HEAD	= 64,
+	JOURNAL_BLOCK	= 4096,
+	JOURNAL_RECORD	= 32,
+	JOURNAL_PIECE	= 40,
 	IMPORTING_LINE	= 33,
 
 	BASE_DIGITS	= 20,

@@ -385,6 +385,7 @@ struct recovery {
 	struct recover_how	 how;
 	struct recovered	 got;
 	enum err		 err;
+	bool			 restore;	/* from the journal */
 	int32_t			 epoch;
 	char			 dir[PATH_SIZE], lost[PATH_SIZE];
 };
@@ -394,7 +395,10 @@ recovery_run(struct job *j)
 {
 	struct recovery *r = (struct recovery *)j;
 
-	r->err = recover_log(&r->how, &r->got);
+	r->err = r->restore ? journal_restore(r->part->eng->data, &r->how.id) :
+	    E_OK;
+	if (r->err == E_OK)
+		r->err = recover_log(&r->how, &r->got);
 	if (r->err == E_NOTFOUND || (r->err == E_OK && r->got.nsegs == 0)) {
 		snprintf(r->got.why, sizeof r->got.why,
 		    "%.200s: segments are missing", r->dir);
@@ -488,6 +492,7 @@ retry_fire(struct timer *t)
 		return;
 	}
 	r->part = p;
+	r->restore = journal_holds_part(&p->eng->journal, p);
 	r->job.run = recovery_run;
 	r->job.done = recovery_done;
 	part_dir(p, r->dir);

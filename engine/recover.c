@@ -531,7 +531,7 @@ cut(struct work *w, struct seg *s, const char *bad)
 	if (err == E_OK)
 		err = disk->truncate(fd, s->synced);
 	if (err == E_OK)
-		err = disk->datasync(fd);
+		err = seg_sync(s);
 	s->size = s->synced;
 	return io(w, err, s->path);
 }
@@ -673,7 +673,7 @@ read_tail(struct work *w, int i, int64_t next)
 		return err;
 	err = seg_fd(s, &fd);
 	if (err == E_OK)
-		err = disk->datasync(fd);
+		err = seg_sync(s);
 	if (err == E_OK)
 		err = disk->drop_cache(fd);
 	if (err != E_OK)
@@ -760,15 +760,6 @@ first_time(struct work *w)
 	return io(w, err, s->path);
 }
 
-static enum err
-file_sync(struct seg *s)
-{
-	int fd;
-	enum err err = seg_fd(s, &fd);
-
-	return err == E_OK ? disk->datasync(fd) : err;
-}
-
 /* The log is its first n segments: makes it so on the disk. */
 static enum err
 settle(struct work *w, int n)
@@ -798,7 +789,7 @@ settle(struct work *w, int n)
 	/* Nothing lies behind the checkpoint: perhaps because somebody cut it
 	 * off, and that must not come undone either. */
 	if (!w->how->clean && r->segs[n - 1]->size == w->found[n - 1].ckpt &&
-	    (err = file_sync(r->segs[n - 1])) != E_OK)
+	    (err = seg_sync(r->segs[n - 1])) != E_OK)
 		return io(w, err, r->segs[n - 1]->path);
 	return orphan_remove(w);
 }

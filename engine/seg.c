@@ -41,6 +41,7 @@ seg_name(const char *name, const char *ext, int64_t *base)
 }
 
 static atomic_int nopen;
+static atomic_uint sync_failures;
 
 int
 seg_files_open(void)
@@ -77,6 +78,29 @@ seg_fd(struct seg *s, int *fd)
 		*fd = none;
 	}
 	return E_OK;
+}
+
+unsigned
+seg_sync_failures(void)
+{
+	return atomic_load(&sync_failures);
+}
+
+void
+seg_sync_failed(void)
+{
+	atomic_fetch_add(&sync_failures, 1);
+}
+
+enum err
+seg_sync(struct seg *s)
+{
+	int fd;
+	enum err e = seg_fd(s, &fd);
+
+	if (e == E_OK && (e = disk->datasync(fd)) != E_OK)
+		seg_sync_failed();
+	return e;
 }
 
 enum err

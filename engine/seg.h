@@ -4,7 +4,8 @@
  * commit job, a read-ahead or a link that passed its fd to a gateway holds a
  * reference of its own, because those may outlive it there.
  *
- * Invariants: 0 <= synced <= size, in bytes of whole batches; size is what
+ * Invariants: 0 <= synced <= size, in bytes of whole batches; synced is what is
+ * durable, here or in the journal; size is what
  * has been written, end_offset the offset after the last written batch; only
  * the last segment of a partition grows.  All fields but fd belong to the
  * loop; workers get copies of what they need.
@@ -51,6 +52,8 @@ struct seg {
 	int64_t		 cold_end;	/* read ahead up to here, the last time
 					 * that it was needed */
 	int64_t		 cold_step;	/* and so far beyond what was needed */
+	uint64_t	 lap;		/* the last of the journal's that has
+					 * bytes of it, 0 none */
 	bool		 lax;		/* nobody waits for its syncs */
 	struct idx	 idx;
 	struct trust	 trust;		/* what readers may be told */
@@ -69,6 +72,12 @@ enum err seg_open(const char *dir, const struct log_id *, int64_t base,
 	    bool create, struct seg **) MUST;
 /* Its disk handle, for as long as the caller's reference lasts.  May block. */
 enum err seg_fd(struct seg *, int *fd) MUST;
+/* Makes what was written to it durable; final when it fails.  Blocks. */
+enum err seg_sync(struct seg *) MUST;
+/* Syncs that have failed, whole process, of segments or of all of them: what
+ * was written before may be in memory only, and called clean. */
+unsigned seg_sync_failures(void);
+void	 seg_sync_failed(void);
 /* Segments' files that are open, whole process. */
 int	 seg_files_open(void);
 /* Closes the file: nobody uses it. */

@@ -294,6 +294,8 @@ START_TEST(test_fence)
 	struct sent late;
 	int32_t epoch = p->epoch;
 
+	r.conf.journal_bytes = r.eng.journal.file_bytes = 0;
+
 	rig_append(&r, p, 100);
 	sent_make(&all, 1, 300, true);
 	sim_fail_op(r.disk, ops[_i], 1, E_IO);
@@ -325,6 +327,7 @@ START_TEST(test_fence_loss)
 	struct part *p = fresh();
 	char dir[PATH_SIZE], path[PATH_SIZE];
 
+	r.conf.journal_bytes = r.eng.journal.file_bytes = 0;
 	rig_append(&r, p, 100);
 	part_fence(p, E_IO, NULL, false);
 	part_dir(p, dir);

@@ -639,6 +639,9 @@ world_open(struct world *w, struct sim *d, int sync)
 	sim_use(d);
 	(void)conf_load(&w->conf, CONF_E, "check_powercut", 1, argv);
 	w->conf.sync = sync;
+	/* None, or laps of three records, or some more. */
+	w->conf.journal_bytes = (int64_t)(w->seed % 3) * JOURNAL_FILES * 16 *
+	    KIB;
 	w->conf.data_dir = "data";
 	w->conf.log_retention_check_interval_ms = 1500;
 	w->rng = w->seed;
@@ -788,7 +791,7 @@ START_TEST(test_faults)
 		world_open(&w, d, i % 3 == 2 ? SYNC_OS : SYNC_COMMIT);
 		sim_count_reset(d);
 		sim_seed(d, (uint64_t)i);
-		sim_fail_under(d, "topics");
+		sim_fail_under(d, i % 5 == 4 ? "journal" : "topics");
 		w.call = i % 5000 / 20 + 1;
 		sim_fail_at(d, w.call, errs[i / 20 % 2], false);
 		for (int k = 0; k < 250; k++)

@@ -38,6 +38,7 @@ rig_init(struct rig *r)
 	sim_use(r->disk);
 	(void)conf_load(&r->conf, CONF_E, "test", 1, argv);
 	r->conf.data_dir = "data";
+	r->conf.journal_bytes = JOURNAL_FILES * 64 * KIB;
 }
 
 enum err

@@ -93,6 +93,8 @@ enum {
 	PID_BLOCK		= 1000,		/* ids reserved at once */
 	FILES_MAX		= 1000000,	/* open files of segments */
 	FILES_KEEP		= 1024,		/* fds for all else, at most */
+	JOURNAL_BYTES_MAX	= 256 * MIB,	/* of all its files */
+	JOURNAL_PIECE_MAX	= 32 * KIB,	/* more is synced where it is */
 	COMMIT_IOV_MAX		= 1024,		/* iovecs of one pwritev */
 	COMMIT_ROUND_MAX	= 64 * MIB,	/* bytes of one write round */
 	FETCH_PARKED_MAX	= 100000,	/* long polls, whole engine */
