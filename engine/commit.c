@@ -22,6 +22,7 @@ enum {
 	SYNC_EACH_MAX	= 4,	/* more files than this: one syncfs */
 	CKPT_MS		= 1000,
 	IDX_READY_MAX	= IDX_PENDING_MAX * 3 / 4,
+	IDX_JOBS_MAX	= 64,	/* of checkpoints at once */
 };
 
 struct write_op {
@@ -785,9 +786,11 @@ idx_done(struct job *j)
 {
 	struct idx_job *x = (struct idx_job *)j;
 	struct part *p = x->part;
+	struct committer *c = &p->eng->commit;
 	struct seg *s = x->seg;
 
 	p->idx_busy = false;
+	c->idx_jobs--;
 	if (x->gen == p->gen && x->sync_err != E_OK)
 		part_fence(p, x->sync_err, NULL, false);
 	else if (x->gen == p->gen && x->err != E_OK) {
@@ -816,6 +819,8 @@ idx_done(struct job *j)
 	free(x->e);
 	free(x);
 	part_job_done(p);
+	if (c->ckpt_more && c->idx_jobs < IDX_JOBS_MAX / 2)
+		commit_checkpoint(c);
 }
 
 /* Sends ready entries of a segment to its .idx.  Best effort: on lack of
@@ -858,6 +863,7 @@ idx_send(struct committer *c, struct part *p, struct seg *s, bool is_seal,
 	x->job.run = idx_run;
 	x->job.done = idx_done;
 	p->idx_busy = true;
+	c->idx_jobs++;
 	p->jobs++;
 	pool_submit(c->eng->bulk, &x->job);
 }
@@ -934,13 +940,13 @@ ckpt_put(struct committer *c, struct part *p)
 void
 commit_checkpoint(struct committer *c)
 {
-	struct part *p, *list = c->ckpt, *again = NULL, *next;
+	struct part *p, *again = NULL;
+	bool busy = false;
 
-	c->ckpt = NULL;
-	for (p = list; p != NULL; p = next) {
+	while ((p = c->ckpt) != NULL && c->idx_jobs < IDX_JOBS_MAX) {
 		struct seg *s = part_active(p);
 
-		next = p->ckpt_next;
+		c->ckpt = p->ckpt_next;
 		if (p->idx_busy) {
 			p->ckpt_next = again;
 			again = p;
@@ -954,8 +960,16 @@ commit_checkpoint(struct committer *c)
 			continue;
 		idx_send(c, p, s, false, c->stopping && p->snapped != p->next);
 	}
-	c->ckpt = again;
-	if (again != NULL && !c->stopping && timer_set(&c->eng->timers,
+	/* Those come when jobs are back, without a timer. */
+	c->ckpt_more = c->ckpt != NULL;
+	while ((p = again) != NULL) {
+		again = p->ckpt_next;
+		p->ckpt_next = c->ckpt;
+		c->ckpt = p;
+		busy = true;
+	}
+	if (busy && !c->stopping && c->ckpt_timer.at == 0 &&
+	    timer_set(&c->eng->timers,
 	    &c->ckpt_timer, mono_ms() + CKPT_MS) != E_OK)
 		log_warn("no memory for a timer", LE(E_NOMEM));
 }

@@ -21,6 +21,8 @@ struct committer {
 	struct part	*dirty, **dirty_tail;	/* with queued batches */
 	struct part	*unsynced, **unsynced_tail; /* written > synced */
 	struct part	*ckpt;		/* synced since their last checkpoint */
+	int		 idx_jobs;	/* in flight; each holds a segment */
+	bool		 ckpt_more;	/* more wait for those to come back */
 	struct timer	 ckpt_timer, flush_timer;
 	bool		 writing, syncing;
 	bool		 stopping;	/* sync all, whatever the policy */
