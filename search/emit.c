@@ -9,6 +9,8 @@
 
 enum {
 	PAIR_MAX	= 3,	/* bytes of each word of a pair */
+	EQUAL_MAX	= 24,	/* bytes of a value with a term of its own */
+	EQUAL_DIGITS	= 3,	/* ... and digits in it */
 	TEXT_GAP	= 100,	/* positions between two texts */
 	STEM_SIZE	= 200,
 };
@@ -63,6 +65,16 @@ emit_pair(struct term_buf *b, const char *s, size_t n, const char *t,
 	both[n] = TERM_SEP;
 	memcpy(both + n + 1, t, m);
 	term_make(b, TERM_PAIR, NULL, both, n + m + 1);
+}
+
+bool
+emit_has_equal(const char *s, size_t n)
+{
+	size_t digits = 0;
+
+	for (size_t i = 0; i < n && n <= EQUAL_MAX; i++)
+		digits += s[i] >= '0' && s[i] <= '9';
+	return n <= EQUAL_MAX && digits <= EQUAL_DIGITS;
 }
 
 void
@@ -182,7 +194,8 @@ members(struct emit *m)
 	for (int i = 0; i < d->ntexts && e == E_OK; i++) {
 		const struct doc_text *t = &d->texts[i];
 
-		if (t->path == NULL || sconf_weight(m->conf, t->path) > 0)
+		if (t->path == NULL || sconf_weight(m->conf, t->path) > 0 ||
+		    !emit_has_equal(t->text, t->len))
 			continue;
 		emit_equal(&b, m->conf, t->path, t->text, t->len);
 		e = put(m, &b, -1, 0);

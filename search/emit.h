@@ -32,6 +32,9 @@ bool	 emit_stem(struct term_buf *, const struct sconf *, enum term,
 bool	 emit_pairs(size_t n, size_t m);
 void	 emit_pair(struct term_buf *, const char *, size_t n, const char *,
 	    size_t m);
+/* Whether a value has a term of its own beside its words: not one that hardly
+ * any other record has, which would be most of the index. */
+bool	 emit_has_equal(const char *, size_t n);
 void	 emit_equal(struct term_buf *, const struct sconf *,
 	    const char *path, const char *, size_t n);
 

@@ -17,7 +17,7 @@
 #include "lib/limits.h"
 #include "lib/log.h"
 
-enum { ENGINE_MS = 10000, MEMORY_MAX_MIB = 4096 };
+enum { ENGINE_MS = 20000, MEMORY_MAX_MIB = 4096 };
 
 /* Whatever a query asks for, it does not take the machine's memory. */
 static void

@@ -197,6 +197,56 @@ regex(struct plan *p, const struct plan_shard *s, const struct query *q)
 
 /* ---- members ----------------------------------------------------------- */
 
+/* Words of a member's value: they may stand elsewhere in the record. */
+static enum err
+member_words(struct plan *p, const struct sconf *c, const struct query *q)
+{
+	struct xap_query *v[2];
+	struct tokens ts;
+	struct token w;
+	struct term_buf b;
+	struct plan words;
+	enum err e;
+
+	term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
+	tokens_init(&ts, q->text, q->len);
+	if (!tokens_next(&ts, &w))
+		return set_term(p, &b, false);
+	/* Of a beginning that is one word not even that is whole. */
+	e = q->prefix && w.p + w.n == q->text + q->len ?
+	    beginning(&words, c, TERM_WORD, NULL, w.p, w.n) :
+	    all_words(&words, c, TERM_WORD, NULL, q, false);
+	if (e != E_OK)
+		return e;
+	v[0] = xap_q_term(b.p, b.n);
+	v[1] = words.q;
+	return set(p, xap_q_join(XAP_AND, v, 2), false);
+}
+
+/* The value as the index has it, which is folded. */
+static enum err
+equal(struct plan *p, const struct sconf *c, const struct query *q)
+{
+	struct query folded = *q;
+	struct term_buf b;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, DOC_MEMORY_MAX);
+	if (q->exact)
+		folded.text = text_fold(q->text, q->len, &folded.len, &a);
+	if (folded.text == NULL)
+		e = E_NOMEM;
+	else if (q->prefix || !emit_has_equal(folded.text, folded.len))
+		e = member_words(p, c, &folded);
+	else {
+		emit_equal(&b, c, q->path, folded.text, folded.len);
+		e = set_term(p, &b, b.whole && !q->exact);
+	}
+	arena_reset(&a);
+	return e;
+}
+
 static enum err
 field(struct plan *p, const struct sconf *c, const struct query *q)
 {
@@ -204,9 +254,6 @@ field(struct plan *p, const struct sconf *c, const struct query *q)
 	struct tokens ts;
 	struct token w;
 	struct term_buf b;
-	const char *folded;
-	struct arena a;
-	size_t n;
 
 	tokens_init(&ts, q->text, q->len);
 	/* A declared member has words, and no term for all of it. */
@@ -216,18 +263,7 @@ field(struct plan *p, const struct sconf *c, const struct query *q)
 		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
 		return set_term(p, &b, false);
 	}
-	if (q->prefix)
-		return beginning(p, c, TERM_EQUAL, q->path, q->text, q->len);
-	if (!q->exact) {
-		emit_equal(&b, c, q->path, q->text, q->len);
-		return set_term(p, &b, b.whole);
-	}
-	arena_init(&a, DOC_MEMORY_MAX);
-	folded = text_fold(q->text, q->len, &n, &a);
-	if (folded != NULL)
-		emit_equal(&b, c, q->path, folded, n);
-	arena_reset(&a);
-	return folded == NULL ? E_NOMEM : set_term(p, &b, false);
+	return equal(p, c, q);
 }
 
 static enum err

@@ -22,8 +22,17 @@ struct src {
 	struct uuid	 topic;
 	int32_t		 part;
 	bool		 open;
-	struct batch_iter it, fresh;	/* fresh: as it was opened */
+	struct batch_iter it;
 	uint8_t		*bytes;
+	struct mark	*marks;		/* one for each of its records */
+	int		 nmarks, marks_cap;
+};
+
+/* Where a record is read from. */
+struct mark {
+	int64_t		 offset;
+	const uint8_t	*p;
+	int32_t		 seen, delta;	/* of the iterator before it */
 };
 
 enum err
@@ -63,6 +72,7 @@ src_close(struct src *s)
 	if (s == NULL)
 		return;
 	batch_forget(s);
+	free(s->marks);
 	arena_reset(&s->view[0]);
 	arena_reset(&s->view[1]);
 	arena_reset(&s->stats);
@@ -201,6 +211,53 @@ src_read(struct src *s, const struct uuid *topic, int32_t part, int64_t from,
 
 /* ---- one record -------------------------------------------------------- */
 
+/* Notes where each record is, so that any of them is found at once. */
+static enum err
+batch_mark(struct src *s)
+{
+	struct record r;
+	enum err e;
+
+	for (s->nmarks = 0; ; s->nmarks++) {
+		struct mark m = { .p = s->it.r.p, .seen = s->it.seen,
+		    .delta = s->it.delta };
+
+		if (s->nmarks == s->marks_cap) {
+			int cap = s->marks_cap == 0 ? 256 :
+			    s->marks_cap * 2;
+			struct mark *v = realloc(s->marks, (size_t)cap *
+			    sizeof *v);
+
+			if (v == NULL)
+				return E_NOMEM;
+			s->marks = v;
+			s->marks_cap = cap;
+		}
+		e = batch_iter_next(&s->it, &r);
+		if (e != E_OK)
+			return e == E_EOF ? E_OK : e;
+		m.offset = r.offset;
+		s->marks[s->nmarks] = m;
+	}
+}
+
+static const struct mark *
+mark_find(const struct src *s, int64_t offset)
+{
+	int lo = 0, hi = s->nmarks;
+
+	while (lo < hi) {
+		int mid = (lo + hi) / 2;
+
+		if (s->marks[mid].offset < offset)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->nmarks && s->marks[lo].offset == offset ?
+	    &s->marks[lo] : NULL;
+}
+
 /* The batch that holds an offset, or comes next, becomes ours. */
 static enum err
 batch_load(struct src *s, const struct uuid *topic, int32_t part,
@@ -241,16 +298,21 @@ batch_load(struct src *s, const struct uuid *topic, int32_t part,
 	if (e != E_OK)
 		return e == E_EOF ? E_NOTFOUND : e;
 	s->open = true;
-	s->fresh = s->it;
 	s->topic = *topic;
 	s->part = part;
-	return E_OK;
+	s->nmarks = 0;
+	if (!(s->it.b.attrs & BATCH_CONTROL))
+		e = batch_mark(s);
+	if (e != E_OK)
+		batch_forget(s);
+	return e;
 }
 
 enum err
 src_get(struct src *s, const struct uuid *topic, int32_t part, int64_t offset,
     struct record *r)
 {
+	const struct mark *m;
 	enum err e = E_OK;
 
 	if (!s->open || s->part != part || !uuid_eq(s->topic, *topic) ||
@@ -259,14 +321,11 @@ src_get(struct src *s, const struct uuid *topic, int32_t part, int64_t offset,
 		e = batch_load(s, topic, part, offset);
 	if (e != E_OK)
 		return e;
-	if (s->it.b.attrs & BATCH_CONTROL)
+	m = mark_find(s, offset);
+	if (m == NULL)
 		return E_NOTFOUND;
-	/* From the first record again: what was decompressed stays. */
-	s->it.r = s->fresh.r;
-	s->it.seen = s->fresh.seen;
-	s->it.delta = s->fresh.delta;
-	while ((e = batch_iter_next(&s->it, r)) == E_OK)
-		if (r->offset >= offset)
-			return r->offset == offset ? E_OK : E_NOTFOUND;
-	return e == E_EOF ? E_NOTFOUND : e;
+	s->it.r.p = m->p;
+	s->it.seen = m->seen;
+	s->it.delta = m->delta;
+	return batch_iter_next(&s->it, r);
 }

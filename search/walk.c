@@ -213,6 +213,18 @@ shard_take(struct walk *w, uint32_t max)
 	return e;
 }
 
+/* A beginning stands for too many words: the shard's records are read. */
+static void
+plan_give_up(struct walk *w)
+{
+	plan_free(&w->plan);
+	w->plan = (struct plan){ PLAN_ALL, false, NULL };
+	w->at = w->search->sort == SORT_OLDEST ? w->region.low :
+	    w->region.high;
+	w->region.by_index = false;
+	w->ncand = w->cand_at = 0;
+}
+
 /* ---- reading ----------------------------------------------------------- */
 
 struct scan {
@@ -429,6 +441,10 @@ walk_refill(struct walk *w)
 			w->checked = false;
 			e = shard_take(w, whole ? SHARD_DOCS_MAX :
 			    FIRST_CHUNK);
+			if (e == E_TOO_LARGE) {
+				plan_give_up(w);
+				e = E_OK;
+			}
 			continue;
 		}
 		e = region_next(w);
@@ -538,6 +554,12 @@ walk_count(struct walk *w, bool cheap, int64_t *n)
 		w->ncand = w->cand_at = 0;
 		e = all ? xap_match(w->db, w->plan.q, 0, 0, &none, &none,
 		    &total) : shard_take(w, SHARD_DOCS_MAX);
+		if (e == E_TOO_LARGE) {
+			if (cheap)
+				return E_BUSY;
+			plan_give_up(w);
+			continue;
+		}
 		if (all && e == E_OK)
 			*n += total;
 		for (w->checked = false; e == E_OK && w->cand_at < w->ncand;) {

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random queries of every operator against an index and against all records.
+ *
+ *     search_compare ENGINE-SOCKET INDEX-DIR QUERIES SEED [quiet]
+ *
+ * The queries are made of what the records hold.  One pass over the log checks
+ * each record against each query; then the search must find the same offsets,
+ * but for what retention or compaction took away meanwhile.  quiet: nobody
+ * produces or deletes, and counts must agree as well.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "match.h"
+#include "token.h"
+#include "walk.h"
+
+enum {
+	SAMPLES		= 500,		/* records that queries are made of */
+	TEXT_SIZE	= 4096,
+	TIME_MS		= 600000,
+};
+
+struct place { int walk; int64_t offset; };
+struct places { struct place *v; size_t n, cap; };
+
+struct one {
+	char		 text[TEXT_SIZE];
+	struct query_parse parse;
+	struct arena	 arena;
+	struct query	*query;
+	struct places	 want, got;
+};
+
+/* Words and members of a sampled record, as queries name them. */
+struct sample {
+	char word[64], two[130], path[210], value[64], key[64];
+	char header[64], header_value[64];
+	double num;
+	bool is_num;
+	int64_t offset, ts;
+	int part;
+	const char *topic;
+};
+
+static struct sample samples[SAMPLES];
+static int nsamples;
+static int64_t nrecords;
+static uint64_t state;
+static struct search all;
+static struct one *queries;
+static int nqueries;
+
+static uint64_t
+roll(uint64_t n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state % n;
+}
+
+static _Noreturn void
+die(const char *what)
+{
+	fprintf(stderr, "search_compare: %s\n", what);
+	exit(1);
+}
+
+static void
+places_put(struct places *p, int walk, int64_t offset)
+{
+	if (p->n == p->cap) {
+		p->cap = p->cap == 0 ? 64 : p->cap * 2;
+		p->v = realloc(p->v, p->cap * sizeof *p->v);
+		if (p->v == NULL)
+			die("out of memory");
+	}
+	p->v[p->n++] = (struct place){ walk, offset };
+}
+
+/* ---- what queries are made of ------------------------------------------ */
+
+static bool
+plain(const char *s, size_t n, size_t size)
+{
+	if (n == 0 || n >= size)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] <= ' ' || strchr("()\"\\*", s[i]) !=
+		    NULL)
+			return false;
+	return true;
+}
+
+static void
+copy_if(char *out, size_t size, const char *s, size_t n)
+{
+	out[0] = '\0';
+	if (!plain(s, n, size))
+		return;
+	memcpy(out, s, n);
+	out[n] = '\0';
+}
+
+static void
+sample_words(struct sample *s, const struct doc *d)
+{
+	const struct doc_text *t;
+	struct tokens ts;
+	struct token w, next;
+	int n = 0;
+
+	while (doc_words(d, n) != NULL)
+		n++;
+	t = n == 0 ? NULL : doc_words(d, (int)roll((uint64_t)n));
+	if (t == NULL || !t->words)
+		return;
+	tokens_init(&ts, t->text, t->len);
+	while (tokens_next(&ts, &w)) {
+		copy_if(s->word, sizeof s->word, w.p, w.n);
+		if (roll(3) == 0)
+			break;
+	}
+	if (s->word[0] != '\0' && w.n < 60 && tokens_next(&ts, &next) &&
+	    next.n < 60)
+		snprintf(s->two, sizeof s->two, "%.*s %.*s", (int)w.n, w.p,
+		    (int)next.n, next.p);
+}
+
+static void
+sample_make(struct sample *s, const struct walk *w, const struct doc *d,
+    const struct record *r)
+{
+	*s = (struct sample){ .offset = r->offset, .ts = r->ts,
+	    .part = w->part, .topic = w->topic };
+	sample_words(s, d);
+	if (d->ntexts > 0) {
+		const struct doc_text *t = &d->texts[roll((uint64_t)
+		    d->ntexts)];
+
+		if (t->path != NULL) {
+			copy_if(s->path, sizeof s->path, t->path,
+			    strlen(t->path));
+			copy_if(s->value, sizeof s->value, t->raw,
+			    t->raw_len);
+			s->is_num = t->is_num;
+			s->num = t->num;
+		}
+	}
+	if (d->key.raw != NULL)
+		copy_if(s->key, sizeof s->key, d->key.raw, d->key.raw_len);
+	if (d->nheaders > 0) {
+		copy_if(s->header, sizeof s->header, d->headers[0].name,
+		    d->headers[0].name_len);
+		copy_if(s->header_value, sizeof s->header_value,
+		    d->headers[0].value.raw, d->headers[0].value.raw_len);
+	}
+}
+
+/* Each record is among the samples with the same chance. */
+static bool
+each_sampled(void *arg, const struct record *r)
+{
+	uint64_t at = (uint64_t)nrecords++;
+
+	if (at >= SAMPLES)
+		at = roll((uint64_t)nrecords);
+	if (at < SAMPLES && doc_read(&all.doc, r) == E_OK) {
+		sample_make(&samples[at], arg, &all.doc, r);
+		if ((int)at >= nsamples)
+			nsamples = (int)at + 1;
+	}
+	return true;
+}
+
+/* ---- queries ----------------------------------------------------------- */
+
+/* Of a member. */
+static void
+leaf_member(char *out, size_t size, int kind, const struct sample *s)
+{
+	size_t m = strlen(s->value);
+	const char *path = s->path;
+
+	if (path[0] == '\0' || (path[0] >= '0' && path[0] <= '9') ||
+	    strchr(path, ':') != NULL)
+		return;
+	switch (kind) {
+	case 4:
+		if (m > 0)
+			snprintf(out, size, ".%s:%s", path, s->value);
+		break;
+	case 5:
+		if (m > 1)
+			snprintf(out, size, ".%s:%.*s*", path,
+			    (int)(1 + roll(m)), s->value);
+		break;
+	case 6:
+		if (m > 0)
+			snprintf(out, size, ".%s:=%s", path, s->value);
+		break;
+	case 7:
+		snprintf(out, size, "has:%s", path);
+		break;
+	case 8:
+		if (s->is_num)
+			snprintf(out, size, ".%s:%s%.17g", path,
+			    roll(2) ? ">" : "<=", s->num);
+		break;
+	case 9:
+		if (s->is_num)
+			snprintf(out, size, ".%s:%.17g..%.17g", path,
+			    s->num - 50, s->num + 20);
+		break;
+	case 10:
+		if (m > 0 && !s->is_num)
+			snprintf(out, size, ".%s:>=\"%s\"", path, s->value);
+		break;
+	}
+}
+
+/* A leaf of a kind; "*" where the sample has nothing for it. */
+static void
+leaf(char *out, size_t size, int kind)
+{
+	const struct sample *s = &samples[roll((uint64_t)nsamples)];
+	size_t n = strlen(s->word), m = strlen(s->value);
+
+	snprintf(out, size, "*");
+	if (kind <= 3 && n == 0)
+		return;
+	switch (kind) {
+	case 0:
+		snprintf(out, size, "%s", s->word);
+		break;
+	case 1:
+		if (n > 2)
+			snprintf(out, size, "%.*s*", (int)(2 + roll(n - 2)),
+			    s->word);
+		break;
+	case 2:
+		if (s->two[0] != '\0')
+			snprintf(out, size, "\"%s\"", s->two);
+		break;
+	case 3:
+		if (n >= 3 && (unsigned char)s->word[1] < 0x80)
+			snprintf(out, size, "/%s.?/%s", s->word, roll(2) ?
+			    "i" : "");
+		break;
+	case 4: case 5: case 6: case 7: case 8: case 9: case 10:
+		leaf_member(out, size, kind, s);
+		break;
+	case 11:
+		if (s->key[0] != '\0')
+			snprintf(out, size, "key:%s%s", s->key,
+			    roll(3) == 0 ? "*" : "");
+		break;
+	case 12:
+		if (s->header[0] != '\0')
+			snprintf(out, size, "header:%s=%s", s->header,
+			    s->header_value);
+		break;
+	case 13:
+		if (s->header[0] != '\0')
+			snprintf(out, size, "header:%s", s->header);
+		break;
+	case 14:
+		snprintf(out, size, roll(2) ? "is:json" : "is:tombstone");
+		break;
+	case 15:
+		snprintf(out, size, "topic:%.3s*", s->topic);
+		break;
+	case 16:
+		snprintf(out, size, "partition:%d", s->part);
+		break;
+	case 17:
+		snprintf(out, size, "offset:%lld..%lld",
+		    (long long)s->offset, (long long)(s->offset + 3000));
+		break;
+	case 18:
+		snprintf(out, size, "time:@%lld..@%lld",
+		    (long long)s->ts, (long long)(s->ts + 500));
+		break;
+	default:
+		/* Marks between words, as in addresses. */
+		if (m > 0 && strchr("/-", s->value[0]) == NULL)
+			snprintf(out, size, "\"%s\"", s->value);
+	}
+}
+
+static void
+make(char *out, size_t size, int depth)
+{
+	static const char *const joins[] = { " ", " AND ", " OR ", " -",
+	    " NOT ", " " };
+	char a[TEXT_SIZE / 2], b[TEXT_SIZE / 2];
+
+	if (depth == 0 || roll(3) == 0) {
+		leaf(out, size, (int)roll(20));
+		return;
+	}
+	make(a, size / 2 - 16, depth - 1);
+	make(b, size / 2 - 16, depth - 1);
+	if (roll(2))
+		snprintf(out, size, "(%s%s%s)", a, joins[roll(6)], b);
+	else
+		snprintf(out, size, "%s%s%s", a, joins[roll(6)], b);
+}
+
+static void
+queries_make(void)
+{
+	queries = calloc((size_t)nqueries, sizeof *queries);
+	if (queries == NULL)
+		die("out of memory");
+	for (int i = 0; i < nqueries; i++) {
+		struct one *q = &queries[i];
+
+		do {
+			/* Every kind by itself first. */
+			if (i < 40)
+				leaf(q->text, sizeof q->text, i % 20);
+			else
+				make(q->text, sizeof q->text, 1 +
+				    (int)roll(3));
+			query_parse_free(&q->parse);
+			arena_reset(&q->arena);
+			arena_init(&q->arena, 16 << 20);
+			q->parse = (struct query_parse){
+			    .arena = &q->arena, .any = roll(5) == 0 };
+		} while (query_parse(&q->parse, q->text, strlen(q->text),
+		    &q->query) != E_OK);
+	}
+}
+
+/* ---- both ways --------------------------------------------------------- */
+
+static bool
+each_checked(void *arg, const struct record *r)
+{
+	struct walk *w = arg;
+
+	if (doc_read(&all.doc, r) != E_OK)
+		return true;
+	for (int i = 0; i < nqueries; i++) {
+		struct match m = { queries[i].query, w->topic, w->part,
+		    &w->conf, false };
+
+		if (match_doc(&m, &all.doc, r))
+			places_put(&queries[i].want, (int)(w - all.walks),
+			    r->offset);
+	}
+	return true;
+}
+
+static void
+pass(bool (*each)(void *, const struct record *))
+{
+	int64_t next;
+
+	for (int i = 0; i < all.nwalks; i++) {
+		struct walk *w = &all.walks[i];
+		enum err e = src_read(all.src, &w->id, w->part, w->start,
+		    w->end, each, w, &next);
+
+		/* Retention has gone on: from where the log begins now. */
+		if (e != E_OK && e != E_OFFSET_OUT_OF_RANGE)
+			die(err_text(e));
+	}
+}
+
+static int
+walk_of(const struct walk *w)
+{
+	for (int i = 0; i < all.nwalks; i++)
+		if (all.walks[i].part == w->part &&
+		    uuid_eq(all.walks[i].id, w->id))
+			return i;
+	return -1;
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->walk != y->walk)
+		return x->walk - y->walk;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void
+search_set(struct search *s, struct one *q, enum sort sort)
+{
+	*s = (struct search){ .src = all.src, .dir = all.dir,
+	    .query = q->query, .sort = sort,
+	    .deadline_ms = now_ms() + TIME_MS };
+	if (search_open(s) != E_OK)
+		die("the search does not begin");
+}
+
+static int
+run(struct one *q, bool quiet)
+{
+	struct search s;
+	struct hit *h;
+	int64_t count = 0;
+	int bad = 0;
+
+	search_set(&s, q, roll(2) ? SORT_NEWEST : SORT_OLDEST);
+	while (search_next(&s, &h) == E_OK) {
+		int w = walk_of(h->walk);
+
+		if (w >= 0 && h->r.offset < all.walks[w].end)
+			places_put(&q->got, w, h->r.offset);
+	}
+	if (search_incomplete(&s)) {
+		printf("incomplete: %s: %s\n", q->text, s.why);
+		bad++;
+	}
+	search_close(&s);
+	if (quiet) {
+		search_set(&s, q, SORT_NEWEST);
+		if (search_count(&s, false, &count) != E_OK ||
+		    (size_t)count != q->got.n) {
+			printf("counted %lld, found %zu: %s\n",
+			    (long long)count, q->got.n, q->text);
+			bad++;
+		}
+		search_close(&s);
+	}
+	return bad;
+}
+
+/* Whether the record can be read still. */
+static bool
+is_there(const struct place *p)
+{
+	const struct walk *w = &all.walks[p->walk];
+	struct record r;
+
+	return src_get(all.src, &w->id, w->part, p->offset, &r) == E_OK;
+}
+
+static int
+compare(struct one *q)
+{
+	size_t i = 0, j = 0;
+	int bad = 0;
+
+	qsort(q->want.v, q->want.n, sizeof *q->want.v, by_place);
+	qsort(q->got.v, q->got.n, sizeof *q->got.v, by_place);
+	while (i < q->want.n || j < q->got.n) {
+		int c = i == q->want.n ? 1 : j == q->got.n ? -1 :
+		    by_place(&q->want.v[i], &q->got.v[j]);
+		const struct place *p = c > 0 ? &q->got.v[j] : &q->want.v[i];
+
+		if ((c < 0 && is_there(p)) || c > 0) {
+			if (bad++ < 3)
+				printf("%s %s/%d@%lld: %s\n", c < 0 ?
+				    "missed" : "too many or twice",
+				    all.walks[p->walk].topic,
+				    all.walks[p->walk].part,
+				    (long long)p->offset, q->text);
+		}
+		i += c <= 0;
+		j += c >= 0;
+	}
+	return bad;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct query everything = { .op = Q_ALL };
+	int64_t bad = 0, hits = 0;
+	bool quiet = argc > 5;
+
+	if (argc < 5 || src_open(argv[1], "search_compare", 60000,
+	    &all.src) != E_OK)
+		die("usage: ENGINE-SOCKET INDEX-DIR QUERIES SEED [quiet]");
+	all.dir = argv[2];
+	nqueries = atoi(argv[3]);
+	state = (uint64_t)atoll(argv[4]) * 0x9e3779b97f4a7c15 + 1;
+	all.query = &everything;
+	if (search_open(&all) != E_OK)
+		die("the engine has no view");
+	pass(each_sampled);
+	if (nsamples == 0)
+		die("there are no records");
+	queries_make();
+	pass(each_checked);
+	for (int i = 0; i < nqueries; i++) {
+		bad += run(&queries[i], quiet);
+		bad += compare(&queries[i]);
+		hits += (int64_t)queries[i].got.n;
+		free(queries[i].want.v);
+		free(queries[i].got.v);
+		query_parse_free(&queries[i].parse);
+		arena_reset(&queries[i].arena);
+	}
+	printf("%lld records, %d queries, %lld hits, %lld wrong\n",
+	    (long long)nrecords, nqueries, (long long)hits, (long long)bad);
+	free(queries);
+	search_close(&all);
+	src_close(all.src);
+	return bad > 0;
+}
