@@ -15,7 +15,8 @@ seeds=${CHRONIK_CHECK_SEEDS:-1}
 seed=${CHRONIK_CHECK_SEED:-$(($(date +%s) % 1000000 + 1))}
 
 [ -z "${CHRONIK_QUICK:-}" ] || seconds=3
-broker_start --log-retention-check-interval-ms 500
+broker_start --log-retention-check-interval-ms 500 \
+    --group-initial-rebalance-delay-ms 0
 while [ "$seeds" -gt 0 ]; do
 	"$checker" run --bootstrap "$BOOTSTRAP" --supervisor "$BROKER_PID" \
 	    --workload all --profile both --rate 800 --seconds "$seconds" \

@@ -49,8 +49,9 @@ checker_more()
 	}
 }
 
-# Ends the load; the verdict goes to standard output, and must be good.
-checker_end()
+# Ends the load: the verdict goes to standard output, its status to
+# $checker_rc.
+checker_verdict()
 {
 	checker_rc=0
 	echo stop >&7	# a broker that was started meanwhile holds it open
@@ -59,6 +60,12 @@ checker_end()
 	CHECKER_PID=
 	cat "$tmp/checker.out"
 	cat "$tmp/checker.err" >&2
+}
+
+# The same, and the verdict must be good.
+checker_end()
+{
+	checker_verdict
 	[ "$checker_rc" = 0 ] || fail "the checker's verdict: $checker_rc"
 }
 

@@ -16,7 +16,7 @@
 
 enum workload {
 	W_APPEND = 1, W_GROUP = 2, W_COMPACT = 4, W_RETAIN = 8, W_TIMES = 16,
-	W_ALL = 31,
+	W_RAW = 32, W_ALL = 63,
 };
 
 enum profile { P_STRICT, P_LOOSE, P_BOTH };
@@ -49,6 +49,8 @@ struct check {
 
 	_Atomic int	 ntopics;	/* those that may be used */
 	_Atomic int64_t	 sent, acked, failed, unknown, read, faults, gave_up;
+	/* Of the special workloads: what was done at all. */
+	_Atomic int64_t	 commits_ok, looked_up, trimmed;
 	_Atomic uint32_t producers;	/* numbers given out */
 	_Atomic uint64_t commits;
 	atomic_bool	 ending;	/* no more load */
@@ -77,6 +79,9 @@ uint64_t ck_seed(const struct check *, const char *kind, int number);
 /* kafka.c */
 rd_kafka_conf_t *kc_conf(const struct check *, const char *const *kv);
 rd_kafka_t *kc_new(rd_kafka_type_t, rd_kafka_conf_t *);
+/* Ends a client in a thread of its own: where a topic was lost and came again,
+ * the library waits for ever. */
+void	 kc_free(rd_kafka_t *);
 rd_kafka_t *kc_reader(const struct check *, const char *group);
 /* Makes a topic, as often as it takes; false when the run ends first. */
 bool	 kc_topic(struct check *, const struct ck_topic *,
@@ -90,6 +95,10 @@ void	 kc_took(struct check *, struct hist *, int topic,
 /* The ends of a log; the answer goes into the history. */
 bool	 kc_list(struct check *, struct hist *, rd_kafka_t *, int topic,
 	    int part, uint32_t when, int64_t *low, int64_t *high);
+/* What the group of rk has committed of these partitions, or of a topic. */
+bool	 kc_committed(struct check *, struct hist *, rd_kafka_t *,
+	    rd_kafka_topic_partition_list_t *);
+bool	 kc_group(struct check *, struct hist *, rd_kafka_t *, int topic);
 int	 kc_find(const struct check *, const char *topic);
 
 /* Threads. */
@@ -97,6 +106,8 @@ void	*produce_main(void *);
 void	*read_main(void *);
 void	*group_main(void *);
 void	*watch_main(void *);
+void	*raw_produce_main(void *);
+void	*raw_read_main(void *);
 void	*nemesis_main(void *);
 /* After the faults: a record to every partition, served in time. */
 void	 produce_probe(struct check *);

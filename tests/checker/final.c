@@ -29,6 +29,7 @@ begin(struct pass *p, int topic, int part, int64_t until)
 	rd_kafka_topic_partition_list_t *l;
 	int64_t low, high;
 	rd_kafka_error_t *e;
+	bool open;
 
 	while (!kc_list(p->c, p->h, p->rk, topic, part, p->when, &low, &high))
 		if (mono_ns() > until)
@@ -36,10 +37,10 @@ begin(struct pass *p, int topic, int part, int64_t until)
 	l = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(l, p->c->setup.topics[topic].name,
 	    part)->offset = low;
+	open = p->next[topic][part] < p->end[topic][part];
 	if (p->next[topic][part] >= 0)
 		rd_kafka_incremental_unassign(p->rk, l);
-	else if (low < high)
-		p->left++;
+	p->left += (low < high) - open;
 	hist_put(p->h, (struct event){ EV_ASSIGN, EV_OK, (uint16_t)topic,
 	    (uint32_t)part, 0, 0, low, 0, 0 });
 	p->next[topic][part] = low;
@@ -99,6 +100,7 @@ read_all(struct check *c, struct hist *h, uint32_t when)
 	*p = (struct pass){ .c = c, .h = h, .when = when,
 	    .rk = kc_reader(c, ck_name(c, "final", name, sizeof name)) };
 	memset(p->next, 0xff, sizeof p->next);
+	memset(p->end, 0xff, sizeof p->end);
 	for (int t = 0; t < c->setup.ntopics; t++)
 		for (int i = 0; i < c->setup.topics[t].nparts; i++)
 			if (!begin(p, t, i, until))
@@ -124,10 +126,29 @@ read_all(struct check *c, struct hist *h, uint32_t when)
 				    (uint16_t)t, (uint32_t)i, 0, 0,
 				    p->next[t][i], c->heal_ms, 0 });
 	rd_kafka_consumer_close(p->rk);
-	rd_kafka_destroy(p->rk);
+	kc_free(p->rk);
 	records = p->records;
 	free(p);
 	return records;
+}
+
+/* What the group has committed, told in time. */
+static void
+group_ask(struct check *c, struct hist *h)
+{
+	int64_t until = mono_ns() + c->heal_ms * 1000000;
+	char name[64];
+	rd_kafka_t *rk = kc_reader(c, ck_name(c, "group", name, sizeof name));
+
+	for (int t = 0; t < c->setup.ntopics; t++)
+		while (c->setup.topics[t].group && !kc_group(c, h, rk, t))
+			if (mono_ns() > until) {
+				hist_put(h, (struct event){ EV_LIVE, EV_FAIL,
+				    (uint16_t)t, 0, 0, 0, -1, c->heal_ms, 0 });
+				break;
+			}
+	rd_kafka_consumer_close(rk);
+	kc_free(rk);
 }
 
 void
@@ -140,5 +161,10 @@ final_read(struct check *c, int phase)
 		before = now == 0 && pass == 1 ? -1 : now;
 		now = read_all(c, h, EV_PASS(pass, phase));
 	}
+	for (int t = 0; t < c->setup.ntopics; t++)
+		if (c->setup.topics[t].group) {
+			group_ask(c, h);
+			break;
+		}
 	hist_close(h);
 }

@@ -80,6 +80,23 @@ kc_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
 	return rk;
 }
 
+static void *
+free_main(void *rk)
+{
+	rd_kafka_destroy(rk);
+	return NULL;
+}
+
+void
+kc_free(rd_kafka_t *rk)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, free_main, rk) != 0)
+		die("thread", "cannot be started");
+	pthread_detach(t);
+}
+
 rd_kafka_t *
 kc_reader(const struct check *c, const char *group)
 {
@@ -162,7 +179,7 @@ kc_topic(struct check *c, const struct ck_topic *t,
 			die(t->name, why);
 	} while (e != 0 && e != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS &&
 	    !atomic_load(&c->ending));
-	rd_kafka_destroy(rk);
+	kc_free(rk);
 	return e == 0 || e == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
 }
 

@@ -25,6 +25,7 @@ static const char usage[] =
 "usage: chronik-check run [option...] --bootstrap HOST:PORT DIR\n"
 "       chronik-check verify [--bootstrap HOST:PORT] DIR\n"
 "       chronik-check judge DIR\n"
+"       chronik-check show HISTORY-FILE\n"
 "       chronik-check invent RECORDS DIR\n"
 "\n"
 "run     makes topics of its own, loads them, hurts the broker, reads\n"
@@ -32,9 +33,10 @@ static const char usage[] =
 "verify  reads everything again, for instance after a power cut, and judges\n"
 "        the histories with what it read\n"
 "judge   only judges the histories\n"
+"show    prints the events of one history\n"
 "invent  writes the histories of a sound run of so many records\n"
 "\n"
-"  --workload LIST   of append, group, compact, retain, times; or all\n"
+"  --workload LIST   of append, group, compact, retain, times, raw; or all\n"
 "  --profile NAME    strict (idempotent, acks=all), loose (neither), both\n"
 "  --seed N          what is random follows from it\n"
 "  --partitions N    of each topic\n"
@@ -53,7 +55,8 @@ static const char usage[] =
 "  --heal-s N        bound of service after the faults\n"
 "  --power-cuts      what was written with acks=1 may be lost\n"
 "\n"
-"Exit: 0 sound, 1 anomalies, 2 trouble, 3 sound, but no fault was done.\n";
+"Exit: 0 sound, 1 anomalies, 2 trouble, 3 sound, but a fault or a workload\n"
+"that was asked for did not take place.\n";
 
 static struct check check;
 static int64_t retention_ms = 15000;
@@ -75,7 +78,7 @@ workloads_set(const char *list)
 	static const struct { const char *name; int w; } names[] = {
 		{ "append", W_APPEND }, { "group", W_GROUP },
 		{ "compact", W_COMPACT }, { "retain", W_RETAIN },
-		{ "times", W_TIMES }, { "all", W_ALL },
+		{ "times", W_TIMES }, { "raw", W_RAW }, { "all", W_ALL },
 	};
 	char *copy = strdup(list), *save = NULL;
 
@@ -245,6 +248,11 @@ special_add(void)
 		topic_add(t, "group", NULL);
 		t.group = false;
 	}
+	if (w & W_RAW) {
+		t.raw = true;
+		topic_add(t, "raw", NULL);
+		t.raw = false;
+	}
 	if (w & W_COMPACT) {
 		t.compact = true;
 		t.delete_retention_ms = 3000;
@@ -306,7 +314,11 @@ workers_start(void)
 			start(produce_main, W_APPEND, false);
 	if (c->workloads & W_APPEND && c->profile != P_STRICT)
 		start(produce_main, W_APPEND, true);
-	for (int w = W_GROUP; w < W_ALL; w <<= 1)
+	for (int i = 0; c->workloads & W_RAW && i < 2; i++) {
+		start(raw_produce_main, 0, false);
+		start(raw_read_main, 0, false);
+	}
+	for (int w = W_GROUP; w < W_RAW; w <<= 1)
 		if (c->workloads & w)
 			start(produce_main, w, false);
 	for (int i = 0; i < 2; i++)
@@ -388,12 +400,32 @@ judged(int64_t n)
 	return n > 0;
 }
 
+/* What was asked for took place: else a verdict says nothing. */
+static bool
+took_place(void)
+{
+	struct check *c = &check;
+	int64_t faults = atomic_load(&c->faults);
+	int64_t commits = atomic_load(&c->commits_ok);
+	int64_t looked_up = atomic_load(&c->looked_up);
+	int64_t trimmed = atomic_load(&c->trimmed);
+
+	printf("seed %" PRIu64 ", faults %" PRId64 ", clients that gave up %"
+	    PRId64 ", commits %" PRId64 ", look-ups by time %" PRId64
+	    ", deletions %" PRId64 "\n", c->setup.seed, faults,
+	    atomic_load(&c->gave_up), commits, looked_up, trimmed);
+	return ((c->supervisor == 0 && c->nhooks == 0) || faults > 0) &&
+	    (!(c->workloads & W_GROUP) || commits > 0) &&
+	    (!(c->workloads & W_TIMES) || looked_up > 0) &&
+	    (!(c->workloads & W_RETAIN) || trimmed > 0);
+}
+
 static int
 run(void)
 {
 	struct check *c = &check;
 	struct timespec wall;
-	bool faults = c->supervisor != 0 || c->nhooks > 0;
+	bool whole;
 
 	if (c->bootstrap == NULL || c->nparts == 0)
 		die("run", "wants --bootstrap, and partitions");
@@ -417,13 +449,10 @@ run(void)
 	stage("final phase");
 	final_read(c, 1);
 	stage("judgement");
-	printf("seed %" PRIu64 ", faults %" PRId64 ", acknowledged %" PRId64
-	    ", clients that gave up %" PRId64 "\n", c->setup.seed,
-	    atomic_load(&c->faults), atomic_load(&c->acked),
-	    atomic_load(&c->gave_up));
+	whole = took_place();
 	if (judged(judge_dir(&c->setup, c->dir, stdout)) != 0)
 		return 1;
-	return faults && atomic_load(&c->faults) == 0 ? 3 : 0;
+	return whole ? 0 : 3;
 }
 
 static int
@@ -444,6 +473,43 @@ verify(void)
 }
 
 int	 invent(struct check *, int64_t records);
+
+static void
+show_event(const struct event *e, void *arg)
+{
+	static const char *const types[] = { NULL, "send", "poll", "assign",
+	    "eof", "list", "time", "delete", "commit", "committed", "reset",
+	    "nemesis", "live", "epoch" };
+	static const char *const outcomes[] = { "invoke", "ok", "fail",
+	    "info" };
+
+	_Static_assert(sizeof types / sizeof types[0] == EV_TYPES, "types");
+	(void)arg;
+	printf("%" PRId64 " %s %s topic=%d part=%u id=%u/%" PRIu64
+	    " offset=%" PRId64 " a=%" PRId64 " b=%x\n", e->at / 1000,
+	    types[e->type], outcomes[e->outcome], e->topic, e->part,
+	    EV_PRODUCER(e->id), (uint64_t)EV_SEQ(e->id), e->offset, e->a,
+	    e->b);
+}
+
+/* The run's number is in the directory's run.txt. */
+static int
+show(char *path)
+{
+	char *slash = strrchr(path, '/');
+	struct setup s;
+	int64_t torn;
+
+	if (slash != NULL)
+		*slash = '\0';
+	if (!setup_load(&s, slash == NULL ? "." : path))
+		die(path, "there is no run.txt beside it");
+	if (slash != NULL)
+		*slash = '/';
+	if (!hist_read(path, s.run, show_event, NULL, &torn))
+		die(path, "not a history of that run");
+	return 0;
+}
 
 int
 main(int argc, char **argv)
@@ -473,6 +539,8 @@ main(int argc, char **argv)
 	if (invents)
 		return invent(&check, number("invent", argv[optind + 1],
 		    1 << 28));
+	if (strcmp(argv[optind], "show") == 0)
+		return show(argv[optind + 1]);
 	cuts = s->power_cuts;
 	if (!setup_load(s, check.dir))
 		die(check.dir, "run.txt is missing or not one");

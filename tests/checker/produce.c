@@ -104,7 +104,8 @@ topic_pick(struct producer *p)
 	for (int i = 0; i < n; i++) {
 		const struct ck_topic *t = &p->c->setup.topics[i];
 		int w = t->compact ? W_COMPACT : t->times ? W_TIMES :
-		    t->group ? W_GROUP : t->deletes || t->retention_ms >= 0 ||
+		    t->raw ? W_RAW : t->group ? W_GROUP :
+		    t->deletes || t->retention_ms >= 0 ||
 		    t->retention_bytes >= 0 ? W_RETAIN : W_APPEND;
 
 		if (w == p->w->workload && t->idempotent == !p->w->loose)
@@ -244,7 +245,7 @@ client_run(struct producer *p)
 		rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE |
 		    RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_flush(p->rk, 1000);
-	rd_kafka_destroy(p->rk);
+	kc_free(p->rk);
 	hist_flush(p->h);
 }
 
@@ -283,7 +284,7 @@ produce_probe(struct check *c)
 		    RD_KAFKA_PURGE_F_INFLIGHT);
 		rd_kafka_flush(p.rk, 1000);
 	}
-	rd_kafka_destroy(p.rk);
+	kc_free(p.rk);
 	hist_close(p.h);
 	free(p.buf);
 }

@@ -135,7 +135,7 @@ read_main(void *arg)
 		jump(r);
 	}
 	rd_kafka_consumer_close(r->rk);
-	rd_kafka_destroy(r->rk);
+	kc_free(r->rk);
 	hist_close(r->h);
 	free(r);
 	return NULL;
@@ -180,13 +180,14 @@ commit(struct reader *r)
 		/* The library asks again by itself: an error may be the answer
 		 * to the second try of what the first one did. */
 		commits_note(r, l, id, e == 0 ? EV_OK : EV_INFO);
+		atomic_fetch_add(&r->c->commits_ok, e == 0);
 	}
 	rd_kafka_topic_partition_list_destroy(l);
 }
 
 /* What the group has committed, as it is told. */
-static bool
-committed(struct check *c, struct hist *h, rd_kafka_t *rk,
+bool
+kc_committed(struct check *c, struct hist *h, rd_kafka_t *rk,
     rd_kafka_topic_partition_list_t *l)
 {
 	int64_t asked = mono_ns();
@@ -201,6 +202,21 @@ committed(struct check *c, struct hist *h, rd_kafka_t *rk,
 			    (uint64_t)asked, l->elems[i].offset < 0 ? -1 :
 			    l->elems[i].offset, 0, 0 });
 	return true;
+}
+
+bool
+kc_group(struct check *c, struct hist *h, rd_kafka_t *rk, int topic)
+{
+	rd_kafka_topic_partition_list_t *l =
+	    rd_kafka_topic_partition_list_new(4);
+	bool told;
+
+	for (int p = 0; p < c->setup.topics[topic].nparts; p++)
+		rd_kafka_topic_partition_list_add(l,
+		    c->setup.topics[topic].name, p);
+	told = kc_committed(c, h, rk, l);
+	rd_kafka_topic_partition_list_destroy(l);
+	return told;
 }
 
 static void
@@ -218,7 +234,7 @@ rebalanced(rd_kafka_t *rk, rd_kafka_resp_err_t e,
 		rd_kafka_assign(rk, NULL);
 		return;
 	}
-	while (!committed(r->c, r->h, rk, l))
+	while (!kc_committed(r->c, r->h, rk, l))
 		if (atomic_load(&r->c->ending))
 			break;
 	for (int i = 0; i < l->cnt; i++) {
@@ -279,7 +295,7 @@ member_run(struct reader *r)
 	if (rand_next(&r->rand) % 2 == 0)
 		commit(r);
 	rd_kafka_consumer_close(r->rk);
-	rd_kafka_destroy(r->rk);
+	kc_free(r->rk);
 }
 
 void *
@@ -318,10 +334,12 @@ watch_time(struct check *c, struct hist *h, rd_kafka_t *rk, int topic,
 	rd_kafka_topic_partition_list_add(l, c->setup.topics[topic].name,
 	    part)->offset = want;
 	if (rd_kafka_offsets_for_times(rk, l, CALL_MS) == 0 &&
-	    l->elems[0].err == 0)
+	    l->elems[0].err == 0) {
 		hist_put(h, (struct event){ EV_TIME, EV_OK, (uint16_t)topic,
 		    (uint32_t)part, 0, (uint64_t)asked, l->elems[0].offset < 0
 		    ? -1 : l->elems[0].offset, want, 0 });
+		atomic_fetch_add(&c->looked_up, 1);
+	}
 	rd_kafka_topic_partition_list_destroy(l);
 }
 
@@ -336,21 +354,9 @@ watch_delete(struct check *c, struct hist *h, rd_kafka_t *rk, int topic,
 	    (uint32_t)part, 0, 0, offset, 0, 0 });
 	hist_flush(h);
 	e = kc_delete(rk, c->setup.topics[topic].name, part, offset, &low);
+	atomic_fetch_add(&c->trimmed, e == 0);
 	hist_put(h, (struct event){ EV_DELETE, e == 0 ? EV_OK : EV_INFO,
 	    (uint16_t)topic, (uint32_t)part, 0, 0, offset, low, 0 });
-}
-
-static void
-watch_group(struct check *c, struct hist *h, rd_kafka_t *rk, int topic)
-{
-	rd_kafka_topic_partition_list_t *l =
-	    rd_kafka_topic_partition_list_new(4);
-
-	for (int p = 0; p < c->setup.topics[topic].nparts; p++)
-		rd_kafka_topic_partition_list_add(l,
-		    c->setup.topics[topic].name, p);
-	committed(c, h, rk, l);
-	rd_kafka_topic_partition_list_destroy(l);
 }
 
 void *
@@ -381,14 +387,14 @@ watch_main(void *arg)
 		if (x->times)
 			watch_time(c, h, rk, t, p, &rand);
 		if (x->group)
-			watch_group(c, h, rk, t);
+			kc_group(c, h, rk, t);
 		if (x->deletes && high - low > 200 &&
-		    rand_next(&rand) % 16 == 0)
+		    rand_next(&rand) % 4 == 0)
 			watch_delete(c, h, rk, t, p, low + (int64_t)
 			    (rand_next(&rand) % (uint64_t)(high - low)));
 	}
 	rd_kafka_consumer_close(rk);
-	rd_kafka_destroy(rk);
+	kc_free(rk);
 	hist_close(h);
 	return NULL;
 }

@@ -12,7 +12,7 @@
 
 /* Each number of a topic, in the order of its line. */
 #define TOPIC_FIELDS(F) F(nparts) F(acks) F(idempotent) F(compact) \
-	F(append_time) F(deletes) F(times) F(group) F(retention_ms) \
+	F(append_time) F(deletes) F(times) F(group) F(raw) F(retention_ms) \
 	F(retention_bytes) F(delete_retention_ms)
 
 bool

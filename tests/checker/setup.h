@@ -23,6 +23,7 @@ struct ck_topic {
 	bool	deletes;		/* DeleteRecords is used */
 	bool	times;			/* timestamps jump; looked up by */
 	bool	group;			/* a group reads it */
+	bool	raw;			/* written without a library */
 	int64_t	retention_ms;		/* -1: none */
 	int64_t	retention_bytes;
 	int64_t	delete_retention_ms;	/* how long a tombstone must stay */
