@@ -15,6 +15,7 @@
 
 #include "engine.h"
 #include "lib/log.h"
+#include "plant.h"
 #include "roll.h"
 
 enum {
@@ -162,7 +163,8 @@ write_run(struct write_op *w)
 		e = seg_open(dir, &p->id, w->new_base, true, &w->seg);
 		if (e == E_OK) {
 			seg_reserve(w->seg, w->reserve);
-			e = disk->sync_dir(dir);
+			if (!PLANT(no_dir_sync))
+				e = disk->sync_dir(dir);
 		}
 		if (e != E_OK)
 			return e;
@@ -217,9 +219,11 @@ syncs_run(struct round *r)
 	for (int i = 0; i < r->nsyncs; i++) {
 		struct sync_op *s = &r->syncs[i];
 
-		if (s->err == E_OK && !s->journal)
+		if (s->err == E_OK && !s->journal && !PLANT(skip_sync))
 			s->err = n > SYNC_EACH_MAX ? all :
 			    seg_sync(sync_seg(r, s));
+		if (s->err != E_OK && PLANT(retry_sync))
+			s->err = seg_sync(sync_seg(r, s));
 	}
 }
 
@@ -275,7 +279,7 @@ write_account(struct write_op *w)
 		a->written = true;
 		p->eng->stats.appends++;
 		p->eng->stats.append_bytes += batch_size(&a->b);
-		if (a->all && !p->relaxed)
+		if (a->all && !p->relaxed && !PLANT(ack_early))
 			append_list_put(&p->unsynced, a);
 		else
 			a->done(a, E_OK);
@@ -311,7 +315,7 @@ write_done(struct committer *c, struct write_op *w)
 		commit_seal(c, p);
 	if (p->queue.head != NULL)
 		commit_dirty(c, p);
-	if (p->relaxed)
+	if (p->relaxed || PLANT(hw_early))
 		part_advance(p);
 }
 

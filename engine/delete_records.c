@@ -11,6 +11,7 @@
 
 #include "admin.h"
 #include "lib/log.h"
+#include "plant.h"
 
 struct trimming {
 	struct call	*call;		/* NULL: answered, time was up */
@@ -103,6 +104,10 @@ trim_write(struct trim *t)
 		t->offset = p->trim_rec;
 	rec.offset = t->offset;
 	t->put.done = trim_recorded;
+	if (PLANT(lose_trim)) {
+		trim_recorded(&t->put, E_OK);
+		return;
+	}
 	e = meta_write(&p->eng->meta, MT_meta_start, &key, &rec, &t->put);
 	if (e != E_OK)
 		trim_end(t, e);

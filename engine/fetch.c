@@ -11,6 +11,7 @@
 #include "fetch_session.h"
 #include "history.h"
 #include "lib/log.h"
+#include "plant.h"
 
 enum {
 	COLD_TRIES	= 3,	/* then block: memory is too tight to wait */
@@ -328,7 +329,8 @@ try_row(struct fetch *f, struct round *rd, struct fetch_row *row,
 	r->log_start_offset = p->start;
 	rd->syncing |= row->offset >= p->hw && row->offset < part_written(p);
 	rd->now |= r->diverging_epoch >= 0;
-	if (r->diverging_epoch >= 0 || row->offset >= p->hw ||
+	if (r->diverging_epoch >= 0 || row->offset >= (PLANT(past_hw) ?
+	    part_written(p) : p->hw) ||
 	    (rd->budget <= 0 && !rd->first) ||
 	    f->nextents + rd->ncold >= f->segs_max)
 		return E_OK;

@@ -9,6 +9,7 @@
 
 #include "group_call.h"
 #include "lib/log.h"
+#include "plant.h"
 
 /* ---- commit ------------------------------------------------------------ */
 
@@ -117,8 +118,8 @@ commit_part(struct committing *k, struct group *g, struct topic *t,
 	if (c->head.version == 1 && q->commit_timestamp >= 0)
 		one->rec.committed_ms = q->commit_timestamp;
 	if (offset_key(&c->arena, g, t, q->partition_index, &key) != E_OK ||
-	    meta_write(&c->eng->meta, MT_meta_offset, &key, &one->rec,
-	    NULL) != E_OK)
+	    (!PLANT(lose_commit) && meta_write(&c->eng->meta, MT_meta_offset,
+	    &key, &one->rec, NULL) != E_OK))
 		return E_COORDINATOR_NOT_AVAILABLE;
 	one->topic = t->id;
 	one->part = q->partition_index;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "plant.h"
 #include "serve.h"
 
 enum { SYNC_MS = 1000 };	/* most that a sync is waited for */
@@ -92,7 +93,8 @@ batch_search(struct query *q, int fd, const struct batch *b, int64_t pos,
 		return e;
 	e = batch_iter_open(&it, p, (size_t)batch_size(b), INFLATE_MAX);
 	while (e == E_OK && (e = batch_iter_next(&it, &rec)) == E_OK)
-		if (rec.ts >= target && rec.offset >= q->start) {
+		if ((rec.ts >= target || PLANT(time_batch)) &&
+		    rec.offset >= q->start) {
 			q->offset = rec.offset;
 			q->at_ts = rec.ts;
 			q->epoch = b->leader_epoch;

@@ -11,6 +11,7 @@
 #include "fetch.h"
 #include "history.h"
 #include "lib/log.h"
+#include "plant.h"
 #include "reap.h"
 #include "roll.h"
 
@@ -195,6 +196,8 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	r->nsegs = 0;
 	p->start = r->start > p->trimmed ? r->start : p->trimmed;
 	p->next = p->hw = r->end;
+	if (PLANT(hw_back) && p->topic != NULL)
+		p->hw = p->start;
 	p->snapped = r->snapped;
 	p->epoch = epoch;
 	p->epoch_start = r->epoch == epoch ? r->start : r->end;
@@ -217,6 +220,30 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 	return E_OK;
 }
 
+/* The planted bug: the last batch that is queued and the new one change their
+ * places.  False when there is none. */
+static bool
+append_swap(struct part *p, struct append *a)
+{
+	struct append **prev = &p->queue.head, *b;
+
+	if (*prev == NULL)
+		return false;
+	while ((*prev)->next != NULL)
+		prev = &(*prev)->next;
+	b = *prev;
+	a->b.base_offset = b->b.base_offset;
+	b->b.base_offset += (int64_t)a->b.last_delta + 1;
+	batch_assign(a->head, a->b.base_offset, p->epoch);
+	batch_assign(b->head, b->b.base_offset, p->epoch);
+	a->next = b;
+	*prev = a;
+	p->queue.tail = &b->next;
+	p->next += (int64_t)a->b.last_delta + 1;
+	p->queued_bytes += batch_size(&a->b);
+	return true;
+}
+
 enum err
 part_append(struct part *p, struct append *a)
 {
@@ -236,6 +263,8 @@ part_append(struct part *p, struct append *a)
 			return e;
 	}
 	batch_assign(a->head, p->next, p->epoch);
+	if (PLANT(swap_batches) && p->topic != NULL && append_swap(p, a))
+		return E_OK;
 	p->next += (int64_t)a->b.last_delta + 1;
 	p->queued_bytes += batch_size(&a->b);
 	append_list_put(&p->queue, a);
@@ -300,7 +329,7 @@ void
 part_advance(struct part *p)
 {
 	int64_t durable = synced_end(p);
-	int64_t hw = p->relaxed ? part_written(p) : durable;
+	int64_t hw = p->relaxed || PLANT(hw_early) ? part_written(p) : durable;
 	bool moved = hw > p->hw;
 	struct append *a;
 

@@ -31,6 +31,7 @@
 #include "lib/crc32c.h"
 #include "lib/log.h"
 #include "lost.h"
+#include "plant.h"
 #include "reap.h"
 #include "recover.h"
 
@@ -357,11 +358,18 @@ static enum err
 scan(struct work *w, struct seg *s, int64_t pos, int64_t next,
     const char **bad)
 {
+	int64_t at = pos;
 	struct batch b;
 	enum err err = E_OK;
 
 	w->from = w->till = 0;
 	for (*bad = NULL; pos < s->size; pos += batch_size(&b)) {
+		if (PLANT(cut_whole) && !w->how->serial && pos > at &&
+		    batch_at(w, s, pos, s->end_offset, &b, bad) == E_OK &&
+		    *bad == NULL && pos + batch_size(&b) == s->size) {
+			*bad = "planted";
+			break;
+		}
 		err = batch_at(w, s, pos, s->end_offset, &b, bad);
 		if (err != E_OK || *bad != NULL)
 			break;
@@ -675,7 +683,7 @@ read_tail(struct work *w, int i, int64_t next)
 	if (err == E_OK)
 		err = seg_sync(s);
 	if (err == E_OK)
-		err = disk->drop_cache(fd);
+		err = PLANT(keep_cache) ? E_OK : disk->drop_cache(fd);
 	if (err != E_OK)
 		return io(w, err, s->path);
 	if ((err = scan(w, s, f->ckpt, next, &f->bad)) != E_OK)
@@ -867,6 +875,8 @@ producers(struct work *w)
 	int64_t from = 0;
 	enum err err;
 
+	if (PLANT(drop_dedupe))
+		return E_OK;
 	for (int i = w->prods.n; i-- > 0;) {
 		char path[PATH_SIZE];
 

@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "fetch.h"
 #include "lib/log.h"
+#include "plant.h"
 #include "reap.h"
 #include "retain.h"
 #include "roll.h"
@@ -164,10 +165,11 @@ over_limits(const struct part *p, int64_t now)
 		const struct seg *s = p->segs[n];
 		/* Where no record has a time, the file's counts. */
 		int64_t ts = s->max_ts >= 0 ? s->max_ts : s->written_ms;
-		bool old = tc->retention_ms >= 0 &&
-		    now - ts > tc->retention_ms;
+		bool old = tc->retention_ms >= 0 && now - ts >
+		    tc->retention_ms / (PLANT(early_age) ? 2 : 1);
 		bool big = tc->retention_bytes >= 0 &&
-		    left - s->size >= tc->retention_bytes;
+		    left - (PLANT(early_bytes) ? 0 : s->size) >=
+		    tc->retention_bytes;
 		/* All of its records were deleted, whatever the policy. */
 		bool below = s->end_offset <= p->start && n < p->nsegs - 1;
 
