@@ -235,7 +235,7 @@ special_add(void)
 	    "LogAppendTime", NULL };
 	static const char *const trim[] = { "segment.bytes", "1048576", NULL };
 	static const char *const bytes[] = { "segment.bytes", "1048576",
-	    "retention.bytes", "2000000", NULL };
+	    "segment.ms", "1000", "retention.bytes", "60000", NULL };
 	char ms[24];
 	const char *age[] = { "segment.bytes", "1048576", "segment.ms",
 	    "3000", "retention.ms", ms, NULL };
@@ -270,7 +270,7 @@ special_add(void)
 		t.deletes = true;
 		topic_add(t, "trim", trim);
 		t.deletes = false;
-		t.retention_bytes = 2000000;
+		t.retention_bytes = 60000;
 		topic_add(t, "bytes", bytes);
 		t.retention_bytes = -1;
 		t.retention_ms = retention_ms;
