@@ -45,6 +45,8 @@ struct walk {
 	int64_t		  gap;		/* an offset that is missing, -1 none;
 					 * no index entry has confirmed it */
 	bool		  damaged, lies;
+	bool		  suspect;	/* the index is no word on what was
+					 * synced */
 };
 
 /* ---- what is there ------------------------------------------------------ */
@@ -152,6 +154,7 @@ idx_read(struct look *k, struct walk *w)
 	}
 	if (err != E_CORRUPT && err != E_TOO_LARGE)
 		return fsck_fail(k->c, err, w->idx);
+	w->suspect = true;
 	fsck_found(k->c, k->l, FOUND_FIXABLE, "index", w->idx, 0, -1,
 	    "it is not the index of this segment, or its header is damaged");
 	return idx_again(k, w->base);
@@ -205,13 +208,15 @@ damaged(struct look *k, struct walk *w, int64_t pos, const char *bad,
 
 	if (err != E_OK)
 		return fsck_fail(k->c, err, w->log);
-	tail = w->last && *next == w->s.size && pos >= w->ckpt;
+	tail = w->last && *next == w->s.size && pos >= w->ckpt &&
+	    !w->suspect;
 	if (tail)
 		k->l->last_end = pos;
 	fsck_found(k->c, k->l, tail ? FOUND_FIXABLE : FOUND_BAD, tail ?
 	    "tail" : "batch", w->log, pos, *next - pos, "%s; %s", bad, tail ?
 	    "it was never synced, and the log ends before it" :
-	    pos < w->ckpt ? "it had been synced" : *next < w->s.size ?
+	    pos < w->ckpt ? "it had been synced" : w->suspect ?
+	    "it may have been synced" : *next < w->s.size ?
 	    "whole batches follow, and the next start cuts all of it off" :
 	    "segments follow");
 	w->damaged |= !tail;
