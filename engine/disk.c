@@ -305,6 +305,15 @@ real_rename(const char *from, const char *to)
 }
 
 static enum err
+real_link(const char *from, const char *to)
+{
+	if (link(from, to) == 0)
+		return E_OK;
+	return errno == ENOENT ? E_NOTFOUND : errno == EXDEV ? E_USAGE :
+	    errno == EEXIST ? E_BUSY : io_fail("link", to, -1);
+}
+
+static enum err
 real_mkdir(const char *path)
 {
 	struct stat s;
@@ -430,6 +439,7 @@ const struct disk disk_real = {
 	.resident	= real_resident,
 	.unlink		= real_unlink,
 	.rename		= real_rename,
+	.link		= real_link,
 	.mkdir		= real_mkdir,
 	.rmdir		= real_rmdir,
 	.sync_dir	= real_sync_dir,

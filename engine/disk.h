@@ -58,6 +58,9 @@ struct disk {
 	bool	 (*resident)(int fd, int64_t pos, int64_t n);
 	enum err (*unlink)(const char *path);
 	enum err (*rename)(const char *from, const char *to);
+	/* A second name for a file: E_BUSY when that name is taken, E_USAGE
+	 * when it is on another file system. */
+	enum err (*link)(const char *from, const char *to);
 	enum err (*mkdir)(const char *path);	/* E_OK when it is there */
 	enum err (*rmdir)(const char *path);
 	enum err (*sync_dir)(const char *path);	/* open, sync, close */

@@ -413,7 +413,7 @@ static int
 top_each(const char *name, void *arg)
 {
 	static const char *const ours[] = { "LOCK", "clean", "meta", "topics",
-	    "lost+found", "engine.sock", "importing", "reserve" };
+	    "lost+found", "engine.sock", "importing", "reserve", "search" };
 	struct data *d = arg;
 	char path[PATH_SIZE];
 

@@ -93,6 +93,7 @@ op_changes(enum sim_op op)
 	case SIM_TRUNCATE:
 	case SIM_UNLINK:
 	case SIM_RENAME:
+	case SIM_LINK:
 	case SIM_MKDIR:
 	case SIM_RMDIR:
 	case SIM_SYNC_DIR:
@@ -593,6 +594,24 @@ sim_rename(const char *from, const char *to)
 }
 
 static enum err
+sim_link(const char *from, const char *to)
+{
+	enum err err = enter(SIM_LINK, -1, to);
+	struct entry a, b;
+
+	if (err != E_OK)
+		return err;
+	if (!sim_resolve(sim_cur, from, &a) || a.ino < 0 ||
+	    !sim_resolve(sim_cur, to, &b))
+		return E_NOTFOUND;
+	if (b.ino >= 0)
+		return E_BUSY;
+	b.ino = a.ino;
+	dir_change(sim_cur, NULL, &b);
+	return E_OK;
+}
+
+static enum err
 sim_mkdir(const char *path)
 {
 	enum err err = enter(SIM_MKDIR, -1, path);
@@ -708,6 +727,7 @@ const struct disk simdisk = {
 	.resident	= sim_resident,
 	.unlink		= sim_unlink,
 	.rename		= sim_rename,
+	.link		= sim_link,
 	.mkdir		= sim_mkdir,
 	.rmdir		= sim_rmdir,
 	.sync_dir	= sim_sync_dir,
