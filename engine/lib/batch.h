@@ -158,6 +158,36 @@ enum err	 batch_recode(const uint8_t *p, size_t n, enum codec,
 		    int32_t level, struct wr *out) MUST;
 
 /*
+ * Compaction (protocol.md 3.10): a batch without the records that keep() does
+ * not want, appended to out.  Offsets, producer fields and codec stay, the
+ * greatest timestamp is that of what is left.
+ */
+struct batch_sieve {
+	bool	(*keep)(const struct record *, void *arg);
+	void	*arg;
+	int64_t	 horizon;	/* ms, -1 none: until when readers shall find
+				 * tombstones; goes into a batch that keeps
+				 * some and says nothing of it yet */
+	bool	 marker;	/* ... and into one without any */
+	bool	 header;	/* when nothing is left the header is */
+	int32_t	 level;		/* of the codec, as for codec_deflate */
+};
+/* SAME: nothing changes, and out is as it was. */
+enum batch_fate { BATCH_SAME, BATCH_LESS, BATCH_GONE };
+/* p: a whole batch whose CRC is right.  after: its header then.  Errors of
+ * batch_iter and codec_deflate; out is as it was. */
+enum err	 batch_sieve(const uint8_t *p, size_t n,
+		    const struct batch_sieve *, struct wr *out,
+		    struct batch *after, enum batch_fate *) MUST;
+/* The greatest timestamp that a record of it has; -1: it has no records for
+ * readers. */
+static inline int64_t
+batch_records_ts(const struct batch *b)
+{
+	return b->count <= 0 || (b->attrs & BATCH_CONTROL) ? -1 : b->max_ts;
+}
+
+/*
  * Message formats 0 and 1 (Produce v0-2, Fetch v0-3).
  * Up: one batch of magic 2 from a whole message set (wrappers opened, codec
  * kept from the first wrapper), appended to out; errors, facts and why as for
