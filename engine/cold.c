@@ -61,7 +61,6 @@ walk_each(const struct batch *b, int64_t pos, void *arg)
 static void
 window_load(struct cold_item *it)
 {
-	char path[PATH_SIZE];
 	struct window *w = calloc(1, sizeof *w);
 	struct walk_window x = { w, it->offset };
 	int64_t at;
@@ -73,9 +72,8 @@ window_load(struct cold_item *it)
 	w->handle = it->seg->handle;
 	w->nfile = it->nfile;
 	w->asked = it->offset;
-	idx_path(it->seg, path);
-	e = idx_load(path, &it->seg->id, it->seg->base, it->nfile, 0,
-	    it->offset, w->e, WINDOW_ENTRIES, &w->n);
+	e = seg_idx_load(it->seg, it->nfile, 0, it->offset, w->e,
+	    WINDOW_ENTRIES, &w->n);
 	if (e != E_OK) {
 		w->n = 0;
 		e = seg_fd(it->seg, &fd);

@@ -62,6 +62,8 @@ apply(struct engine *eng, enum meta_type t, const struct meta_key *key,
 		return configs_restore(eng, t, key, value, why, size);
 	case MT_meta_start:
 		return topic_restore_start(eng, key, value);
+	case MT_meta_clean:
+		return cleaner_restore(eng, key, value);
 	case MT_meta_user:
 		return user_restore(eng, key, value);
 	case MT_meta_quota:
@@ -139,6 +141,7 @@ maybe_ready(struct engine *eng)
 	groups_resume(eng);
 	retain_start(eng);
 	producers_expire_start(eng);
+	cleaner_start(eng);
 	if (eng->ready != NULL)
 		eng->ready(eng);
 }
@@ -419,6 +422,7 @@ stop_begin(struct engine *eng)
 	timer_cancel(&eng->timers, &eng->retain_timer);
 	timer_cancel(&eng->timers, &eng->producers_timer);
 	timer_cancel(&eng->timers, &eng->reap_timer);
+	cleaner_stop(eng);
 	timer_cancel(&eng->timers, &eng->space.timer);
 	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
 		for (int32_t i = 0; t->parts != NULL && i < t->nparts; i++) {
@@ -470,6 +474,7 @@ engine_stop(struct engine *eng)
 void
 engine_close(struct engine *eng)
 {
+	cleaner_close(eng);
 	groups_free(eng);
 	fetch_sessions_free(eng);
 	auth_free(eng);

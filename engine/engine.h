@@ -7,6 +7,7 @@
 #define ENGINE_H
 
 #include "auth.h"
+#include "cleaner.h"
 #include "clock.h"
 #include "commit.h"
 #include "configs.h"
@@ -56,13 +57,14 @@ struct engine {
 	int32_t		  recover_part;
 	int		  recovering;	/* partitions being opened */
 	struct timer	  retain_timer, reap_timer, producers_timer;
+	struct cleaner	  cleaner;
 	struct meta_put	  epoch_put;	/* of an unclean start */
 	bool		  epoch_durable, clean_start, opened, stopping;
 	int		  lock_fd;
 	int64_t		  started;	/* mono_ms */
 	struct {
 		int64_t appends, append_bytes, fetches, fetch_bytes;
-		int64_t cold_reads;
+		int64_t cold_reads, compactions;
 	} stats;
 	/* Called when a segment's fd is no longer for the gateways. */
 	void		(*retired)(struct engine *, uint64_t handle);

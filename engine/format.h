@@ -11,6 +11,8 @@
  *     <base>.idx                     sparse index of that segment
  *     <base>.prod                    producer state at offset <base>
  *     <base>.log.<ms>.deleted        a deleted segment; removed at <ms>
+ *     <base>.log.cleaned .idx.cleaned  compaction is writing it, see swap.h
+ *     <base>.log.swap                it is about to be <base>.log
  * DATA/journal/<n>.jnl               small appends, see below
  * DATA/lost+found/                   bytes that recovery cut off
  * DATA/reserve                       no bytes, but blocks: see space.h
@@ -33,7 +35,7 @@
  *   then, for each entry:
  *        0    8 offset: the first offset at or after the position
  *        8    8 position in the .log: a batch starts or will start here
- *       16    8 greatest timestamp of all batches before the position, -1 none
+ *       16    8 greatest timestamp of the records before the position, -1 none
  *       24    4 flags: 1 sealed (the last entry of a finished segment)
  *       28    4 CRC-32C of bytes 0-27, seeded with the CRC of the header
  *

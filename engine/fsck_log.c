@@ -13,6 +13,7 @@
 #include "fsck.h"
 #include "reap.h"
 #include "scan.h"
+#include "swap.h"
 
 #define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
 	    (size_t)PRODUCERS_MAX * (19 + PRODUCER_BATCHES * 32))
@@ -28,6 +29,7 @@ struct look {
 	struct bases	  logs, idxs, prods;
 	bool		  nomem;
 	int32_t		  epoch;	/* of the batch before, -1 */
+	bool		  swapping;	/* segments are being replaced */
 };
 
 /* One segment while it is walked. */
@@ -102,7 +104,15 @@ note_name(const char *name, void *arg)
 		ok = add(&k->idxs, n);
 	else if (seg_name(name, ".prod", &n))
 		ok = add(&k->prods, n);
-	else if (!reap_name(name, &n)) {
+	else if (swap_name(name)) {
+		snprintf(path, sizeof path, "%.2000s/%.2000s", k->l->dir,
+		    name);
+		k->swapping |= swap_counts(name);
+		fsck_found(k->c, k->l, swap_counts(name) ? FOUND_FIXABLE :
+		    FOUND_NOTE, "compaction", path, -1, -1, "compaction was "
+		    "interrupted; the next start %s it", swap_counts(name) ?
+		    "finishes" : "forgets");
+	} else if (!reap_name(name, &n)) {
 		snprintf(path, sizeof path, "%.2000s/%.2000s", k->l->dir,
 		    name);
 		fsck_found(k->c, k->l, FOUND_NOTE, "foreign", path, -1, -1,
@@ -271,8 +281,8 @@ batch(struct look *k, struct walk *w, int64_t pos, int64_t *next)
 	idx_meet(k, w, pos, b.base_offset, 0);
 	w->expect = batch_last_offset(&b) + 1;
 	k->epoch = b.leader_epoch;
-	if (b.max_ts > w->max_ts)
-		w->max_ts = b.max_ts;
+	if (batch_records_ts(&b) > w->max_ts)
+		w->max_ts = batch_records_ts(&b);
 	return E_OK;
 }
 
@@ -421,6 +431,8 @@ look(struct look *k)
 	sort(&k->idxs);
 	sort(&k->prods);
 	k->l->nlogs = k->logs.n;
+	if (k->swapping)	/* what is there is not the log */
+		return E_OK;
 	/* Of a catalogue only the newest segment counts. */
 	for (int i = k->l->serial && k->logs.n > 0 ? k->logs.n - 1 : 0;
 	    err == E_OK && i < k->logs.n; i++)

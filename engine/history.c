@@ -46,13 +46,11 @@ header_at(struct seg *s, int64_t pos, struct batch *b)
 static int64_t
 middle(const struct epoch_span *sp, int64_t lo, int64_t hi)
 {
-	char path[PATH_SIZE];
 	struct idx_entry e;
 	int n = 0;
 
-	idx_path(sp->seg, path);
-	if (sp->nfile == 0 || idx_load(path, &sp->seg->id, sp->seg->base,
-	    sp->nfile, 1, lo + (hi - lo) / 2, &e, 1, &n) != E_OK || n == 0 ||
+	if (sp->nfile == 0 || seg_idx_load(sp->seg, sp->nfile, 1,
+	    lo + (hi - lo) / 2, &e, 1, &n) != E_OK || n == 0 ||
 	    e.pos <= lo || e.pos >= hi)
 		return lo;
 	return e.pos;

@@ -188,6 +188,7 @@ journal_end(struct journal *j, struct journal_run *r)
 	j->bytes += r->end - f->end;
 	f->end = r->end;
 	f->number = r->number;
+	r->file = NULL;
 	if (r->err != E_OK)
 		journal_off(j, r->err);
 }
@@ -318,6 +319,18 @@ settle_start(struct journal *j)
 	s->job.done = settle_done;
 	j->settling = true;
 	pool_submit(j->eng->bulk, &s->job);
+}
+
+void
+journal_settle(struct journal *j)
+{
+	if (!j->on || j->settling || j->run.file != NULL || journal_empty(j))
+		return;
+	if (j->active != NULL) {
+		j->active->state = JOURNAL_FULL;
+		j->active = NULL;
+	}
+	settle_start(j);
 }
 
 bool

@@ -99,6 +99,9 @@ enum err journal_sync(struct journal_run *) MUST;
 /* Records may hold bytes of the segment, or of any of the partition's. */
 bool	 journal_holds(const struct journal *, const struct seg *);
 bool	 journal_holds_part(const struct journal *, const struct part *);
+/* Somebody waits for that to end: settles what is there now, unless a worker
+ * has the file, or a job is at it. */
+void	 journal_settle(struct journal *);
 /* Clean stop: settles everything; true when that is done or cannot be. */
 bool	 journal_stop(struct journal *);
 /* Nothing in it is needed. */

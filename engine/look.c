@@ -54,12 +54,9 @@ look_covered(const struct window *w, const struct seg *s, int64_t offset)
 static enum look
 look_file(const struct seg *s, int64_t offset, struct idx_entry *at)
 {
-	char path[PATH_SIZE];
 	int n = 0;
 
-	idx_path(s, path);
-	if (idx_load(path, &s->id, s->base, s->idx.nfile, 0, offset, at, 1,
-	    &n) != E_OK)
+	if (seg_idx_load(s, s->idx.nfile, 0, offset, at, 1, &n) != E_OK)
 		return LOOK_FAIL;
 	if (n == 0 || at->offset > offset)
 		*at = (struct idx_entry){ s->base, 0, -1 };

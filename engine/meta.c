@@ -178,22 +178,27 @@ snap_topics(struct snap *s)
 }
 
 static void
-snap_starts(struct snap *s)
+snap_part(struct snap *s, const struct part *p)
 {
 	struct meta_key_part k;
-	struct meta_key key;
-	struct meta_start rec;
+	struct meta_key key = meta_key_part(&k, &p->id);
+	struct meta_start start = { p->trimmed };
+	struct meta_clean clean = { p->clean.to, p->clean.at };
 
+	if (p->trimmed > 0)
+		snap_put(s, MT_meta_start, &key, &start);
+	if (p->clean.to > 0)
+		snap_put(s, MT_meta_clean, &key, &clean);
+}
+
+static void
+snap_parts(struct snap *s)
+{
 	for (struct topic *t = s->m->eng->topics.first; t != NULL;
 	    t = t->next)
 		for (int32_t i = 0; t->state == TOPIC_LIVE && i < t->nparts;
-		    i++) {
-			if (t->parts[i]->trimmed == 0)
-				continue;
-			key = meta_key_part(&k, &t->parts[i]->id);
-			rec.offset = t->parts[i]->trimmed;
-			snap_put(s, MT_meta_start, &key, &rec);
-		}
+		    i++)
+			snap_part(s, t->parts[i]);
 }
 
 static void
@@ -220,7 +225,7 @@ snap_make(struct meta *m, int64_t base, struct wr *out, int64_t *next)
 	snap_put(&s, MT_meta_pids, NULL, &pids);
 	configs_snapshot(m->eng, snap_one, &s);
 	snap_topics(&s);
-	snap_starts(&s);
+	snap_parts(&s);
 	groups_snapshot(m->eng, snap_one, &s);
 	users_snapshot(m->eng, snap_one, &s);
 	quotas_snapshot(m->eng, snap_one, &s);

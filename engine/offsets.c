@@ -109,7 +109,8 @@ struct search {
 	struct query	*q;
 	int		 fd;		/* of the span that is searched */
 	int64_t		 target;
-	int64_t		 max;	/* greatest header timestamp seen */
+	int64_t		 max;	/* greatest timestamp seen */
+	bool		 deep;	/* look at each record */
 	enum err	 err;
 };
 
@@ -118,8 +119,8 @@ search_each(const struct batch *b, int64_t pos, void *arg)
 {
 	struct search *s = arg;
 
-	if (b->max_ts < s->target || batch_last_offset(b) < s->q->start ||
-	    (b->attrs & BATCH_CONTROL))
+	if (batch_records_ts(b) < s->target ||
+	    batch_last_offset(b) < s->q->start)
 		return 0;
 	s->err = batch_search(s->q, s->fd, b, pos, s->target);
 	return s->err != E_OK || s->q->offset >= 0;
@@ -150,9 +151,10 @@ max_each(const struct batch *b, int64_t pos, void *arg)
 {
 	struct search *s = arg;
 
-	if (batch_last_offset(b) < s->q->start || b->max_ts <= s->max)
+	if (batch_last_offset(b) < s->q->start ||
+	    batch_records_ts(b) <= s->max)
 		return 0;
-	if (b->base_offset >= s->q->start)
+	if (b->base_offset >= s->q->start && !s->deep)
 		s->max = b->max_ts;
 	else
 		s->err = batch_max(s, b, pos);
@@ -166,7 +168,6 @@ static struct idx_entry
 span_entry(const struct span *sp, int by, int64_t value)
 {
 	struct idx_entry e = { 0 };
-	char path[PATH_SIZE];
 	int n = 0;
 
 	if (sp->pending.pos > 0 && (by == 2 ? sp->pending.max_ts < value
@@ -174,9 +175,8 @@ span_entry(const struct span *sp, int by, int64_t value)
 		return sp->pending;
 	if (sp->nfile == 0)
 		return (struct idx_entry){ 0, 0, -1 };
-	idx_path(sp->seg, path);
-	if (idx_load(path, &sp->seg->id, sp->seg->base, sp->nfile, by, value,
-	    &e, 1, &n) != E_OK || n == 0)
+	if (seg_idx_load(sp->seg, sp->nfile, by, value, &e, 1, &n) != E_OK ||
+	    n == 0)
 		return (struct idx_entry){ 0, 0, -1 };
 	/* The entry may be the first one beyond: then the start it is. */
 	if (by == 2 ? e.max_ts >= value : e.pos > value)
@@ -205,15 +205,15 @@ search_time(struct query *q, int64_t target)
 	}
 }
 
-/* The greatest visible timestamp, then the first record that has it. */
-static void
-search_max(struct query *q)
+/* The greatest visible timestamp. */
+static int64_t
+max_visible(struct query *q, bool deep)
 {
-	struct search s = { .q = q, .max = -1 };
+	struct search s = { .q = q, .max = -1, .deep = deep };
 
 	for (int i = 0; i < q->n && q->err == E_OK; i++) {
 		struct span *sp = &q->spans[i];
-		bool cut = sp->seg->base < q->start;
+		bool cut = sp->seg->base < q->start || deep;
 		struct idx_entry from = { 0, 0, -1 };
 		int64_t at;
 		enum err e;
@@ -234,8 +234,22 @@ search_max(struct query *q)
 			    &at);
 		q->err = s.err != E_OK ? s.err : e;
 	}
-	if (q->err == E_OK && s.max >= 0)
-		search_time(q, s.max);
+	return s.max;
+}
+
+/* ... then the first record that has it.  Where headers promise what no record
+ * holds, which nobody checks in what was imported, the records tell. */
+static void
+search_max(struct query *q)
+{
+	int64_t max = max_visible(q, false);
+
+	if (q->err == E_OK && max >= 0)
+		search_time(q, max);
+	if (q->err == E_OK && max >= 0 && q->offset < 0)
+		max = max_visible(q, true);
+	if (q->err == E_OK && max >= 0 && q->offset < 0)
+		search_time(q, max);
 }
 
 static int

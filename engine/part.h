@@ -21,6 +21,7 @@
 #ifndef PART_H
 #define PART_H
 
+#include "cleaner.h"
 #include "lib/batch.h"
 #include "pool.h"
 #include "recover.h"
@@ -99,6 +100,7 @@ struct part {
 	bool		 retaining;	/* files are being removed */
 	bool		 reaping;	/* deleted ones are, see reap.h */
 	int64_t		 reap_due;	/* wall_ms; INT64_MAX: none are there */
+	struct clean_state clean;	/* compaction */
 	bool		 rolling;	/* no writes until the new segment is
 					 * there */
 	struct part	*dirty_next, *unsynced_next, *ckpt_next;

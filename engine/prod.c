@@ -270,6 +270,7 @@ prod_each(const struct prod_table *t,
 	for (int i = 0; i < t->n; i++) {
 		const struct producer *p = t->heap[i];
 		struct prod_info info = { p->pid, p->ts, p->n == 0 ? -1 :
+		    p->batches[p->n - 1].last_offset, p->n == 0 ? -1 :
 		    p->batches[p->n - 1].last_seq, p->epoch };
 
 		each(&info, arg);

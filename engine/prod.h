@@ -41,7 +41,12 @@ enum err prod_note(struct prod_table *, const struct batch *) MUST;
  * mono_ms), also from before a restart; returns how many went. */
 int	 prod_expire(struct prod_table *, int64_t cutoff_ms, int max);
 
-struct prod_info { int64_t pid, ts; int32_t last_seq; int16_t epoch; };
+struct prod_info {
+	int64_t	pid, ts;
+	int64_t	last_offset;	/* of its last batch of data, -1 none */
+	int32_t	last_seq;
+	int16_t	epoch;
+};
 /* Calls back with each producer, in no order; last_seq -1: none. */
 void	 prod_each(const struct prod_table *,
 	    void (*each)(const struct prod_info *, void *), void *arg);

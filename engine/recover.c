@@ -34,6 +34,7 @@
 #include "plant.h"
 #include "reap.h"
 #include "recover.h"
+#include "swap.h"
 
 #define SCAN_BUF	(1 * MIB)
 #define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
@@ -72,6 +73,7 @@ struct work {
 					 * lies before the checkpoint does not
 					 * judge a batch: no CRC covers it */
 	bool		  nomem;	/* while listing */
+	bool		  swaps;	/* compaction was interrupted */
 	bool		  touched;	/* the directory was changed */
 	uint8_t		 *buf;		/* window on a file */
 	size_t		  buf_size;	/* no more than the largest file */
@@ -159,6 +161,8 @@ note_name(const char *name, void *arg)
 		ok = bases_add(&w->idxs, base);
 	else if (seg_name(name, ".prod", &base))
 		ok = bases_add(&w->prods, base);
+	else if (swap_name(name))
+		w->swaps = true;
 	w->nomem = !ok;
 	return ok ? 0 : 1;
 }
@@ -178,6 +182,21 @@ list_files(struct work *w)
 			qsort(all[i]->v, (size_t)all[i]->n,
 			    sizeof *all[i]->v, rising);
 	return E_OK;
+}
+
+/* Compaction was interrupted: what it left is put right before anything is
+ * believed. */
+static enum err
+settle_swaps(struct work *w)
+{
+	enum err err = swap_recover(w->how->dir, w->r->why,
+	    sizeof w->r->why);
+
+	if (err != E_OK)
+		return err;
+	w->logs.n = w->idxs.n = w->prods.n = 0;
+	w->touched = true;
+	return list_files(w);
 }
 
 /* Opens segment i and its index; reads no more than the index's end. */
@@ -381,8 +400,8 @@ scan(struct work *w, struct seg *s, int64_t pos, int64_t next,
 		}
 		s->end_offset = batch_last_offset(&b) + 1;
 		w->tail_epoch = b.leader_epoch;
-		if (b.max_ts > s->max_ts)
-			s->max_ts = b.max_ts;
+		if (batch_records_ts(&b) > s->max_ts)
+			s->max_ts = batch_records_ts(&b);
 	}
 	s->synced = pos;
 	if (w->tail_epoch > w->r->epoch)
@@ -599,8 +618,8 @@ note_index(const struct batch *b, int64_t pos, void *arg)
 	struct idx *i = &x->s->idx;
 
 	x->err = idx_note(i, b->base_offset, pos, x->max_ts);
-	if (b->max_ts > x->max_ts)
-		x->max_ts = b->max_ts;
+	if (batch_records_ts(b) > x->max_ts)
+		x->max_ts = batch_records_ts(b);
 	if (x->err == E_OK && i->npending == IDX_PENDING_MAX)
 		x->err = idx_flush(x, false);
 	return x->err == E_OK ? 0 : 1;
@@ -909,7 +928,8 @@ run(struct work *w)
 	enum err err;
 	int n;
 
-	if ((err = list_files(w)) != E_OK)
+	if ((err = list_files(w)) != E_OK ||
+	    (w->swaps && (err = settle_swaps(w)) != E_OK))
 		return err;
 	all = (size_t)w->logs.n + 1;
 	r->segs = calloc(all, sizeof *r->segs);

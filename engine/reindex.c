@@ -38,8 +38,8 @@ reindex_note(struct reindex *x, const struct batch *b, int64_t pos)
 {
 	enum err err = idx_note(&x->idx, b->base_offset, pos, x->max_ts);
 
-	if (b->max_ts > x->max_ts)
-		x->max_ts = b->max_ts;
+	if (batch_records_ts(b) > x->max_ts)
+		x->max_ts = batch_records_ts(b);
 	if (err == E_OK && x->idx.npending == IDX_PENDING_MAX)
 		err = flush(x, false);
 	return err;

@@ -189,7 +189,7 @@ retain_part(struct part *p, int64_t now)
 	bool all;
 	int n;
 
-	if (p->state != PART_ONLINE || p->retaining ||
+	if (p->state != PART_ONLINE || p->retaining || p->clean.busy ||
 	    (n = over_limits(p, now)) == 0)
 		return;
 	all = n == p->nsegs;

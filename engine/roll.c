@@ -72,7 +72,12 @@ waited(const struct fill *f, const struct batch *b,
     const struct topic_conf *tc, int64_t now)
 {
 	int64_t ms, from = f->first_ts, to = b->max_ts;
+	int64_t most = tc->segment_ms;
 
+	/* Only what is finished can be compacted. */
+	if ((tc->cleanup_policy & CLEANUP_COMPACT) &&
+	    tc->max_compaction_lag_ms < most)
+		most = tc->max_compaction_lag_ms;
 	if (from < 0) {
 		from = f->made_ms;
 		to = now;
@@ -80,7 +85,7 @@ waited(const struct fill *f, const struct batch *b,
 	/* Times are the producers' word. */
 	if (__builtin_sub_overflow(to, from, &ms))
 		return to > from;
-	return ms > tc->segment_ms - f->jitter_ms;
+	return ms > most - f->jitter_ms;
 }
 
 bool

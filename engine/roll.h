@@ -4,7 +4,8 @@
  * by size, by offsets that would not fit 32 bits behind its base, by a full
  * index, and by time: from the first batch's greatest timestamp to that of
  * the batch that comes; where the first has none, from the segment's making
- * to now.  Only an append finishes a segment; one that is never written to
+ * to now, by no more than segment.ms, or max.compaction.lag.ms of a compacted
+ * topic.  Only an append finishes a segment; one that is never written to
  * again is finished by retention.
  */
 #ifndef ROLL_H

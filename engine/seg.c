@@ -253,3 +253,29 @@ idx_path(const struct seg *s, char *buf)
 	memcpy(buf, s->path, n + 1);
 	memcpy(buf + n - 4, ".idx", 5);
 }
+
+enum err
+seg_idx_load(const struct seg *s, int64_t nfile, int by, int64_t value,
+    struct idx_entry *out, int max, int *n)
+{
+	char path[PATH_SIZE];
+	enum err e;
+
+	*n = 0;
+	if (atomic_load(&s->stale))
+		return E_OK;
+	idx_path(s, path);
+	e = idx_load(path, &s->id, s->base, nfile, by, value, out, max, n);
+	/* It may have been the other one's already. */
+	if (atomic_load(&s->stale)) {
+		*n = 0;
+		e = E_OK;
+	}
+	return e;
+}
+
+void
+seg_stale(struct seg *s)
+{
+	atomic_store(&s->stale, true);
+}

@@ -41,8 +41,8 @@ struct seg {
 	int64_t		 synced;	/* bytes synced */
 	int64_t		 synced_offset;	/* the offset at synced */
 	int64_t		 max_ts;	/* greatest timestamp, -1 none */
-	int64_t		 first_ts;	/* that of the first batch, -1 none or
-					 * (all but the last) not known */
+	int64_t		 first_ts;	/* that of the first batch; -1 none or
+					 * not known, -2 none */
 	int64_t		 made_ms;	/* wall clock: made, or opened */
 	int64_t		 written_ms;	/* wall clock: last written */
 	int64_t		 jitter_ms;	/* of segment.ms, chosen by lot */
@@ -57,6 +57,8 @@ struct seg {
 	bool		 lax;		/* nobody waits for its syncs */
 	struct idx	 idx;
 	struct trust	 trust;		/* what readers may be told */
+	atomic_bool	 stale;		/* the files under its names are, or
+					 * will be, another segment's */
 	char		*path;		/* of the .log */
 };
 
@@ -64,6 +66,12 @@ struct seg {
 void	 seg_path(char *buf, const char *dir, int64_t base, const char *ext);
 /* The path of a segment's index. */
 void	 idx_path(const struct seg *, char *buf);
+/* idx_load from a segment's file of nfile entries; none when compaction has
+ * put another segment in its place.  Blocks; any thread. */
+enum err seg_idx_load(const struct seg *, int64_t nfile, int by,
+	    int64_t value, struct idx_entry *out, int max, int *n) MUST;
+/* Before another segment's files get the names of this one's. */
+void	 seg_stale(struct seg *);
 /* The base offset in a file name with that extension; false if it is none. */
 bool	 seg_name(const char *name, const char *ext, int64_t *base);
 /* A segment whose file is there, or is created (E_BUSY when it exists) and

@@ -67,7 +67,7 @@ refused 'INVALID_PARTITIONS' x --partitions 2147483647
 refused 'INVALID_CONFIG: .*nonsense' x --config nonsense=1
 refused 'INVALID_CONFIG: .*segment.bytes' x --config segment.bytes=1
 refused 'INVALID_CONFIG: .*segment.bytes' x --config segment.bytes=
-refused 'INVALID_CONFIG: .*not supported yet' x --config max.compaction.lag.ms=1
+refused 'INVALID_CONFIG: .*not supported yet' x --config local.retention.ms=1
 check_rc 2 chronik topic create x --config nonsense
 check_rc 2 chronik topic create x --partitions -1
 check_eq "$(ls_)" "clicks 2,orders 3,other 2,users 2," "after refusals"

@@ -337,7 +337,7 @@ START_TEST(topic_rows)
 		    CONF_ENFORCED },
 		{ "min.cleanable.dirty.ratio",
 		    "log.cleaner.min.cleanable.ratio", "0.5", CT_DOUBLE,
-		    CONF_KEPT },
+		    CONF_ENFORCED },
 		{ "preallocate", "log.preallocate", "false", CT_BOOLEAN,
 		    CONF_ENFORCED },
 		{ "max.message.bytes", "message.max.bytes", "1048588", CT_INT,
@@ -592,7 +592,7 @@ START_TEST(topic_refused)
 		{ "preallocate", "1", "must be true or false" },
 		{ "remote.storage.enable", "true", "it is not supported yet "
 		    "and takes only its default, false" },
-		{ "max.compaction.lag.ms", "1", "not supported yet" },
+		{ "max.compaction.lag.ms", "0", "from 1" },
 		{ "local.retention.ms", "-1", "not supported yet" },
 		{ "compression.gzip.level", "0", "between 1 and 9 or equal" },
 		{ "compression.gzip.level", "10", "from -1 to 9" },
