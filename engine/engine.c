@@ -15,7 +15,7 @@
 #include "lib/log.h"
 #include "retain.h"
 
-enum { RECOVER_AT_ONCE = 8 };
+enum { RECOVER_AT_ONCE = 16 };
 
 /* ---- the catalogue's word ---------------------------------------------- */
 
@@ -128,13 +128,68 @@ opening_run(struct job *j)
 }
 
 static void recover_more(struct engine *);
+static void maybe_ready(struct engine *);
+
+struct together {
+	struct job	 job;
+	struct engine	*eng;
+	enum err	 err;
+};
+
+static void
+together_run(struct job *j)
+{
+	struct together *t = (struct together *)j;
+
+	t->err = disk->syncfs(t->eng->commit.data_fd);
+	if (t->err != E_OK)
+		seg_sync_failed();
+}
+
+/* Nobody has seen a partition yet.  If the sync failed they are recovered
+ * once more, each for itself. */
+static void
+together_done(struct job *j)
+{
+	struct together *x = (struct together *)j;
+	struct engine *eng = x->eng;
+
+	eng->together = false;
+	for (struct topic *t = eng->topics.first; x->err != E_OK && t != NULL;
+	    t = t->next)
+		for (int32_t i = 0; t->state == TOPIC_LIVE && i < t->nparts;
+		    i++)
+			part_fence(t->parts[i], x->err, NULL, false);
+	free(x);
+	maybe_ready(eng);
+}
+
+static bool
+together_sync(struct engine *eng)
+{
+	struct together *x = calloc(1, sizeof *x);
+
+	if (x == NULL)
+		return false;
+	x->eng = eng;
+	x->job.run = together_run;
+	x->job.done = together_done;
+	eng->together_busy = true;
+	pool_submit(eng->bulk, &x->job);
+	return true;
+}
 
 static void
 maybe_ready(struct engine *eng)
 {
-	if (eng->opened || eng->recovering > 0 ||
+	if (eng->opened || eng->recovering > 0 || eng->stopping ||
 	    eng->recover_topic != NULL || !eng->epoch_durable)
 		return;
+	if (eng->together) {
+		if (!eng->together_busy && !together_sync(eng))
+			log_fatal("out of memory at the start", LE(E_NOMEM));
+		return;
+	}
 	eng->opened = true;
 	space_start(eng);
 	topics_resume(eng);
@@ -190,7 +245,8 @@ open_part(struct engine *eng, struct part *p)
 	part_dir(p, o->dir);
 	snprintf(o->lost, sizeof o->lost, "%s/lost+found", eng->data);
 	o->how = (struct recover_how){ .dir = o->dir, .lost = o->lost,
-	    .id = p->id, .clean = eng->clean_start, .end_min = p->trimmed,
+	    .id = p->id, .clean = eng->clean_start,
+	    .together = eng->together, .end_min = p->trimmed,
 	    .interval = part_idx_interval(p) };
 	o->job.run = opening_run;
 	o->job.done = opening_done;
@@ -341,6 +397,10 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 		e = commit_open(&eng->commit, eng, commit, eng->data);
 	if (e == E_OK)
 		e = clean_take(eng->data, &eng->clean_start);
+	/* What a failed write-back has left in memory is called clean then,
+	 * and read from the disk. */
+	if (e == E_OK && !eng->clean_start)
+		eng->together = disk->syncfs(eng->commit.data_fd) == E_OK;
 	/* Before anybody looks at a segment. */
 	if (e == E_OK)
 		e = journal_open(&eng->journal, eng, why, size);

@@ -59,6 +59,9 @@ struct engine {
 	struct timer	  retain_timer, reap_timer, producers_timer;
 	struct cleaner	  cleaner;
 	struct meta_put	  epoch_put;	/* of an unclean start */
+	/* Many partitions after a crash: one sync of all before they are
+	 * opened and one after. */
+	bool		  together, together_busy;
 	bool		  epoch_durable, clean_start, opened, stopping;
 	int		  lock_fd;
 	int64_t		  started;	/* mono_ms */

@@ -15,7 +15,7 @@
 
 enum {
 	COMMIT_THREADS	= 2,	/* one writes while the other syncs */
-	BULK_THREADS	= 2,
+	BULK_THREADS	= 6,	/* they wait for the disk most of the time */
 	EXIT_REFUSED	= 3,	/* the data directory is not ours to open */
 	WHY_SIZE	= 1024,
 };

@@ -14,8 +14,9 @@
  *     disk: sync (which makes pages clean), drop the cache, read.  After a
  *     failed sync of an earlier process the cache shows what the disk lacks.
  *  4. The end is reported after the log (cut or not) and the directory have
- *     been synced, and after snapshots past the end are gone: their offsets
- *     will be given out again.
+ *     been synced (where many are opened together, by who asked for it), and
+ *     after snapshots past the end are gone: their offsets will be given out
+ *     again.
  *  5. An index entry is written after the log before it was synced; entries
  *     never lie past a cut, since no cut is below the last one.
  *  6. Every step may be the last one before a crash.  Each leaves a state from
@@ -699,7 +700,7 @@ read_tail(struct work *w, int i, int64_t next)
 	if ((err = epoch_before(w, i, f->ckpt)) != E_OK)
 		return err;
 	err = seg_fd(s, &fd);
-	if (err == E_OK)
+	if (err == E_OK && !w->how->together)
 		err = seg_sync(s);
 	if (err == E_OK)
 		err = PLANT(keep_cache) ? E_OK : disk->drop_cache(fd);
@@ -815,7 +816,8 @@ settle(struct work *w, int n)
 	r->end = r->segs[n - 1]->end_offset;
 	/* Nothing lies behind the checkpoint: perhaps because somebody cut it
 	 * off, and that must not come undone either. */
-	if (!w->how->clean && r->segs[n - 1]->size == w->found[n - 1].ckpt &&
+	if (!w->how->clean && !w->how->together &&
+	    r->segs[n - 1]->size == w->found[n - 1].ckpt &&
 	    (err = seg_sync(r->segs[n - 1])) != E_OK)
 		return io(w, err, r->segs[n - 1]->path);
 	return orphan_remove(w);
@@ -950,7 +952,8 @@ run(struct work *w)
 		    (long long)w->how->end_min);
 	if (r->nsegs > 0 && (err = first_time(w)) != E_OK)
 		return err;
-	return w->how->clean && !w->touched ? E_OK :
+	return (w->how->clean && !w->touched) ||
+	    (w->how->together && r->cut == 0) ? E_OK :
 	    io(w, disk->sync_dir(w->how->dir), w->how->dir);
 }
 

@@ -32,6 +32,10 @@ struct recover_how {
 	int64_t		 end_min;	/* an end below it is damage */
 	int64_t		 interval;	/* of new index entries, 0 default */
 	bool		 clean;		/* stopped in order: trust the index */
+	bool		 together;	/* the file system was synced since the
+					 * last write, and will be before the
+					 * result is used: no syncs but those
+					 * that order steps */
 	bool		 serial;	/* only one batch at a time was ever not
 					 * synced (the catalogue): a whole one
 					 * behind a bad one is damage */

@@ -127,6 +127,7 @@ START_TEST(test_commit)
 	ck_assert_int_eq(all.answers, 1);
 	ck_assert_int_eq(all.err, E_OK);
 	ck_assert_int_eq(p->hw, 2);
+	engine_drain(&r.eng);
 	sent_free(&one);
 	sent_free(&all);
 	end();
