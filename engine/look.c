@@ -174,7 +174,8 @@ look_fit(int fd, int64_t stop, int64_t limit)
 int64_t
 look_visible(const struct part *p, const struct seg *s)
 {
-	return p->relaxed || PLANT(past_hw) ? s->size : s->synced;
+	return p->relaxed || PLANT(past_hw) || PLANT(hw_early) ? s->size :
+	    s->synced;
 }
 
 struct proof
