@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine.h"
 #include "lib/log.h"
@@ -206,6 +207,8 @@ syncs_run(struct round *r)
 	enum err all = E_OK;
 	int n = 0;
 
+	if (PLANT(hw_early) || PLANT(past_hw))
+		usleep(5000);		/* what they show is seen for longer */
 	for (int i = 0; i < r->nsyncs; i++)
 		if (r->syncs[i].w >= 0)
 			r->syncs[i].err = r->writes[r->syncs[i].w].err;
