@@ -11,6 +11,8 @@
 #include "fsck.h"
 #include "dump.h"
 #include "engine.h"
+#include "journal.h"
+#include "scan.h"
 
 enum { HEX = 32 };		/* digits of a topic's directory */
 
@@ -409,11 +411,83 @@ marker(struct data *d)
 	return E_OK;
 }
 
+static void
+unsettled(void *arg, const struct log_id *id, enum err err)
+{
+	struct fsck *c = arg;
+	char path[PATH_SIZE];
+
+	journal_path(path, c->data, -1);
+	fsck_found(c, NULL, FOUND_BAD, "journal", path, -1, -1, "what it "
+	    "holds of partition %d of a topic cannot be written: %s; nothing "
+	    "is repaired", (int)id->part, err_text(err));
+	c->repair = false;
+}
+
+/*
+ * Small appends may be in the journal and not in their segments, when the
+ * engine was not stopped in order.  A repair puts them there first, as the
+ * next start would: what it cut off before would be lost.
+ */
+static enum err
+journal_look(struct fsck *c, const struct log_id *only)
+{
+	struct journal_replay r = { .data = c->data, .only = only,
+	    .files = JOURNAL_ALL, .each = true, .bad = unsettled, .arg = c };
+	char path[PATH_SIZE];
+	bool used = false;
+
+	for (int i = 0; i < JOURNAL_FILES; i++) {
+		struct journal_head head;
+		struct scan s;
+		const uint8_t *p = (const uint8_t *)"";
+		size_t n;
+		enum err err;
+
+		journal_path(path, c->data, i);
+		err = scan_open(&s, path);
+		if (err == E_NOTFOUND)
+			continue;
+		if (err != E_OK)
+			return fsck_fail(c, err, path);
+		c->files++;
+		n = s.size < JOURNAL_HEAD ? (size_t)s.size : JOURNAL_HEAD;
+		if (n > 0)
+			err = scan_view(&s, 0, n, &p);
+		if (err == E_OK) {
+			err = journal_head_get(p, n, &head);
+			used |= err == E_OK && head.lap != 0;
+			if (err == E_CORRUPT || err == E_UNSUPPORTED_VERSION)
+				fsck_found(c, NULL, FOUND_BAD, "journal",
+				    path, 0, (int64_t)n, "%s",
+				    err_text(err));
+			err = err == E_OK || err == E_NOTFOUND ||
+			    err == E_CORRUPT || err == E_UNSUPPORTED_VERSION
+			    ? E_OK : err;
+		}
+		scan_close(&s);
+		if (err != E_OK)
+			return fsck_fail(c, err, path);
+	}
+	journal_path(path, c->data, -1);
+	if (used && !c->repair)
+		fsck_found(c, NULL, FOUND_NOTE, "journal", path, -1, -1, "it "
+		    "holds appends that the next start, or a repair, writes "
+		    "to their segments: these may look torn until then");
+	if (!used || !c->repair)
+		return E_OK;
+	if (journal_replay(&r) == E_OK)
+		return E_OK;
+	snprintf(c->why, sizeof c->why, "%s", r.why);
+	return E_IO;
+}
+
 static int
 top_each(const char *name, void *arg)
 {
 	static const char *const ours[] = { "LOCK", "clean", "meta", "topics",
-	    "lost+found", "engine.sock", "importing", "reserve", "search" };
+	    "lost+found", "engine.sock", "importing", "reserve", "search",
+	    "journal" };
 	struct data *d = arg;
 	char path[PATH_SIZE];
 
@@ -468,6 +542,9 @@ fsck_data(struct fsck *c, const char *dir)
 	c->lost = d.lost;
 	if ((d.eng = calloc(1, sizeof *d.eng)) == NULL)
 		err = fsck_fail(c, E_NOMEM, dir);
+	c->data = dir;
+	if (err == E_OK)
+		err = journal_look(c, NULL);
 	if (err == E_OK)
 		err = marker(&d);
 	if (err == E_OK)
@@ -527,7 +604,10 @@ fsck_dir(struct fsck *c, const char *path)
 		return err;
 	if (clean_look(data, &c->clean) != E_OK)
 		c->clean = false;
-	err = fsck_log(c, &l);
+	c->data = data;
+	err = journal_look(c, &l.id);
+	if (err == E_OK)
+		err = fsck_log(c, &l);
 	fsck_log_free(&l);
 	if (fd >= 0)
 		disk->close(fd);

@@ -50,7 +50,7 @@ struct fsck {
 	/* Our own. */
 	bool		 clean;		/* stopped in order */
 	bool		 mute;		/* a second look: count only */
-	const char	*lost;		/* DATA/lost+found */
+	const char	*data, *lost;	/* DATA, DATA/lost+found */
 };
 
 /* A data directory, or a partition's directory in one.  E_BUSY when an engine

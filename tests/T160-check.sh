@@ -123,3 +123,29 @@ check_rc 8 chronik check "$tmp/empty"
 broker_start
 check_eq "$(kcat -C -b "$BOOTSTRAP" -t t -p 0 -e -q | cmp - "$tmp/lines" &&
     echo same)" same "the records"
+
+# ---- the journal ---------------------------------------------------------------
+
+# What only the journal holds by now is not cut off, but put in its place.
+chronik topic create j --partitions 40 >/dev/null || fail "topic create"
+for n in 1 2 3; do
+	seq 400 | kcat -P -b "$BOOTSTRAP" -t j || fail "kcat -P"
+done
+engine_holds()
+{
+	chronik dump "$DATA"/journal/*.jnl 2>/dev/null | grep -q '^piece '
+}
+if engine_holds; then
+	broker_kill9
+	piece=$(chronik dump "$DATA"/journal/*.jnl | grep '^piece ' |
+	    tail -n 1)
+	dir=$DATA/topics/$(lib_word topic "$piece")/$(lib_word part \
+	    "$piece")
+	log=$(ls "$dir"/*.log | tail -n 1)
+	cp "$log" "$tmp/log"
+	truncate -s -5 "$log"
+	check_rc 4 chronik check "$DATA"
+	check_grep '^note .*journal ' "$tmp/out" "the journal is told"
+	check_rc 0 chronik check --repair "$DATA"
+	cmp "$log" "$tmp/log" || fail "the journal's bytes are lost"
+fi
