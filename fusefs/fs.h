@@ -35,6 +35,7 @@ enum fs_limits {
 	DAYS_LISTED_MAX	= 3660,		/* of by-time */
 	NAME_BYTES_MAX	= 255,		/* of one path component */
 	DOC_BYTES_MAX	= 256 * MIB,	/* of one document */
+	CONFIG_VALUE_MAX = 64 * KIB,	/* written to a config's file */
 	OPS_MAX		= 65536,	/* that wait */
 	READ_MAX	= 1 * MIB,	/* more the kernel does not ask for */
 };
@@ -91,7 +92,8 @@ struct tseg {
 	int64_t		 m_off, m_pos, m_text;
 	struct block	*blocks;
 	int		 nblocks, cap;
-	bool		 measuring, loaded;
+	bool		 measuring;
+	bool		 kept;		/* in the cache directory, or tried */
 	enum err	 err;		/* of measuring; final */
 	struct ehandle	*h;
 	enum err	 open_err;	/* of asking for it, at open_seq */
@@ -218,6 +220,7 @@ struct op {
 
 struct fs_conf {
 	const char	*engine, *mountpoint;
+	const char	*cache;		/* directory; NULL: none */
 	bool		 foreground, debug;
 	bool		 writable, admin, hard;
 	bool		 allow_other, auto_unmount;
@@ -390,6 +393,8 @@ int	 tseg_text(struct op *, struct tseg *, int64_t at, char *to, size_t n,
 int	 tseg_locate(struct op *, struct slice *, struct tseg *, int64_t offset,
 	    int64_t *out);
 void	 tseg_drop_text(struct tseg *);
+/* Keeps what was measured of one that is sealed, for other mounts. */
+void	 tseg_keep(struct tseg *);
 
 /* slice.c */
 int	 slice_size(struct op *, struct node *, int64_t *size, int64_t *ms);
@@ -403,6 +408,9 @@ void	 doc_free(struct doc *);
 void	 follow_open(struct op *);
 void	 follow_read(struct op *);
 void	 follow_release(struct node *, struct fuse_file_info *);
+
+/* admin.c */
+void	 admin_write(struct op *);
 
 /* produce.c */
 void	 produce_open(struct op *);

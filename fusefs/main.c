@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "lib/log.h"
 #include "loop.h"
 
@@ -27,7 +28,7 @@ struct options {
 	int	 ro, rw, writable, admin, hard, value_only, pretty_time;
 	int	 allow_other, auto_unmount;
 	int	 timeout_s;
-	char	*engine;
+	char	*engine, *cache;
 	char	*words[2];		/* operands */
 	int	 nwords;
 };
@@ -43,6 +44,7 @@ static const struct fuse_opt specs[] = {
 	OPT("ro", ro, 1),
 	OPT("rw", rw, 1),
 	OPT("writable", writable, 1),
+	OPT("admin", admin, 1),
 	OPT("hard", hard, 1),
 	OPT("value-only", value_only, 1),
 	OPT("pretty-time", pretty_time, 1),
@@ -50,6 +52,7 @@ static const struct fuse_opt specs[] = {
 	OPT("auto_unmount", auto_unmount, 1),
 	OPT("timeout=%d", timeout_s, 0),
 	OPT("engine=%s", engine, 0),
+	OPT("cache=%s", cache, 0),
 	OPT("--engine=%s", engine, 0),
 	OPT("--engine %s", engine, 0),
 	/* What mount(8) says by itself, or fstab for others. */
@@ -80,9 +83,11 @@ static const char usage[] =
 "  -d              the same, and log what happens\n"
 "  -o ro           read only (default)\n"
 "  -o rw           with files to produce to (mount(8): -o writable)\n"
+"  -o admin        and configs of topics can be written, too\n"
 "  -o value-only   lines hold values alone\n"
 "  -o pretty-time  timestamps as RFC 3339\n"
 "  -o timeout=S    seconds that a call may take without progress (10)\n"
+"  -o cache=DIR    where sizes of sealed segments are kept, or none\n"
 "  -o hard         wait for ever instead\n"
 "  -o allow_other  other users may read, too\n"
 "  -o auto_unmount unmount when chronik-fs is killed\n"
@@ -188,8 +193,14 @@ configure(struct fs *fs, int argc, char **argv)
 		.timeout_ms = o.timeout_s * 1000,
 		.render = { o.value_only, o.pretty_time },
 	};
+	if (o.cache == NULL)
+		fs->conf.cache = cache_dir_default();
+	else if (strcmp(o.cache, "none") != 0)
+		fs->conf.cache = absolute(o.cache);
 	/* mount(8) says rw by itself: there, writing is asked for in full. */
-	fs->conf.writable = !o.ro && (o.writable || (o.rw && o.nwords == 1));
+	fs->conf.admin = !o.ro && o.admin;
+	fs->conf.writable = !o.ro && (o.writable || o.admin ||
+	    (o.rw && o.nwords == 1));
 	fuse_opt_free_args(&args);
 }
 

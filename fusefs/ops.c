@@ -278,6 +278,13 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	bool sink = kinds[kind].class == NODE_SINK;
 
+	/* Each write is a value, and its error the engine's. */
+	if (kind == KIND_CONFIG_KEY && fs->conf.admin &&
+	    (fi->flags & O_ACCMODE) == O_WRONLY) {
+		fi->direct_io = 1;
+		fuse_reply_open(req, fi);
+		return;
+	}
 	if (sink && (fi->flags & O_ACCMODE) != O_WRONLY) {
 		fuse_reply_err(req, EACCES);
 		return;
@@ -494,12 +501,14 @@ static void
 fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi)
 {
-	struct op *op = op_new(fs_of(req), req, ino, produce_write);
+	struct node *n = node_of(fs_of(req), ino);
+	struct op *op = op_new(fs_of(req), req, ino,
+	    n->key.kind == KIND_CONFIG_KEY ? admin_write : produce_write);
 
-	(void)off;	/* what is written is always appended */
 	if (op == NULL)
 		return;
 	op->fi = *fi;
+	op->off = off;	/* of no meaning to produce */
 	op->size = size;
 	op->buf = malloc(size + 1);
 	if (op->buf == NULL) {
@@ -560,7 +569,8 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set,
 
 	(void)st;
 	/* "> produce" of a kernel that truncates by itself. */
-	if (kinds[n->key.kind].class == NODE_SINK &&
+	if ((kinds[n->key.kind].class == NODE_SINK ||
+	    (n->key.kind == KIND_CONFIG_KEY && n->fs->conf.admin)) &&
 	    (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
 	    FUSE_SET_ATTR_GID)) == 0)
 		fs_getattr(req, ino, fi);

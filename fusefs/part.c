@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache.h"
 #include "fs.h"
 
 enum { HANDLE_MEMORY = 16 * KIB };
@@ -86,9 +87,22 @@ part_seg(struct part *p, int64_t base)
 	return NULL;
 }
 
+/* What is kept of it is of no use any more. */
+static void
+forget_kept(struct tseg *s)
+{
+	struct cache_key k;
+
+	if (!s->kept || cache_key_of(s->part->fs, s, &k) != E_OK)
+		return;
+	cache_drop(&k);
+	free(k.path);
+}
+
 static void
 tseg_gone(struct tseg *s)
 {
+	forget_kept(s);
 	s->gone = true;
 	s->died = ++s->part->fs->seq;
 	tseg_close(s);
@@ -121,6 +135,7 @@ take_seg(struct part *p, const struct part_segs_res_seg *r)
 	s->max_ts = r->max_ts;
 	s->written_ms = r->written_ms;
 	s->sealed = r->sealed;
+	tseg_keep(s);
 }
 
 /* Both lists rise; what the engine does not list any more is gone. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache.h"
 #include "fs.h"
 #include "lib/reader.h"
 
@@ -35,6 +36,9 @@ struct work {
 	struct node	*node;
 	int64_t		*place;
 	int64_t		 base_text;
+	/* Of a sealed segment: what is kept of it, path NULL if nothing. */
+	struct cache_key key;
+	bool		 loaded;
 };
 
 /* Rendered text of a block.  ready: it may be read; else a job makes it. */
@@ -86,6 +90,19 @@ block_note(struct work *w, int64_t off, int64_t pos)
 	return E_OK;
 }
 
+/* What another mount has measured; true if it is there. */
+static bool
+load(struct work *w)
+{
+	if (w->key.path == NULL || w->pos != 0 || cache_load(&w->key,
+	    &w->text, &w->blocks, &w->nblocks) != E_OK)
+		return false;
+	w->off = w->key.end;
+	w->pos = w->key.bytes;
+	w->loaded = true;
+	return true;
+}
+
 /* Renders and counts. */
 static void
 measure(uv_work_t *u)
@@ -97,6 +114,8 @@ measure(uv_work_t *u)
 	int64_t pos, enough = w->pos + MEASURE_BYTES;
 	enum err e = E_OK;
 
+	if (load(w))
+		return;
 	reader_open(&r, w->h->fd, w->pos, w->end - w->pos);
 	while (e == E_OK && (pos = reader_pos(&r)) < w->end &&
 	    pos < enough) {
@@ -145,6 +164,14 @@ render(uv_work_t *u)
 	w->err = e;
 }
 
+static void
+keep(uv_work_t *u)
+{
+	struct work *w = u->data;
+
+	w->err = cache_save(&w->key, w->text, w->blocks, w->nblocks);
+}
+
 /* ---- jobs --------------------------------------------------------------- */
 
 static struct work *
@@ -163,7 +190,7 @@ work_new(struct fs *fs, struct tseg *s, int64_t pos, int64_t end)
 	w->end = end;
 	w->stop = s->end;
 	w->out = wr_grow((size_t)INFLATE_MAX * 8);
-	w->h = ehandle_ref(s->h);
+	w->h = s->h == NULL ? NULL : ehandle_ref(s->h);
 	s->part->refs++;
 	return w;
 }
@@ -173,6 +200,7 @@ work_free(struct work *w)
 {
 	ehandle_put(w->h);
 	part_put(w->seg->part);
+	free(w->key.path);
 	wr_free(&w->out);
 	free(w->blocks);
 	free(w);
@@ -203,6 +231,44 @@ take_blocks(struct tseg *s, const struct work *w)
 }
 
 static void
+kept(uv_work_t *u, int status)
+{
+	struct work *w = u->data;
+
+	(void)status;
+	/* Once is enough: a disk that is full is told of by others. */
+	if (w->err != E_OK)
+		fs_error(w->fs, w->key.path, err_errno(w->err), w->err);
+	work_free(w);
+}
+
+void
+tseg_keep(struct tseg *s)
+{
+	struct fs *fs = s->part->fs;
+	struct work *w;
+
+	if (fs->conf.cache == NULL || s->kept || !s->sealed || s->gone ||
+	    s->m_pos < s->bytes)
+		return;
+	s->kept = true;
+	w = work_new(fs, s, 0, 0);
+	if (w == NULL)
+		return;
+	w->blocks = malloc((size_t)s->nblocks * sizeof *w->blocks + 1);
+	if (w->blocks == NULL || cache_key_of(fs, s, &w->key) != E_OK) {
+		work_free(w);
+		return;
+	}
+	if (s->nblocks > 0)
+		memcpy(w->blocks, s->blocks,
+		    (size_t)s->nblocks * sizeof *w->blocks);
+	w->nblocks = s->nblocks;
+	w->text = s->m_text;
+	uv_queue_work(&fs->loop, &w->work, keep, kept);
+}
+
+static void
 measured(uv_work_t *u, int status)
 {
 	struct work *w = u->data;
@@ -210,11 +276,14 @@ measured(uv_work_t *u, int status)
 
 	(void)status;
 	s->measuring = false;
-	w->fs->stats.measured_bytes += (uint64_t)(w->pos - s->m_pos);
+	if (!w->loaded)
+		w->fs->stats.measured_bytes += (uint64_t)(w->pos - s->m_pos);
 	s->err = take_blocks(s, w);
 	/* What came before the bad place is good. */
 	if (s->err == E_OK && w->err != E_OK)
 		s->err = w->err;
+	s->kept |= w->loaded;
+	tseg_keep(s);
 	ops_wake(&s->waiters);
 	work_free(w);
 }
@@ -238,6 +307,9 @@ tseg_measured(struct op *op, struct tseg *s)
 	w->off = s->m_off;
 	w->text = s->m_text;
 	w->began = s->nblocks == 0 ? -1 : s->blocks[s->nblocks - 1].text;
+	if (s->sealed && s->m_pos == 0 && op->fs->conf.cache != NULL &&
+	    cache_key_of(op->fs, s, &w->key) != E_OK)
+		w->key.path = NULL;
 	s->measuring = true;
 	uv_queue_work(&op->fs->loop, &w->work, measure, measured);
 	return op_wait(op, &s->waiters);
@@ -316,6 +388,9 @@ blk_made(uv_work_t *u, int status)
 	(void)status;
 	b->ready = true;
 	b->err = w->err;
+	/* What was measured is what is rendered, or nothing is. */
+	if (b->err == E_OK && (int64_t)w->out.len != w->text)
+		b->err = E_CORRUPT;
 	fs->stats.blocks_made++;
 	if (b->dead)
 		free(b);
@@ -366,6 +441,7 @@ blk_start(struct fs *fs, struct tseg *s, int i)
 	b->index = i;
 	w->blk = b;
 	w->stop = s->m_off;
+	w->text = block_text_end(s, i) - s->blocks[i].text;
 	TAILQ_INSERT_HEAD(blk_chain(fs, s, i), b, chain);
 	TAILQ_INSERT_TAIL(&fs->blks, b, lru);
 	uv_queue_work(&fs->loop, &w->work, render, blk_made);

@@ -109,6 +109,32 @@ check_eq "$(sum_of "$tmp/m2/topics/t/0/log.jsonl")" "$(sum_of "$want")" m2
 check_eq "$(stat -c %i "$tmp/m2/topics/t/0/log.jsonl")" "$inode" inode
 fusermount3 -u "$tmp/m2"
 
+# What was measured of sealed segments is kept, and believed as far as it is
+# whole.
+measured()
+{
+	check_rc 0 "$CHRONIK_BUILD/chronik-fs" --engine "$ENGINE" "$@" "$tmp/m2"
+	check_eq "$(stat -c %s "$tmp/m2/topics/t/0/log.jsonl")" \
+	    "$(stat -c %s "$want")" "its size, $*"
+	sed -n 's/^chronik_fs_measured_bytes_total //p' "$tmp/m2/.chronik/metrics"
+	fusermount3 -u "$tmp/m2"
+}
+all=$(cat "$P"/segments/*.log | wc -c)
+grown=$(stat -c %s "$P/segments/${active%.jsonl}.log")
+kept()
+{
+	[ "$(find "$tmp/cache" -name "*.sizes" 2>/dev/null | wc -l)" = \
+	    "$(($(ls "$P/segments" | wc -l) / 3 - 1))" ]
+}
+wait_until kept || fail "what is kept: $(find "$tmp/cache")"
+check_eq "$(measured -o cache=none)" "$all" "measured, without a cache"
+check_eq "$(measured)" "$grown" "measured again"
+for f in $(find "$tmp/cache" -name '*.sizes'); do
+	printf x | dd of="$f" bs=1 seek=65 conv=notrunc status=none
+done
+check_eq "$(measured)" "$all" "measured, when the cache is damaged"
+wait_until eval '[ "$(measured)" = "$grown" ]' || fail "the cache stays damaged"
+
 # A whole tree.
 rsync -a "$P/segments/" "$tmp/c/segments/" || fail "rsync -a"
 cat "$tmp"/c/segments/*.jsonl | cmp - "$want" || fail "what rsync copied"

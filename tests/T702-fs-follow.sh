@@ -95,8 +95,8 @@ wrong()
 
 	python3 - "$1" "$2" >"$tmp/out" <<-'PY' || rc=$?
 	import errno, os, sys
-	fd = os.open(sys.argv[1], os.O_WRONLY)
 	try:
+	    fd = os.open(sys.argv[1], os.O_WRONLY)
 	    data = eval(sys.argv[2])
 	    while data:
 	        n = os.write(fd, data)
@@ -139,6 +139,22 @@ json 20000 | dd of="$M/topics/small/0/produce" bs=1M status=none ||
     fail "dd"
 cmp <(jq -c .v "$M/topics/small/0/log.jsonl") <(json 20000) ||
     fail "what dd wrote"
+
+# ---- admin ----------------------------------------------------------------------------
+
+conf=$M/topics/small/config
+check_eq "$(wrong "$conf/retention.ms" "b'1'")" EPERM "config without admin"
+fs_umount
+fs_mount -o admin
+echo 12345678 >"$conf/retention.ms" || fail "config"
+check_eq "$(cat "$conf/retention.ms")" 12345678 "what was written"
+check_eq "$(chronik topic show small --format json | grep -c 12345678)" 1 \
+    "what the engine has"
+check_eq "$(wrong "$conf/retention.ms" "b'soon\\n'")" EINVAL "a wrong value"
+check_grep 'Invalid value soon' "$M/.chronik/errors.log" errors.log
+check_eq "$(cat "$conf/retention.ms")" 12345678 "it stays"
+echo >"$conf/retention.ms" || fail "unset"
+check_eq "$(cat "$conf/retention.ms")" 604800000 "the default again"
 
 # ---- follow ---------------------------------------------------------------------------
 

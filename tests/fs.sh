@@ -14,6 +14,8 @@ M=$tmp/m
 P=$M/topics/t/0
 FS_PID=
 mkdir "$M"
+export XDG_CACHE_HOME=$tmp/cache
+unset CACHE_DIRECTORY
 
 suite_cleanup()
 {
@@ -32,11 +34,12 @@ fs_is_mounted()
 # fs_mount [option of chronik-fs ...]
 fs_mount()
 {
-	[ ! -e "$tmp/fs.log" ] || cat "$tmp/fs.log" >>"$tmp/fs.old"
+	# The shell's child makes it anew, sooner or later.
+	[ ! -e "$tmp/fs.log" ] || mv "$tmp/fs.log" "$tmp/fs.old"
 	"$CHRONIK_BUILD/chronik-fs" -f --engine "$ENGINE" "$@" "$M" \
 	    2>"$tmp/fs.log" &
 	FS_PID=$!
-	wait_until grep -q ' mounted ' "$tmp/fs.log" ||
+	wait_until grep -qs ' mounted ' "$tmp/fs.log" ||
 	    fail "not mounted: $(tail "$tmp/fs.log")"
 }
 
