@@ -303,7 +303,8 @@ topic_check(struct data *d, struct topic *t)
 	for (int32_t i = 0; err == E_OK && i < t->nparts; i++) {
 		struct part *p = t->parts[i];
 		struct fsck_log l = { .dir = dir, .id = p->id,
-		    .start = p->trimmed, .epoch_max = d->eng->epoch };
+		    .start = p->trimmed, .epoch_max = d->eng->epoch,
+		    .gaps = t->conf.cleanup_policy & CLEANUP_COMPACT };
 
 		part_dir(p, dir);
 		err = disk->stat(dir, &st);
@@ -587,7 +588,8 @@ part_path(const char *path, struct log_id *id)
 enum err
 fsck_dir(struct fsck *c, const char *path)
 {
-	struct fsck_log l = { .dir = path, .epoch_max = -1 };
+	/* Without the catalogue it is not known whether it is compacted. */
+	struct fsck_log l = { .dir = path, .epoch_max = -1, .gaps = true };
 	char data[PATH_SIZE], lost[PATH_SIZE];
 	size_t n = part_path(path, &l.id);
 	int fd;

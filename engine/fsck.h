@@ -67,6 +67,7 @@ struct fsck_log {
 	const char	*dir;
 	struct log_id	 id;
 	bool		 serial;	/* the catalogue */
+	bool		 gaps;		/* compacted: offsets may be missing */
 	int64_t		 start;		/* 0; or what the catalogue says */
 	int32_t		 epoch_max;	/* of the engine; -1 not known */
 

@@ -155,6 +155,15 @@ in(const char *path, const char *dir)
 	return strstr(path, dir) != NULL;
 }
 
+static const char *
+find(const char *ext, const char *dir, int skip)
+{
+	for (int i = 0; i < nfiles; i++)
+		if (is(files[i], ext) && in(files[i], dir) && skip-- == 0)
+			return files[i];
+	ck_abort_msg("no %s in %s", ext, dir);
+}
+
 /* After a repair the logs are what they were before it. */
 static void
 same_logs(struct sim *before, struct sim *after)
@@ -345,16 +354,33 @@ START_TEST(test_swapped)
 }
 END_TEST
 
-/* ---- a repair that is cut short ----------------------------------------- */
-
-static const char *
-find(const char *ext, const char *dir, int skip)
+/* What a compaction that was cut short leaves is no damage, and a repair
+ * settles it as a start does; but not what is not whole. */
+START_TEST(test_compaction)
 {
-	for (int i = 0; i < nfiles; i++)
-		if (is(files[i], ext) && in(files[i], dir) && skip-- == 0)
-			return files[i];
-	ck_abort_msg("no %s in %s", ext, dir);
+	char path[400];
+	struct fsck c;
+	size_t n;
+
+	world();
+	snprintf(path, sizeof path, "%.300s", find(".log", "/0/", 0));
+	strcat(path, ".cleaned");
+	sim_put(rig.disk, path, "junk", 4);
+	ck_assert_msg(run(&c, false) == 0, "%s", last);
+	ck_assert_ptr_nonnull(strstr(last, "compaction"));
+	ck_assert_msg(run(&c, true) == 0, "%s", last);
+	sim_put(rig.disk, path, NULL, 0);
+	snprintf(path, sizeof path, "%.300s", find(".log", "/0/", 0));
+	strcat(path, ".swap");
+	sim_put(rig.disk, path, "junk", 4);
+	ck_assert_int_gt(run(&c, true), 0);
+	ck_assert_int_gt(c.bad, 0);
+	ck_assert_ptr_nonnull(sim_bytes(rig.disk, path, &n));
+	end();
 }
+END_TEST
+
+/* ---- a repair that is cut short ----------------------------------------- */
 
 static void
 change(struct sim *d, const char *path, size_t at)
@@ -456,6 +482,7 @@ main(void)
 	tcase_add_test(tc, test_cut);
 	tcase_add_test(tc, test_missing);
 	tcase_add_test(tc, test_swapped);
+	tcase_add_test(tc, test_compaction);
 	tcase_add_test(tc, test_crash);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
