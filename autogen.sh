@@ -11,7 +11,8 @@ set -eu
 packages="autoconf automake bash gcc libc6-dev make pkg-config
 	libuv1-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev
 	libpcre2-dev libssl-dev libjansson-dev libfuse3-dev fuse3 check mandoc kcat
-	librdkafka-dev python3 g++ libxapian-dev libunistring-dev"
+	librdkafka-dev python3 g++ libxapian-dev libunistring-dev
+	libmicrohttpd-dev"
 
 top=$(cd "$(dirname "$0")" && pwd)
 

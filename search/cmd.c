@@ -59,6 +59,7 @@ usage(void)
 
 	puts("usage: chronik-search [option ...] QUERY ...\n"
 	    "       chronik-search index [option ...]\n"
+	    "       chronik-search serve [option ...]\n"
 	    "       chronik-search verify [option ...] [TOPIC ...]\n"
 	    "       chronik-search status [option ...]\n");
 	for (int i = 0; i < OPTS; i++) {

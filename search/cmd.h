@@ -56,5 +56,6 @@ enum err cursors_save(const char *path, const struct cursor *, int n) MUST;
 /* The other commands, with the words behind their names. */
 int	 cmd_verify(int argc, char **argv);
 int	 cmd_status(int argc, char **argv);
+int	 cmd_serve(int argc, char **argv);	/* with its name */
 
 #endif

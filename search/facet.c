@@ -10,24 +10,9 @@
 #include <string.h>
 
 #include "cmd.h"
-#include "lib/limits.h"
+#include "facet.h"
 
 enum { FACET_SHOWN = 10, HIST_MAX = 100000 };
-
-struct value {
-	char	*text;
-	int64_t	 count;
-};
-
-struct facet {
-	char	 path[DOC_PATH_MAX + 1];
-	int64_t	 shown;
-	void	*tree;			/* of struct value */
-	int	 n;
-	int64_t	 rest;			/* of values beyond the bound */
-	struct value **v;		/* for sorting */
-	int	 nv;
-};
 
 static int
 by_text(const void *a, const void *b)
@@ -76,7 +61,7 @@ facet_count(struct facet *f, const char *s, size_t n)
 }
 
 /* A record counts once for each value that it has. */
-static void
+void
 facet_hit(struct facet *f, const struct doc *d, const struct hit *h)
 {
 	char buf[24];
@@ -117,7 +102,7 @@ collect(const void *node, VISIT which, int depth)
 		    *(struct value *const *)node;
 }
 
-static void
+void
 facet_sort(struct facet *f)
 {
 	f->v = calloc((size_t)f->n + 1, sizeof *f->v);
@@ -130,6 +115,20 @@ facet_sort(struct facet *f)
 		f->rest += f->v[i]->count;
 	if (f->nv > f->shown)
 		f->nv = (int)f->shown;
+}
+
+static void
+value_free(void *v)
+{
+	free(((struct value *)v)->text);
+	free(v);
+}
+
+void
+facet_free(struct facet *f)
+{
+	tdestroy(f->tree, value_free);
+	free(f->v);
 }
 
 /* FIELD or FIELD:N. */
@@ -151,9 +150,23 @@ facet_open(struct facet *f, const char *s)
 
 /* ---- time -------------------------------------------------------------- */
 
-struct hist { int64_t *start, *count; int n; int64_t lost; };
+void
+hist_open(struct hist *h)
+{
+	h->start = calloc(HIST_MAX + 1, sizeof *h->start);
+	h->count = calloc(HIST_MAX + 1, sizeof *h->count);
+	if (h->start == NULL || h->count == NULL)
+		cmd_fail("out of memory");
+}
 
-static void
+void
+hist_free(struct hist *h)
+{
+	free(h->start);
+	free(h->count);
+}
+
+void
 hist_hit(struct hist *h, int64_t step, int64_t ts)
 {
 	int64_t at = ts < 0 ? -1 : ts - ts % step;
@@ -264,10 +277,7 @@ cmd_facets(struct cmd *c)
 		facet_open(&f[i], c->facets[i]);
 	if (c->opt[OPT_hist] != NULL && !hist)
 		cmd_fail("--hist: a step of no time");
-	h.start = calloc(HIST_MAX + 1, sizeof *h.start);
-	h.count = calloc(HIST_MAX + 1, sizeof *h.count);
-	if (h.start == NULL || h.count == NULL)
-		cmd_fail("out of memory");
+	hist_open(&h);
 	doc_init(&d);
 	while (search_next(&c->search, &hit) == E_OK) {
 		hits++;
@@ -292,6 +302,9 @@ cmd_facets(struct cmd *c)
 		    "steps are left out\n", (long long)h.lost, HIST_MAX);
 	fprintf(stderr, "%lld hits; ", (long long)hits);
 	cmd_coverage(c);
+	for (int i = 0; i < c->nfacets; i++)
+		facet_free(&f[i]);
+	hist_free(&h);
 	return search_incomplete(&c->search) ? EXIT_INCOMPLETE : hits > 0 ?
 	    EXIT_HITS : EXIT_NONE;
 }

@@ -141,7 +141,8 @@ equal(const char *s, size_t n, const struct query *q)
 static bool
 field(const struct match *m, const struct query *q, const struct doc *d)
 {
-	bool by_words = !q->exact && sconf_weight(m->conf, q->path) > 0;
+	bool by_words = !q->exact && (q->by_words ||
+	    sconf_weight(m->conf, q->path) > 0);
 	struct tokens ts;
 	struct token w;
 
@@ -236,7 +237,7 @@ any_text(struct match *m, const struct query *q, const struct doc *d)
 	bool found = false;
 
 	for (int i = 0; !found && (t = doc_words(d, i)) != NULL; i++) {
-		if (!t->words)
+		if (!t->words || (q->path != NULL && !path_is(t, q)))
 			continue;
 		if (q->op == Q_WORD)
 			found = word_in(m, q, t);
@@ -259,6 +260,20 @@ topic_is(const struct query *q, const char *name)
 	return fnmatch(q->text, name, 0) == 0;
 }
 
+static bool node(struct match *, const struct query *, const struct doc *,
+    const struct record *);
+
+static bool
+some(struct match *m, const struct query *q, const struct doc *d,
+    const struct record *r)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < q->nkids && n < q->low; i++)
+		n += node(m, q->kids[i], d, r);
+	return n >= q->low;
+}
+
 static bool
 node(struct match *m, const struct query *q, const struct doc *d,
     const struct record *r)
@@ -278,6 +293,8 @@ node(struct match *m, const struct query *q, const struct doc *d,
 		return false;
 	case Q_NOT:
 		return !node(m, q->kids[0], d, r);
+	case Q_SOME:
+		return some(m, q, d, r);
 	case Q_WORD:
 	case Q_PHRASE:
 	case Q_REGEX:
@@ -430,16 +447,16 @@ spans(const struct match *m, const struct query *q, const struct doc_text *t,
 	struct token w;
 	const char *end = NULL;
 
-	if (q->op == Q_AND || q->op == Q_OR)
+	if (q->op == Q_AND || q->op == Q_OR || q->op == Q_SOME)
 		for (int i = 0; i < q->nkids; i++)
 			n = spans(m, q->kids[i], t, v, n, max);
 	else if (q->op == Q_WORD || (q->op == Q_FIELD && path_is(t, q) &&
-	    sconf_weight(m->conf, q->path) > 0))
+	    (q->by_words || sconf_weight(m->conf, q->path) > 0)))
 		n = word_spans(m, q, t, v, n, max);
 	else if (q->op == Q_FIELD && path_is(t, q) &&
 	    equal(t->text, t->len, q))
 		n = put(v, n, max, t->text, t->text, t->text + t->len);
-	else if (q->op == Q_PHRASE) {
+	else if (q->op == Q_PHRASE && (q->path == NULL || path_is(t, q))) {
 		tokens_init(&ts, t->text, t->len);
 		while (n < max && find_phrase(&ts, q, &w, &end))
 			n = put(v, n, max, t->text, w.p, end);

@@ -132,7 +132,7 @@ phrase(struct plan *p, const struct sconf *c, const struct query *q)
 	if (!tokens_next(&ts, &w) || tokens_next(&ts, &more))
 		return all_words(p, c, TERM_WORD, NULL, q, true);
 	emit_word(&b, c, TERM_WORD, NULL, w.p, w.n);
-	return set_term(p, &b, b.whole);
+	return set_term(p, &b, b.whole && q->path == NULL);
 }
 
 /* ---- expressions ------------------------------------------------------- */
@@ -215,6 +215,7 @@ member_words(struct plan *p, const struct sconf *c, const struct query *q)
 	/* Of a beginning that is one word not even that is whole. */
 	e = q->prefix && w.p + w.n == q->text + q->len ?
 	    beginning(&words, c, TERM_WORD, NULL, w.p, w.n) :
+	    q->by_words ? word(&words, c, q, NULL) :
 	    all_words(&words, c, TERM_WORD, NULL, q, false);
 	if (e != E_OK)
 		return e;
@@ -259,6 +260,8 @@ field(struct plan *p, const struct sconf *c, const struct query *q)
 	/* A declared member has words, and no term for all of it. */
 	if (by_words && !q->exact && tokens_next(&ts, &w))
 		return word(p, c, q, q->path);
+	if (q->by_words && !by_words && strlen(q->path) <= DOC_PATH_MAX)
+		return member_words(p, c, q);
 	if (by_words || strlen(q->path) > DOC_PATH_MAX) {
 		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
 		return set_term(p, &b, false);
@@ -381,6 +384,23 @@ join(struct plan *p, const struct plan_shard *s, const struct query *q)
 	return e;
 }
 
+/* Any of them, which is exact only if any is enough. */
+static enum err
+some(struct plan *p, const struct plan_shard *s, const struct query *q)
+{
+	struct query any = *q;
+	enum err e;
+
+	if (q->low <= 0)
+		return set_const(p, PLAN_ALL, true);
+	if (q->low > q->nkids)
+		return set_const(p, PLAN_NONE, true);
+	any.op = q->low == q->nkids ? Q_AND : Q_OR;
+	e = join(p, s, &any);
+	p->exact &= q->low == 1 || any.op == Q_AND || p->kind == PLAN_NONE;
+	return e;
+}
+
 /* What is not exact cannot be taken away. */
 static enum err
 negate(struct plan *p, const struct plan_shard *s, const struct query *q)
@@ -415,6 +435,8 @@ plan_make(const struct query *q, const struct plan_shard *s, struct plan *p)
 		return join(p, s, q);
 	case Q_NOT:
 		return negate(p, s, q);
+	case Q_SOME:
+		return some(p, s, q);
 	case Q_WORD:
 		return word(p, s->conf, q, NULL);
 	case Q_PHRASE:

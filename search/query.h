@@ -18,8 +18,9 @@
 enum query_op {
 	Q_ALL,
 	Q_AND, Q_OR, Q_NOT,
+	Q_SOME,		/* at least low of the kids */
 	Q_WORD,		/* text at the edges of words, folded */
-	Q_PHRASE,	/* words one after the other, folded */
+	Q_PHRASE,	/* words one after the other, folded; path: there */
 	Q_REGEX,
 	Q_FIELD,	/* path, text: folded; exact: as it is */
 	Q_RANGE,	/* path, num or text from and to */
@@ -41,6 +42,7 @@ struct query {
 	size_t		 len;
 	const char	*text2;		/* of a range: the upper end */
 	bool		 prefix, exact;
+	bool		 by_words;	/* a field: words of it, not all */
 	bool		 is_num;	/* a range of numbers */
 	bool		 no_low, no_high, low_open, high_open;
 	double		 num, num2;

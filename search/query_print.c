@@ -61,7 +61,8 @@ query_print(const struct query *q, struct wr *w)
 {
 	static const char *const names[] = {
 		[Q_ALL] = "all", [Q_AND] = "and", [Q_OR] = "or",
-		[Q_NOT] = "not", [Q_WORD] = "word", [Q_PHRASE] = "phrase",
+		[Q_NOT] = "not", [Q_SOME] = "some", [Q_WORD] = "word",
+		[Q_PHRASE] = "phrase",
 		[Q_REGEX] = "regex", [Q_FIELD] = "field",
 		[Q_RANGE] = "range", [Q_HAS] = "has", [Q_JSON] = "json",
 		[Q_TOMBSTONE] = "tombstone", [Q_KEY] = "key",
@@ -81,12 +82,15 @@ query_print(const struct query *q, struct wr *w)
 		put_end(w, q->no_high, q->is_num, q->num2, q->text2);
 	} else if (q->text != NULL)
 		put_text(w, q->text, q->len);
-	if (q->op == Q_PART || q->op == Q_OFFSET || q->op == Q_TIME)
+	if (q->op == Q_SOME || q->op == Q_PART || q->op == Q_OFFSET ||
+	    q->op == Q_TIME)
 		put_span(w, q);
 	if (q->prefix)
 		put(w, " prefix");
 	if (q->exact)
 		put(w, " exact");
+	if (q->by_words)
+		put(w, " words");
 	for (int i = 0; i < q->nkids; i++) {
 		put(w, " ");
 		query_print(q->kids[i], w);

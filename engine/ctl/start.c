@@ -10,8 +10,9 @@
  * ends the whole start; one that is killed, or ends later, is started again
  * after a delay that doubles while it keeps dying young.
  *
- * The indexer of chronik-search is one more, which nobody waits for: it is
- * started when the engine is ready, and stopped with the gateways.
+ * Programs of chronik-search, the indexer and the search by HTTP, are helpers,
+ * for which nobody waits: they are started when the engine is ready, and
+ * stopped with the gateways.
  *
  * Stopping: gateways first, so that no client is cut off in the middle of an
  * answer by an engine that goes; then the engine.
@@ -39,7 +40,8 @@ enum {
 	GROWN_UP_MS	= 10000,	/* a life that clears the back-off */
 	GATEWAY_STOP_MS	= 60000,	/* to finish what clients are owed */
 	ENGINE_STOP_MS	= 600000,	/* to sync what is written */
-	LINE_SIZE	= 1024
+	LINE_SIZE	= 1024,
+	HELPERS_MAX	= 2		/* of chronik-search */
 };
 
 enum state {
@@ -54,6 +56,7 @@ enum state {
 struct child {
 	struct super	*super;
 	const char	*name;
+	const char	*word;		/* a helper's command; else NULL */
 	char		 path[PATH_MAX];
 	char		**argv;
 	uv_process_t	 proc;
@@ -78,9 +81,9 @@ static struct super {
 	char		**env;
 	uv_signal_t	 term, intr;
 	uv_timer_t	 patience;		/* of a stop */
-	struct child	 engine, indexer, gateways[GATEWAYS_MAX];
+	struct child	 engine, helpers[HELPERS_MAX], gateways[GATEWAYS_MAX];
 	int		 ngateways;
-	bool		 indexing;		/* there is an indexer */
+	int		 nhelpers;
 	bool		 announced, stopping, failed;
 } super;
 
@@ -106,14 +109,14 @@ child_args(struct child *c, enum conf_where where)
 		free(c->argv[i]);
 	free(c->argv);
 	c->argv = conf_argv(&c->super->conf, where, c->path, 1);
-	if (where != CONF_I || c->argv == NULL)
+	if (c->word == NULL || c->argv == NULL)
 		return;
 	/* chronik-search takes its command first. */
 	for (i = 0; c->argv[i] != NULL; )
 		i++;
 	for (; i > 1; i--)
 		c->argv[i] = c->argv[i - 1];
-	c->argv[1] = strdup("index");
+	c->argv[1] = strdup(c->word);
 }
 
 static void
@@ -165,7 +168,7 @@ child_ended(struct child *c, int64_t status, int sig)
 	if (s->stopping)
 		s->failed |= c == &s->engine && (status != 0 ||
 		    (sig != 0 && sig != SIGTERM));
-	else if (!c->was_ready && sig == 0 && c != &s->indexer) {
+	else if (!c->was_ready && sig == 0 && c->word == NULL) {
 		s->failed = true;
 		stop_all(s);
 	}
@@ -391,8 +394,8 @@ child_ready(struct child *c, const char *what)
 		return;
 	if (c == &s->engine) {
 		child_start(&s->gateways[0]);
-		if (s->indexing)
-			child_start(&s->indexer);
+		for (int i = 0; i < s->nhelpers; i++)
+			child_start(&s->helpers[i]);
 	}
 	else if (c == &s->gateways[0])
 		port_known(s, what);
@@ -414,8 +417,9 @@ on_patience(uv_timer_t *t)
 			uv_process_kill(&s->gateways[i].proc, SIGKILL);
 			gateways = true;
 		}
-	if (child_alive(&s->indexer))
-		uv_process_kill(&s->indexer.proc, SIGKILL);
+	for (i = 0; i < s->nhelpers; i++)
+		if (child_alive(&s->helpers[i]))
+			uv_process_kill(&s->helpers[i].proc, SIGKILL);
 	if (!gateways && child_alive(&s->engine)) {
 		log_warn("does not stop: killed", LS("child", s->engine.name),
 		    LI("pid", s->engine.proc.pid));
@@ -438,7 +442,8 @@ stop_next(struct super *s)
 
 	for (i = 0; i < s->ngateways; i++)
 		busy |= s->gateways[i].state != DOWN;
-	busy |= s->indexing && s->indexer.state != DOWN;
+	for (i = 0; i < s->nhelpers; i++)
+		busy |= s->helpers[i].state != DOWN;
 	if (busy || s->engine.state == ENDING)
 		return;
 	if (child_alive(&s->engine)) {
@@ -450,8 +455,8 @@ stop_next(struct super *s)
 	uv_close((uv_handle_t *)&s->intr, NULL);
 	uv_close((uv_handle_t *)&s->patience, NULL);
 	close_timer(&s->engine);
-	if (s->indexing)
-		close_timer(&s->indexer);
+	for (i = 0; i < s->nhelpers; i++)
+		close_timer(&s->helpers[i]);
 	for (i = 0; i < s->ngateways; i++)
 		close_timer(&s->gateways[i]);
 }
@@ -462,8 +467,8 @@ stop_all(struct super *s)
 	int i;
 
 	s->stopping = true;
-	for (i = s->indexing ? -2 : -1; i < s->ngateways; i++) {
-		struct child *c = i == -2 ? &s->indexer : i == -1 ?
+	for (i = -1 - s->nhelpers; i < s->ngateways; i++) {
+		struct child *c = i < -1 ? &s->helpers[-2 - i] : i == -1 ?
 		    &s->engine : &s->gateways[i];
 
 		uv_timer_stop(&c->timer);
@@ -534,23 +539,33 @@ child_init(struct super *s, struct child *c, const char *name,
 	c->timer.data = c;
 }
 
-/* The indexer, where it is wanted and there is one. */
+/* A program of chronik-search; must: it was asked for. */
 static void
-indexer_init(struct super *s)
+helper_init(struct super *s, const char *word, enum conf_where where,
+    bool must)
 {
-	struct child *c = &s->indexer;
+	struct child *c = &s->helpers[s->nhelpers];
 
-	c->super = s;
-	if (s->conf.search == SEARCH_OFF)
-		return;
-	if (s->conf.search == SEARCH_ON)
+	if (must)
 		find_program(c, "chronik-search");
 	else if (!find_sibling(c, "chronik-search"))
 		return;
-	s->indexing = true;
-	child_args(c, CONF_I);
+	s->nhelpers++;
+	c->super = s;
+	c->word = word;
+	child_args(c, where);
 	uv_timer_init(s->loop, &c->timer);
 	c->timer.data = c;
+}
+
+static void
+helpers_init(struct super *s)
+{
+	if (s->conf.search != SEARCH_OFF)
+		helper_init(s, "index", CONF_I,
+		    s->conf.search == SEARCH_ON);
+	if (s->conf.search_addr[0] != '\0')
+		helper_init(s, "serve", CONF_Q, true);
 }
 
 /* The environment, and who the children's supervisor is. */
@@ -599,6 +614,12 @@ check_conf(struct super *s)
 		exit(EXIT_USAGE);
 	}
 	s->conf.engine = s->engine_path;
+	if (s->conf.search_addr[0] != '\0' && conf_hostport(
+	    s->conf.search_addr, host, sizeof(host), &port) != E_OK) {
+		fprintf(stderr, "chronik start: --search-addr must read "
+		    "HOST:PORT, not \"%s\"\n", s->conf.search_addr);
+		exit(EXIT_USAGE);
+	}
 }
 
 static void
@@ -632,7 +653,7 @@ cmd_start(struct args *a)
 	child_init(s, &s->engine, "chronik-engine", CONF_E);
 	for (i = 0; i < s->ngateways; i++)
 		child_init(s, &s->gateways[i], "chronik-gateway", CONF_G);
-	indexer_init(s);
+	helpers_init(s);
 	watch(s, &s->term, SIGTERM);
 	watch(s, &s->intr, SIGINT);
 	uv_timer_init(s->loop, &s->patience);

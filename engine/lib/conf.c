@@ -32,6 +32,7 @@ static const struct opt {
 #define O	CONF_O
 #define D	CONF_D
 #define I	CONF_I
+#define Q	CONF_Q
 #define OPT(f, t, d, lo, hi, w, h) \
 	{ #f, d, h, { T_##t, CONF_CHOICES(lo), CONF_BOUND(lo), hi }, w, \
 	    offsetof(struct conf, f), -1 },
@@ -47,6 +48,7 @@ static const struct opt {
 #undef O
 #undef D
 #undef I
+#undef Q
 };
 enum { NOPTS = sizeof(opts) / sizeof(opts[0]) };
 

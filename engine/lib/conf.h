@@ -44,7 +44,7 @@ struct conf {
 };
 
 enum conf_where { CONF_E = 1, CONF_G = 2, CONF_S = 4, CONF_O = 8,
-    CONF_D = 16, CONF_I = 32 };
+    CONF_D = 16, CONF_I = 32, CONF_Q = 64 };
 enum { SYNC_COMMIT, SYNC_INTERVAL, SYNC_OS };		/* conf.sync */
 enum { SEARCH_AUTO, SEARCH_ON, SEARCH_OFF };	/* conf.search */
 enum { SECURITY_PLAINTEXT, SECURITY_SASL };	/* conf.security_protocol */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counting hits by the values of members, and by time. */
+#ifndef FACET_H
+#define FACET_H
+
+#include "lib/limits.h"
+#include "walk.h"
+
+struct value {
+	char	*text;
+	int64_t	 count;
+};
+
+/* Zero but for path and shown; path may also be topic, partition, key. */
+struct facet {
+	char	 path[DOC_PATH_MAX + 1];
+	int64_t	 shown;
+	void	*tree;			/* of struct value */
+	int	 n;
+	int64_t	 rest;			/* of values beyond the bound */
+	struct value **v;		/* after facet_sort: the shown ones */
+	int	 nv;
+};
+void	 facet_hit(struct facet *, const struct doc *, const struct hit *);
+void	 facet_sort(struct facet *);
+void	 facet_free(struct facet *);
+
+/* Newest first. */
+struct hist { int64_t *start, *count; int n; int64_t lost; };
+void	 hist_open(struct hist *);
+void	 hist_hit(struct hist *, int64_t step_ms, int64_t ts);
+void	 hist_free(struct hist *);
+
+#endif

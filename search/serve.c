@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP, by libmicrohttpd: one thread takes requests and answers them one after
+ * the other.  Bodies, connections and the time of a query are bounded.
+ */
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "lib/conf.h"
+#include "lib/limits.h"
+#include "lib/log.h"
+#include "serve.h"
+
+enum {
+	ENGINE_MS	= 20000,
+	IDLE_S		= 60,		/* of a connection */
+	CONNECTIONS	= 256,
+	BODY_MAX	= 1 * MIB,
+	ANSWER_MAX	= 512 * MIB,
+};
+
+struct server { struct src *src; char dir[SHARD_PATH]; };
+
+/* A request on its way in. */
+struct incoming { struct wr body; };
+
+/* ---- routes ------------------------------------------------------------ */
+
+/* What Elasticsearch's clients ask first: its product check. */
+static void
+answer_root(struct serve_call *c)
+{
+	static const char text[] = "{\"name\":\"chronik\",\"cluster_name\":"
+	    "\"chronik\",\"version\":{\"number\":\"8.0.0\","
+	    "\"build_flavor\":\"chronik\"},"
+	    "\"tagline\":\"You Know, for Search\"}\n";
+
+	wr_bytes(&c->out, text, sizeof text - 1);
+}
+
+static const struct {
+	const char	*name;
+	void		(*answer)(struct serve_call *);
+	bool		 topics;	/* may stand in front */
+} routes[] = {
+	{ "", answer_root, false },
+	{ "_search", answer_search, true },
+	{ "_count", answer_count, true },
+	{ "_cat/indices", answer_indices, false },
+	{ "health", answer_health, false },
+};
+
+/* Parameters of the URL: those that mean something here, and those that may be
+ * passed over. */
+static const char *const known[] = { "q", "size", "from", "format",
+    "pretty", "human", "error_trace", "filter_path", "ignore_unavailable",
+    "allow_no_indices", "expand_wildcards", "preference", "request_cache",
+    "typed_keys", "track_total_hits", "timeout", "ignore_throttled",
+    "rest_total_hits_as_int", "v" };
+
+static enum MHD_Result
+check_param(void *arg, enum MHD_ValueKind kind, const char *name,
+    const char *value)
+{
+	const char **unknown = arg;
+
+	(void)kind;
+	(void)value;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (strcmp(name, known[i]) == 0)
+			return MHD_YES;
+	*unknown = name;
+	return MHD_NO;
+}
+
+static void
+dispatch(struct serve_call *c, char *path)
+{
+	char *rest;
+
+	path += *path == '/';
+	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+		if (strcmp(path, routes[i].name) == 0) {
+			routes[i].answer(c);
+			return;
+		}
+	rest = strchr(path, '/');
+	for (size_t i = 0; rest != NULL && i < sizeof routes /
+	    sizeof routes[0]; i++)
+		if (routes[i].topics && strcmp(rest + 1, routes[i].name) ==
+		    0) {
+			*rest = '\0';
+			c->topics = path;
+			routes[i].answer(c);
+			return;
+		}
+	answer_error(c, 404, "unknown_path", "there is no such path");
+}
+
+/* ---- libmicrohttpd ----------------------------------------------------- */
+
+static enum MHD_Result
+reply(struct MHD_Connection *conn, struct serve_call *c)
+{
+	struct MHD_Response *r;
+	enum MHD_Result ok;
+
+	if (c->out.bad)
+		answer_error(c, 500, "too_large", "the answer is too large");
+	r = MHD_create_response_from_buffer(c->out.len, c->out.p,
+	    MHD_RESPMEM_MUST_COPY);
+	wr_free(&c->out);
+	if (r == NULL)
+		return MHD_NO;
+	MHD_add_response_header(r, "Content-Type", c->type);
+	MHD_add_response_header(r, "X-Elastic-Product", "Elasticsearch");
+	ok = MHD_queue_response(conn, (unsigned)c->status, r);
+	MHD_destroy_response(r);
+	return ok;
+}
+
+static const char *
+param(struct MHD_Connection *conn, const char *name)
+{
+	return MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND,
+	    name);
+}
+
+static enum MHD_Result
+answer(struct server *s, struct MHD_Connection *conn, const char *url,
+    const char *method, struct incoming *in)
+{
+	const char *format = param(conn, "format"), *unknown = NULL;
+	struct serve_call c = { .src = s->src, .dir = s->dir,
+	    .body = (const char *)in->body.p, .body_len = in->body.len,
+	    .q = param(conn, "q"), .size = param(conn, "size"),
+	    .from = param(conn, "from"), .out = wr_grow(ANSWER_MAX),
+	    .json = format != NULL && strcmp(format, "json") == 0,
+	    .status = 200, .type = "application/json" };
+	char *path = strdup(url), why[128];
+
+	MHD_get_connection_values(conn, MHD_GET_ARGUMENT_KIND, check_param,
+	    &unknown);
+	if (path == NULL || in->body.bad)
+		answer_error(&c, 413, "too_large",
+		    "a body has at most 1 MiB");
+	else if (unknown != NULL) {
+		snprintf(why, sizeof why, "unknown parameter [%.60s]",
+		    unknown);
+		answer_error(&c, 400, "illegal_argument_exception", why);
+	} else if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0
+	    && strcmp(method, "HEAD") != 0)
+		answer_error(&c, 405, "method_not_allowed",
+		    "there are GET, POST and HEAD");
+	else
+		dispatch(&c, path);
+	free(path);
+	return reply(conn, &c);
+}
+
+/* Called first with the head, then with pieces of the body, then without. */
+static enum MHD_Result
+on_request(void *arg, struct MHD_Connection *conn, const char *url,
+    const char *method, const char *version, const char *data, size_t *n,
+    void **state)
+{
+	struct incoming *in = *state;
+
+	(void)version;
+	if (in == NULL) {
+		in = calloc(1, sizeof *in);
+		if (in == NULL)
+			return MHD_NO;
+		in->body = wr_grow(BODY_MAX);
+		*state = in;
+		return MHD_YES;
+	}
+	if (*n > 0) {
+		wr_bytes(&in->body, data, *n);
+		*n = 0;
+		return MHD_YES;
+	}
+	return answer(arg, conn, url, method, in);
+}
+
+static void
+on_end(void *arg, struct MHD_Connection *conn, void **state,
+    enum MHD_RequestTerminationCode why)
+{
+	struct incoming *in = *state;
+
+	(void)arg;
+	(void)conn;
+	(void)why;
+	if (in == NULL)
+		return;
+	wr_free(&in->body);
+	free(in);
+}
+
+/* ---- the command ------------------------------------------------------- */
+
+static int
+listen_on(const char *addr)
+{
+	struct addrinfo hint = { .ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *ai;
+	char host[256], number[16];
+	int fd, port, one = 1;
+
+	if (conf_hostport(addr, host, sizeof host, &port) != E_OK)
+		cmd_fail("serve: --search-addr %s: must read HOST:PORT",
+		    addr);
+	snprintf(number, sizeof number, "%d", port);
+	if (getaddrinfo(host, number, &hint, &ai) != 0)
+		cmd_fail("serve: %s: there is no such address", addr);
+	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
+	    sizeof one) != 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 ||
+	    listen(fd, SOMAXCONN) != 0)
+		cmd_fail("serve: %s: %s", addr, strerror(errno));
+	freeaddrinfo(ai);
+	return fd;
+}
+
+/* HOST:PORT as it was given, with the port that it has become. */
+static void
+say_ready(int fd, const char *addr)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	char number[16] = "0";
+	const char *colon = strrchr(addr, ':');
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0 ||
+	    getnameinfo((struct sockaddr *)&ss, len, NULL, 0, number,
+	    sizeof number, NI_NUMERICSERV) != 0)
+		cmd_fail("serve: %s: has no port", addr);
+	printf("ready http=%.*s:%s\n", (int)(colon - addr), addr, number);
+	fflush(stdout);
+}
+
+int
+cmd_serve(int argc, char **argv)
+{
+	static struct conf conf;
+	static struct server s;
+	struct MHD_Daemon *d;
+	const char *addr;
+	sigset_t stop;
+	int fd, sig;
+
+	if (conf_load(&conf, CONF_Q, "chronik-search serve [option ...]",
+	    argc, argv) < argc)
+		cmd_fail("serve: takes options only");
+	log_setup("chronik-search", (enum log_level)conf.log_level,
+	    (enum log_format)conf.log_format);
+	addr = conf.search_addr[0] != '\0' ? conf.search_addr :
+	    "127.0.0.1:9200";
+	s.src = cmd_connect(conf.engine[0] != '\0' ? conf.engine : NULL,
+	    conf.engine[0] != '\0' ? NULL : conf.data_dir,
+	    conf.index_dir[0] != '\0' ? conf.index_dir : NULL, s.dir);
+	fd = listen_on(addr);
+	/* Before the thread, which must not take them. */
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL,
+	    on_request, &s, MHD_OPTION_LISTEN_SOCKET, fd,
+	    MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+	if (d == NULL)
+		cmd_fail("serve: HTTP cannot be started");
+	say_ready(fd, addr);
+	sigwait(&stop, &sig);
+	MHD_stop_daemon(d);
+	src_close(s.src);
+	return 0;
+}

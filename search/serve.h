@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chronik-search serve: the index by HTTP, in Elasticsearch's way. */
+#ifndef SERVE_H
+#define SERVE_H
+
+#include "lib/buf.h"
+#include "walk.h"
+
+/* A request that has come whole, and its answer. */
+struct serve_call {
+	struct src	*src;
+	const char	*dir;		/* of the index */
+	const char	*topics;	/* "a,b" of the path; NULL: all */
+	const char	*body;		/* JSON, or nothing */
+	size_t		 body_len;
+	const char	*q, *size, *from; /* of the URL, or NULL */
+	bool		 json;		/* format=json */
+	struct wr	 out;
+	int		 status;	/* of HTTP */
+	const char	*type;		/* of the answer's content */
+};
+
+/* In answer.c. */
+void	 answer_search(struct serve_call *);
+void	 answer_count(struct serve_call *);
+void	 answer_indices(struct serve_call *);
+void	 answer_health(struct serve_call *);
+/* An error in Elasticsearch's form. */
+void	 answer_error(struct serve_call *, int status, const char *type,
+	    const char *why);
+
+#endif

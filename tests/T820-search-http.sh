@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# chronik-search serve: queries in Elasticsearch's language over HTTP.
+. "$(dirname "$0")/lib.sh"
+[ -x "$CHRONIK_BUILD/chronik-search" ] || skip "chronik-search is not built"
+command -v kcat >/dev/null || skip "kcat is not installed"
+command -v curl >/dev/null || skip "curl is not installed"
+[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
+
+port=
+for p in $(shuf -i 20000-29999 -n 50); do
+	(: <>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || {
+		port=$p
+		break
+	}
+done
+check_rc 2 chronik start --search-addr nonsense
+broker_start --search-addr "127.0.0.1:$port"
+url=http://127.0.0.1:$port
+
+# ask STATUS PATH [BODY]: the answer in $tmp/answer.
+ask()
+{
+	local got
+
+	got=$(curl -s -m "$lib_wait_s" -o "$tmp/answer" -w '%{http_code}' \
+	    -H 'Content-Type: application/json' ${3:+-d "$3"} "$url$2")
+	check_eq "$got" "$1" "status of $2 ${3-}: $(head -c 500 "$tmp/answer")"
+}
+
+# total N: hits of the last answer.
+total()
+{
+	check_grep "\"total\":{\"value\":$1,\"relation\":\"eq\"}" \
+	    "$tmp/answer" "number of hits of ${2-}"
+}
+
+up()
+{
+	curl -s -o /dev/null "$url/health"
+}
+wait_until up || fail "HTTP does not answer"
+chronik topic create --config search.enable=true logs >/dev/null ||
+    fail "topic create"
+i=0
+for m in 'connection reset by peer' 'connection refused' 'reset done' \
+    'all is well'; do
+	echo "k$i:{\"msg\":\"$m\",\"level\":\"$([ $i -lt 2 ] && echo error ||
+	    echo info)\",\"n\":$((i * 100)),\"user\":{\"id\":$i}}"
+	i=$((i + 1))
+done | kcat -b "$BOOTSTRAP" -P -t logs -K :
+echo 'plain text' | kcat -b "$BOOTSTRAP" -P -t logs
+
+ask 200 / && check_grep '"number"' "$tmp/answer" version
+ask 200 /_cat/indices && check_grep '^green open logs 1 5 ' "$tmp/answer" cat
+ask 200 /_search && total 5
+ask 200 '/_search?q=level:error&size=1' && total 2
+ask 200 /logs/_search '{"query":{"match":{"msg":"connection reset"}}}'
+total 3
+check_grep '"hits":\[{"_index":"logs","_id":"logs-0-0"' "$tmp/answer" \
+    "the best hit"
+while read -r n q; do
+	ask 200 /logs/_search "{\"query\":$q}"
+	total "$n" "$q"
+	ask 200 /_count "{\"query\":$q}"
+	check_grep "\"count\":$n," "$tmp/answer" "count of $q"
+done <<'QUERIES'
+1 {"match":{"msg":{"query":"connection reset","operator":"and"}}}
+1 {"match_phrase":{"msg":"reset by"}}
+0 {"match_phrase":{"level":"reset by"}}
+2 {"term":{"level.keyword":"error"}}
+3 {"terms":{"n":[0,100,300]}}
+2 {"range":{"n":{"gt":0,"lte":200}}}
+5 {"range":{"@timestamp":{"gte":"now-1h"}}}
+2 {"prefix":{"level":"err"}}
+2 {"wildcard":{"msg":{"value":"connection*"}}}
+4 {"exists":{"field":"user.id"}}
+2 {"ids":{"values":["logs-0-1","logs-0-4"]}}
+1 {"query_string":{"query":"plain text","default_operator":"AND"}}
+1 {"bool":{"must":{"match":{"msg":"reset"}},"must_not":[{"term":{"level":"info"}}]}}
+1 {"bool":{"filter":[{"term":{"level":"error"}},{"range":{"n":{"lt":50}}}]}}
+2 {"bool":{"should":[{"match":{"msg":"reset"}},{"term":{"level":"error"}},{"term":{"n":200}}],"minimum_should_match":2}}
+1 {"match":{"key":"k3"}}
+5 {"match_all":{}}
+QUERIES
+ask 200 /_search '{"size":1,"from":1,"sort":[{"@timestamp":"asc"}],
+    "_source":["msg"],"highlight":{},"query":{"match":{"msg":"refused"}}}'
+ask 200 /_search '{"query":{"match":{"msg":"refused"}},"_source":["msg"],
+    "highlight":{"fields":{"msg":{}}}}'
+check_grep '"_source":{"msg":"connection refused"}' "$tmp/answer" _source
+check_grep '"msg":\["connection <em>refused</em>"\]' "$tmp/answer" highlight
+ask 200 /_search '{"size":0,"aggs":{"levels":{"terms":{"field":"level"}},
+    "days":{"date_histogram":{"field":"@timestamp","fixed_interval":"1d"}}}}'
+check_grep '{"key":"error","doc_count":2}' "$tmp/answer" terms
+check_grep '"days":{"buckets":\[{"key_as_string":' "$tmp/answer" histogram
+
+# What is not understood is named.
+ask 400 /_search '{"query":{"fuzzy":{"msg":"x"}}}'
+check_grep 'unknown query \[fuzzy\]' "$tmp/answer" fuzzy
+ask 400 /_search '{"query":{"match":{"msg":{"query":"x","fuzziness":1}}}}'
+check_grep 'fuzziness' "$tmp/answer" fuzziness
+ask 400 /_search '{"collapse":{}}' && check_grep collapse "$tmp/answer" key
+ask 400 /_search '{"query":' && check_grep parsing "$tmp/answer" JSON
+ask 400 '/_search?scroll=1m' && check_grep scroll "$tmp/answer" parameter
+ask 404 /nosuch/_search
+ask 404 /_nosuch
+ask 400 /_search "$(printf '{"query":%s{}%s}' \
+    "$(printf '{"bool":{"must":%.0s' $(seq 200))" \
+    "$(printf '}}%.0s' $(seq 200))")"
+head -c 2000000 /dev/zero | tr '\0' ' ' >"$tmp/large"
+ask 413 /_search "@$tmp/large"
+ask 200 /health
