@@ -675,7 +675,8 @@ meta_kick(struct meta *m)
 {
 	enum err e;
 
-	if (m->busy || m->maker.b.count == 0)
+	/* Without memory for a record, whoever waits hears of it below. */
+	if (m->busy || (m->maker.b.count == 0 && !m->maker.recs.bad))
 		return;
 	if (rewrite_start(m))
 		return;
