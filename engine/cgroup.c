@@ -177,7 +177,7 @@ reconcile(struct cmember *m, const struct tps *owned)
 	same = state == m->state && epoch == m->epoch &&
 	    tps_eq(&keep, &m->assigned) && tps_eq(&back, &m->revoking);
 	if (e == E_OK && !same)
-		e = cmember_hold(m, &keep, &back);
+		e = cmember_hold(m, &keep, &back, epoch);
 	if (e == E_OK && !same) {
 		m->previous = m->epoch;
 		m->epoch = epoch;
@@ -304,6 +304,36 @@ check_fetch(struct group *g, struct kstr member, int32_t epoch)
 	return m == NULL ? E_UNKNOWN_MEMBER : check_epoch(m, epoch);
 }
 
+/* A commit that was on its way when the member was told of another epoch: it
+ * still holds for partitions that the member has had since then (KIP-1251).
+ * What happened before a restart is not remembered. */
+static enum err
+check_since(const struct cmember *m, const struct call *c)
+{
+	const struct offset_commit_req *q = c->req;
+	const struct cgroup *cg = cgroup_of(m->group);
+	int32_t epoch = q->generation_id_or_member_epoch;
+
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		const struct offset_commit_req_topic *qt = &q->topics.v[i];
+		const struct topic *t = c->head.version >= 10
+		    ? topic_find_id(&c->eng->topics, qt->topic_id)
+		    : topic_find(&c->eng->topics, qt->name);
+		int32_t at = t == NULL ? -1 : ctopic_find(cg, &t->id);
+
+		/* One that is not there is refused for that. */
+		for (int32_t k = 0; t != NULL && k < qt->partitions.n; k++) {
+			int32_t part = qt->partitions.v[k].partition_index;
+			int n = at < 0 || part < 0 || part >= t->nparts ? -1
+			    : tps_find(&m->assigned, tp_of(at, part));
+
+			if (n < 0 || m->since[n] > epoch)
+				return E_STALE_MEMBER_EPOCH;
+		}
+	}
+	return E_OK;
+}
+
 static enum err
 check_commit(struct group *g, const struct call *c)
 {
@@ -317,6 +347,9 @@ check_commit(struct group *g, const struct call *c)
 		return E_UNKNOWN_MEMBER;
 	if (!m->classic && c->head.version < 9)
 		return E_UNSUPPORTED_VERSION;
+	if (!m->classic && q->generation_id_or_member_epoch >= 0 &&
+	    q->generation_id_or_member_epoch < m->epoch)
+		return check_since(m, c);
 	return check_epoch(m, q->generation_id_or_member_epoch);
 }
 

@@ -73,6 +73,7 @@ struct cmember {
 	int32_t		 epoch, previous;
 	enum cstate	 state;
 	struct tps	 assigned, revoking, target;
+	int32_t		*since;		/* of each assigned: its epoch then */
 	struct timer	 session, phase_timer;
 	enum cphase	 phase;
 	/* Of one that speaks the classic protocol. */
@@ -128,9 +129,10 @@ int32_t	 ctopic_get(struct cgroup *, const struct uuid *);
 /* Looks again at what topics there are; *changed: not the same as before.
  * E_NOMEM leaves everything as it was. */
 enum err cgroup_refresh(struct cgroup *, bool *changed) MUST;
-/* Sets what a member holds, in place of what it held; takes the sets. */
+/* Sets what a member holds, in place of what it held; takes the sets.  What it
+ * did not hold before it has since that epoch. */
 enum err cmember_hold(struct cmember *, struct tps *assigned,
-	    struct tps *revoking) MUST;
+	    struct tps *revoking, int32_t epoch) MUST;
 struct cmember *ctopic_owner(const struct cgroup *, uint64_t tp);
 
 /* ---- cgroup_member.c ---------------------------------------------------- */

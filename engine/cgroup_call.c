@@ -492,7 +492,7 @@ leave_static(struct cmember *m)
 	enum err e = tps_copy(&assigned, &m->assigned);
 
 	if (e == E_OK)
-		e = cmember_hold(m, &assigned, &none);
+		e = cmember_hold(m, &assigned, &none, m->epoch);
 	tps_free(&assigned);
 	if (e != E_OK)
 		return e;

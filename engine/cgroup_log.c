@@ -461,7 +461,7 @@ current_restore(struct cmember *m, const struct meta_ccurrent *rec)
 		e = set_restore(cg, rec->revoking.v, rec->revoking.n,
 		    &revoking);
 	if (e == E_OK)
-		e = cmember_hold(m, &assigned, &revoking);
+		e = cmember_hold(m, &assigned, &revoking, rec->epoch);
 	m->epoch = rec->epoch;
 	m->previous = rec->previous;
 	m->state = (enum cstate)rec->state;
@@ -574,7 +574,7 @@ cgroup_resume(struct group *g)
 		m->assigned = m->revoking = (struct tps){ 0 };
 		unheld(m, &a, NULL);
 		unheld(m, &r, &a);
-		if (cmember_hold(m, &a, &r) != E_OK)
+		if (cmember_hold(m, &a, &r, m->epoch) != E_OK)
 			log_fatal("no memory for a group", LE(E_NOMEM));
 		cmember_session(m);
 		if (!m->classic && m->state == C_UNREVOKED)

@@ -196,7 +196,7 @@ cmember_free(struct cmember *m)
 	struct cmember **mp = &cg->members;
 
 	/* Nothing takes no memory. */
-	if (cmember_hold(m, &none, &nil) != E_OK ||
+	if (cmember_hold(m, &none, &nil, 0) != E_OK ||
 	    cmember_protocols(m, NULL, 0) != E_OK)
 		log_fatal("nothing takes memory", LE(E_NOMEM));
 	while (*mp != m)

@@ -180,7 +180,7 @@ member_convert(struct cgroup *cg, struct member *c)
 	if (e == E_OK)
 		e = tps_copy(&m->target, &set);
 	if (e == E_OK)
-		e = cmember_hold(m, &set, &none);
+		e = cmember_hold(m, &set, &none, cg->epoch);
 	if (e == E_OK)
 		e = protocols_convert(m, c, &a);
 	tps_free(&set);

@@ -483,17 +483,33 @@ own(struct cgroup *cg, const struct tps *s, struct cmember *from,
 }
 
 enum err
-cmember_hold(struct cmember *m, struct tps *assigned, struct tps *revoking)
+cmember_hold(struct cmember *m, struct tps *assigned, struct tps *revoking,
+    int32_t epoch)
 {
 	struct cgroup *cg = cgroup_of(m->group);
-	enum err e;
+	int32_t *since = NULL;
+	enum err e = E_OK;
 
+	if (assigned->n > 0) {
+		since = malloc((size_t)assigned->n * sizeof *since);
+		e = since == NULL ? E_NOMEM : E_OK;
+	}
+	for (int i = 0; e == E_OK && i < assigned->n; i++) {
+		int was = tps_find(&m->assigned, assigned->v[i]);
+
+		since[i] = was < 0 ? epoch : m->since[was];
+	}
 	if (cg->live) {
-		e = owners_room(cg, assigned);
+		if (e == E_OK)
+			e = owners_room(cg, assigned);
 		if (e == E_OK)
 			e = owners_room(cg, revoking);
-		if (e != E_OK)
-			return e;
+	}
+	if (e != E_OK) {
+		free(since);
+		return e;
+	}
+	if (cg->live) {
 		own(cg, &m->assigned, m, NULL);
 		own(cg, &m->revoking, m, NULL);
 		own(cg, assigned, NULL, m);
@@ -501,6 +517,8 @@ cmember_hold(struct cmember *m, struct tps *assigned, struct tps *revoking)
 	}
 	tps_free(&m->assigned);
 	tps_free(&m->revoking);
+	free(m->since);
+	m->since = since;
 	m->assigned = *assigned;
 	m->revoking = *revoking;
 	*assigned = *revoking = (struct tps){ 0 };

@@ -76,11 +76,19 @@ tps_copy(struct tps *to, const struct tps *from)
 	return E_OK;
 }
 
+int
+tps_find(const struct tps *s, uint64_t tp)
+{
+	const uint64_t *at = s->n == 0 ? NULL : bsearch(&tp, s->v,
+	    (size_t)s->n, sizeof tp, cmp);
+
+	return at == NULL ? -1 : (int)(at - s->v);
+}
+
 bool
 tps_has(const struct tps *s, uint64_t tp)
 {
-	return s->n > 0 && bsearch(&tp, s->v, (size_t)s->n, sizeof tp, cmp) !=
-	    NULL;
+	return tps_find(s, tp) >= 0;
 }
 
 bool

@@ -41,6 +41,8 @@ enum err tps_push(struct tps *, uint64_t tp) MUST;
 void	 tps_sort(struct tps *);
 enum err tps_copy(struct tps *to, const struct tps *from) MUST;
 bool	 tps_has(const struct tps *, uint64_t tp);
+/* Its place in the set, -1: it has none. */
+int	 tps_find(const struct tps *, uint64_t tp);
 bool	 tps_eq(const struct tps *, const struct tps *);
 /* Of a: what is also in b, and what is not.  Both outs begin empty. */
 enum err tps_split(const struct tps *a, const struct tps *b,

@@ -614,6 +614,46 @@ def no_revocation():
 
 # ------------------------------------------------------------------ offsets
 
+@row("offsets/older-epoch")
+def offsets_older():
+    """A commit that was on its way holds for what the member has had since
+    (KIP-1251)."""
+    if KAFKA == "39":
+        raise Skip("younger than that")
+    t, u = new_topic(2), new_topic(1)
+    h = Holders()
+    g = fresh_name("g")
+    with Client(g, [t.name], holders=h) as m, \
+            Client(g, [t.name], holders=h) as o:
+        converge([m], parts(t))
+        first = m.epoch
+        m.names, m.full = [t.name, u.name], True
+        converge([m], parts(t, u))
+        ok(m.epoch > first, "another epoch")
+        eq(m.commit(t, 1, epoch=first), 0, "what it has had")
+        eq(m.commit(u, 2, epoch=first), STALE, "what it had not")
+        eq(m.commit(u, 2), 0, "now it has")
+        eq(m.commit(t, 9, epoch=first - 1), STALE, "before it had any")
+        eq(m.commit(t, 9, epoch=-2), STALE, "no epoch")
+        r = m.c.call("OffsetCommit", 9, {
+            "group_id": g, "member_id": m.id,
+            "generation_id_or_member_epoch": first, "topics": [
+                {"name": x.name, "topic_id": x.id, "partitions": [
+                    {"partition_index": 0, "committed_offset": 9,
+                     "committed_leader_epoch": -1,
+                     "committed_metadata": ""}]} for x in (t, u)]})
+        eq([x["partitions"][0]["error_code"] for x in r["topics"]],
+           [STALE] * 2, "both in one request")
+        eq((m.fetch(t), m.fetch(u)), ((0, 1), (0, 2)), "offsets")
+        # One partition of the first topic is given away.
+        converge([m, o], parts(t, u))
+        lost = m if (t.id, 0) not in m.have else o
+        has = o if lost is m else m
+        eq(lost.commit(t, 9, epoch=lost.epoch - 1), STALE, "given away")
+        eq(has.commit(t, 3), 0, "whoever has it")
+        eq(m.fetch(u, epoch=first)[0], STALE, "fetch")
+
+
 @row("offsets/epochs")
 def offsets():
     t = new_topic(1)
