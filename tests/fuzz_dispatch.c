@@ -177,7 +177,11 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	    .frame_timeout_ms = 30000,
 	    .engine = "/nonexistent/socket",
 	    .socket_request_max_bytes = FRAME_MAX,
-	    .connections_max_idle_ms = INT32_MAX, .max_connections = 10 };
+	    .connections_max_idle_ms = INT32_MAX, .max_connections = 10,
+	    .handshake_timeout_ms = INT32_MAX,
+	    .max_connections_per_ip = INT32_MAX,
+	    .max_connections_per_ip_overrides = "",
+	    .max_connection_creation_rate = INT32_MAX };
 	strcpy(gw.host, "localhost");
 	ASSERT(gw_open(&gw) == E_OK);
 	engine.fd = -1;
