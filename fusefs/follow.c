@@ -296,7 +296,8 @@ places(struct op *op, struct follow *f)
 	}
 	if (res->topics.n != 1 || !uuid_eq(res->topics.v[0].id,
 	    op->node->key.topic->id))
-		return ENOENT;
+		return op_errno(op, E_UNKNOWN_TOPIC_ID,
+		    op->node->key.topic->name);
 	t = &res->topics.v[0];
 	for (int32_t i = 0; i < t->parts.n; i++) {
 		if (one >= 0 && t->parts.v[i].index == one)

@@ -259,6 +259,12 @@ op_errno(struct op *op, enum err e, const char *what)
 {
 	int eno = err_errno(e);
 
+	/* The kernel may still know a name that leads to another topic now, or
+	 * to none: this makes it ask for the names again. */
+	if (e == E_UNKNOWN_TOPIC || e == E_UNKNOWN_TOPIC_ID) {
+		op->fs->topics_sent = 0;
+		return ESTALE;
+	}
 	if (eno == 0)
 		return 0;
 	/* Names that are not there are nobody's failure. */

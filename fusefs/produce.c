@@ -557,7 +557,7 @@ produce_open(struct op *op)
 	eno = op_errno(op, op->err, t->name);
 	if (eno == 0 && (res->topics.n != 1 ||
 	    !uuid_eq(res->topics.v[0].id, t->id)))
-		eno = ENOENT;
+		eno = op_errno(op, E_UNKNOWN_TOPIC_ID, t->name);
 	s = eno == 0 ? calloc(1, sizeof *s) : NULL;
 	if (s == NULL) {
 		op_err(op, eno == 0 ? ENOMEM : eno);

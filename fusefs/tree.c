@@ -100,7 +100,9 @@ lookup_part(struct op *op, struct node *dir, const char *name,
 		return ENOENT;
 	if (i >= t->nparts && (eno = topics_fresh(op, 0)) != 0)
 		return eno;
-	if (!t->listed || i >= t->nparts)
+	if (!t->listed)
+		return ESTALE;
+	if (i >= t->nparts)
 		return ENOENT;
 	*k = (struct node_key){ .kind = KIND_PART, .part = (int32_t)i,
 	    .topic = t };

@@ -66,7 +66,11 @@ check_eq "$(jq -r .v "$M/topics/new/0/log.jsonl")" first "a new topic"
 echo second | produce new 0
 check_eq "$(wc -l <"$M/topics/new/0/log.jsonl")" 2 "a new record"
 check_rc 0 chronik topic delete new --yes
-wait_until test ! -e "$M/topics/new" || fail "a deleted topic stays"
+check_eq "$(cat "$M/topics/new/0/log.jsonl" 2>&1 | grep -c 'No such file')" 1 \
+    "a deleted topic"
+check_rc 0 chronik topic create new --partitions 1
+check_eq "$(wc -c <"$M/topics/new/0/log.jsonl")" 0 "another of its name"
+check_rc 0 chronik topic delete new --yes
 
 # ---- records -------------------------------------------------------------------------
 
