@@ -24,10 +24,13 @@ struct heap {
 	size_t		 n, cap;
 };
 
+enum { WINDOW = 2 * JOURNAL_PIECE_MAX };
+
 struct target {
 	int		 fd;
 	int64_t		 size;
-	uint8_t		*buf;		/* JOURNAL_PIECE_MAX bytes */
+	uint8_t		*buf;		/* WINDOW bytes of it, as they were */
+	int64_t		 from, till;	/* what buf holds */
 };
 
 void
@@ -116,29 +119,48 @@ is_newer(const struct target *t, int64_t pos, int32_t epoch, bool *newer)
 	return e;
 }
 
+/* What the segment has where a piece goes: *got of its bytes, at *p.  A window
+ * serves those that follow, until something is written behind them. */
+static enum err
+window(struct target *t, const struct journal_piece *x, const uint8_t **p,
+    size_t *got)
+{
+	enum err e = E_OK;
+	size_t n;
+
+	if (x->pos < t->from || (x->pos + x->len > t->till &&
+	    t->till < t->size)) {
+		e = disk->pread(t->fd, t->buf, WINDOW, x->pos, &n);
+		t->from = x->pos;
+		t->till = x->pos + (e == E_OK ? (int64_t)n : 0);
+	}
+	*got = x->pos < t->till ? (size_t)(t->till - x->pos) : 0;
+	*p = *got > 0 ? t->buf + (x->pos - t->from) : t->buf;
+	return e;
+}
+
 /*
  * Written also where the segment seems to have it: what reads show may be what
  * a failed write-back has left in memory.  E_CORRUPT: no batches.
  */
 static enum err
-piece_write(const struct target *t, const struct journal_piece *x)
+piece_write(struct target *t, const struct journal_piece *x)
 {
 	struct iovec iov = { (void *)(uintptr_t)x->p, 0 };
 	struct batch b;
 	int64_t at = 0;
-	size_t got = 0;
+	const uint8_t *has;
+	size_t got;
 	bool newer = false;
-	enum err e = E_OK;
+	enum err e = window(t, x, &has, &got);
 
-	if (x->pos < t->size)
-		e = disk->pread(t->fd, t->buf, (size_t)x->len, x->pos, &got);
 	for (; e == E_OK && at < x->len; at += batch_size(&b)) {
 		if (x->len - at < BATCH_HEADER ||
 		    batch_read(x->p + at, &b) != E_OK ||
 		    batch_size(&b) > x->len - at)
 			return E_CORRUPT;
 		if ((size_t)(at + batch_size(&b)) <= got &&
-		    memcmp(x->p + at, t->buf + at,
+		    memcmp(x->p + at, has + at,
 		    (size_t)batch_size(&b)) == 0)
 			continue;
 		e = is_newer(t, x->pos + at, b.leader_epoch, &newer);
@@ -146,7 +168,11 @@ piece_write(const struct target *t, const struct journal_piece *x)
 			break;
 	}
 	iov.iov_len = (size_t)at;
-	return e == E_OK && at > 0 ? disk->pwritev(t->fd, &iov, 1, x->pos) : e;
+	if (e != E_OK || at == 0)
+		return e;
+	if (x->pos + at > t->size)
+		t->size = x->pos + at;
+	return disk->pwritev(t->fd, &iov, 1, x->pos);
 }
 
 static void
@@ -183,10 +209,9 @@ seg_write(const struct journal_replay *r, const struct sorted *v, size_t n,
 	e = disk->open(path, DISK_WRITE, &t.fd);
 	if (e != E_OK)
 		return e == E_NOTFOUND ? E_OK : e;
-	for (size_t i = 0; e == E_OK && i < n; i++) {
-		if ((e = disk->fstat(t.fd, &st)) != E_OK)
-			break;
+	if ((e = disk->fstat(t.fd, &st)) == E_OK)
 		t.size = st.size;
+	for (size_t i = 0; e == E_OK && i < n; i++) {
 		e = piece_write(&t, &v[i].x);
 		if (e == E_CORRUPT) {
 			log_warn("no batches in a piece of the journal",
@@ -203,7 +228,7 @@ seg_write(const struct journal_replay *r, const struct sorted *v, size_t n,
 static enum err
 heap_write(struct journal_replay *r, struct heap *h)
 {
-	uint8_t *buf = malloc(JOURNAL_PIECE_MAX);
+	uint8_t *buf = malloc(WINDOW);
 	size_t n;
 	enum err e;
 

@@ -195,10 +195,17 @@ class Broker:
         if self.process.wait(120) != 0:
             fail("the broker ended with", self.process.returncode)
 
+    def kill(self):
+        """kill -9 of all of it."""
+        kids = subprocess.run(["pgrep", "-P", str(self.process.pid)],
+                              capture_output=True, text=True).stdout.split()
+        for pid in [self.process.pid, *map(int, kids)]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
     def clean(self):
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
         shutil.rmtree(self.tmp, ignore_errors=True)
 
 
@@ -317,6 +324,11 @@ def measure(build, place, n, args):
         row["engine_anon_kib"] = broker.anon_kib("chronik-engine")
         row["engine_files"] = broker.files("chronik-engine")
         read_back(broker, topic, n, data, row["batches"])
+        broker.kill()
+        row["killed_ms"] = timed(broker.start)
+        again = produce(broker, topic, 1, data, 1e-9)
+        row["killed_append_ms"] = row["killed_ms"] + again["seconds"] * 1e3
+        read_back(broker, topic, n, data, row["batches"] + again["batches"])
         broker.stop()
         row["restart_ms"] = timed(broker.start)
         broker.stop()
@@ -332,7 +344,8 @@ def measure(build, place, n, args):
 def table(result):
     print(f"{'parts':>6} {'raw ms for one append to each':>34}   "
           f"{'build':8} {'batches/s':>10} {'range':>17} {'turn ms':>9}"
-          f" {'/ journal':>9} {'p50 ms':>8} {'p99 ms':>8} {'us CPU':>7}")
+          f" {'/ journal':>9} {'p50 ms':>8} {'p99 ms':>8} {'us CPU':>7}"
+          f" {'start ms, killed':>17} {'append':>7} {'clean':>7}")
     print(f"{'':6} {'each':>12} {'syncfs':>10} {'journal':>10}")
     for n in result["parts"]:
         raws = [r for r in result["raw"] if r["parts"] == n]
@@ -354,7 +367,9 @@ def table(result):
                   f" {ratio:9.2f}"
                   f" {mid('request_ms_p50'):8.2f}"
                   f" {mid('request_ms_p99'):8.2f}"
-                  f" {mid('engine_us_per_batch'):7.1f}")
+                  f" {mid('engine_us_per_batch'):7.1f}"
+                  f" {mid('killed_ms'):17.0f} {mid('killed_append_ms'):7.0f}"
+                  f" {mid('restart_ms'):7.0f}")
 
 
 def main():
