@@ -469,6 +469,7 @@ segs_replace(struct part *p, struct seg *fresh, int n)
 	for (int i = at + 1; i < p->nsegs; i++)
 		p->segs[i] = p->segs[i + n - 1];
 	window_drop(p);
+	view_move(p->eng, p);
 }
 
 static void slice_go(struct cleaning *);

@@ -44,7 +44,7 @@ indexed()
 	    END { print n + 0 }')" = 0 ]
 }
 
-broker_start --log-retention-check-interval-ms 200
+broker_start --log-retention-check-interval-ms 200 --log-cleaner-backoff-ms 200
 chronik topic create --partitions 2 --config search.enable=true \
     --config search.fields.numeric=latency_ms,status \
     --config search.fields.text=msg^3 --config search.stem=en \
@@ -82,3 +82,19 @@ deleted()
 }
 wait_until deleted || fail "retention has deleted nothing"
 compare $((queries / 3)) 20 quiet
+
+# Compaction writes segments anew: their shards are made anew.
+chronik topic create --config cleanup.policy=compact \
+    --config search.enable=true --config segment.bytes=1048576 \
+    --config min.cleanable.dirty.ratio=0.01 \
+    --config file.delete.delay.ms=0 keyed >/dev/null || fail "topic create"
+produce keyed 4000 7 json none
+wait_until indexed || fail "not indexed: $(search status)"
+produce keyed 4000 8 json none
+rewritten()
+{
+	grep -q 'segment rewritten' "$BROKER_LOG"
+}
+wait_until rewritten || fail "nothing is compacted"
+compare 10 30
+wait_until indexed || fail "not indexed: $(search status)"

@@ -451,8 +451,10 @@ compare(struct one *q)
 	size_t i = 0, j = 0;
 	int bad = 0;
 
-	qsort(q->want.v, q->want.n, sizeof *q->want.v, by_place);
-	qsort(q->got.v, q->got.n, sizeof *q->got.v, by_place);
+	if (q->want.n > 0)
+		qsort(q->want.v, q->want.n, sizeof *q->want.v, by_place);
+	if (q->got.n > 0)
+		qsort(q->got.v, q->got.n, sizeof *q->got.v, by_place);
 	while (i < q->want.n || j < q->got.n) {
 		int c = i == q->want.n ? 1 : j == q->got.n ? -1 :
 		    by_place(&q->want.v[i], &q->got.v[j]);
