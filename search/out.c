@@ -508,8 +508,8 @@ out_flush(struct out *o)
 {
 	if (o->w.bad)
 		o->failed = true;
-	else if (fwrite(o->w.p, 1, o->w.len, stdout) != o->w.len ||
-	    fflush(stdout) != 0)
+	else if ((o->w.len > 0 && fwrite(o->w.p, 1, o->w.len, stdout) !=
+	    o->w.len) || fflush(stdout) != 0)
 		o->failed = true;
 	wr_free(&o->w);
 	o->w = wr_grow(OUT_MAX);

@@ -196,6 +196,9 @@ search_rank(struct search *s, int n, struct hit **out, int *found)
 		xap_close(r.dbs[i]);
 	free(r.dbs);
 	free(r.shards);
+	/* A candidate that was none may be there still. */
+	if (r.hits != NULL)
+		free(r.hits[r.nhits].bytes);
 	*out = r.hits;
 	*found = r.nhits;
 	return e;
