@@ -74,7 +74,7 @@ gateway_start(const char *extra, const char *extra2)
 	ck_assert_int_eq(pipe(p), 0);
 	gateway = spawn("chronik-gateway", (const char *const[]){ "--engine",
 	    sock, "--bind-addr", "127.0.0.1:0", "--region-bytes", "8MiB",
-	    extra, extra2, NULL }, p[1]);
+	    "--handshake-timeout-ms=60000", extra, extra2, NULL }, p[1]);
 	close(p[1]);
 	while (n < sizeof line - 1 && strchr(line, '\n') == NULL) {
 		ssize_t k = read(p[0], line + n, sizeof line - 1 - n);

@@ -13,7 +13,8 @@ wire_run()
 	command -v python3 >/dev/null || skip "python3 is not installed"
 	[ -d "${CHRONIK_SHARED:-$wire_dir/../../../shared}/kafka/messages" ] ||
 	    skip "the shared message schemas are absent"
-	broker_start ${wire_options:-}
+	# A slow machine may be long in using a connection that it has opened.
+	broker_start --handshake-timeout-ms 60000 ${wire_options:-}
 	# A process that is not the same one afterwards has crashed.
 	wire_pids=
 	[ -n "${CHRONIK_BOOTSTRAP:-}" ] ||
