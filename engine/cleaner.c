@@ -29,6 +29,8 @@ struct cleaning {
 	bool		 out;		/* a job is */
 	char		 dir[PATH_SIZE];
 	int64_t		 slice;		/* bytes */
+	int64_t		 slice_at, rounds; /* mono_ms when it began, and the
+					 * committer's rounds then */
 	int64_t		 started;	/* mono_ms */
 	/* A swap: */
 	int64_t		 bases[COMPACT_GROUP_MAX], due;
@@ -567,6 +569,18 @@ charge(struct engine *eng, int64_t bytes)
 	eng->cleaner.free_at += ms / rate;
 }
 
+/* Where somebody commits, a pass rests as long as it works: on a machine with
+ * few processors that is what the others wait for. */
+static void
+rest(const struct cleaning *x)
+{
+	struct engine *eng = x->part->eng;
+	int64_t now = mono_ms(), until = now + (now - x->slice_at);
+
+	if (eng->commit.rounds != x->rounds && eng->cleaner.free_at < until)
+		eng->cleaner.free_at = until;
+}
+
 static void
 slice_done(struct job *j)
 {
@@ -574,6 +588,7 @@ slice_done(struct job *j)
 
 	x->out = false;
 	charge(x->part->eng, x->c.moved);
+	rest(x);
 	if (given_up(x))
 		return;
 	switch (x->c.step) {
@@ -615,6 +630,8 @@ slice_go(struct cleaning *x)
 	    COMPACT_SLICE;
 	if (x->slice < 1)
 		x->slice = 1;
+	x->slice_at = mono_ms();
+	x->rounds = eng->commit.rounds;
 	x->job.run = slice_job;
 	x->job.done = slice_done;
 	x->out = true;

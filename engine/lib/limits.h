@@ -106,7 +106,7 @@ enum {
 	FETCH_SEGS_MAX		= 512,	/* segments of one answer: below
 						 * IPC_HANDLES_MAX */
 	COMPACT_BUF		= 1 * MIB,	/* read, and written, at once */
-	COMPACT_SLICE		= 4 * MIB,	/* and then others' turn */
+	COMPACT_SLICE		= 1 * MIB,	/* and then others' turn */
 	COMPACT_SYNC		= 8 * MIB,	/* written without a sync */
 	COMPACT_GROUP_MAX	= 64,	/* segments that become one */
 	COMPACT_TXNS_MAX	= 1000000,	/* aborted ones of a log */
