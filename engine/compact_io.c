@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "compact_io.h"
+#include "plant.h"
 #include "swap.h"
 
 /* ---- reading ------------------------------------------------------------ */
@@ -197,7 +198,7 @@ compact_out_finish(struct compaction *c, int64_t end_offset)
 	/* The last batch was kept; it must be the one that was promised. */
 	if (e == E_OK && o->end_offset != end_offset)
 		e = E_CORRUPT;
-	if (e == E_OK)
+	if (e == E_OK && !PLANT(compact_nosync))
 		e = disk->datasync(o->fd);
 	if (e == E_OK)
 		e = idx_checkpoint(&o->idx, o->end_offset, o->size, o->max_ts);

@@ -33,7 +33,7 @@ check_rc 2 "$checker" run --workload nothing "$HISTORY-0"
 check_rc 0 "$checker" --help
 
 broker_start --log-retention-check-interval-ms 500 \
-    --group-initial-rebalance-delay-ms 0
+    --group-initial-rebalance-delay-ms 0 --log-cleaner-backoff-ms 500
 while [ "$seeds" -gt 0 ]; do
 	"$checker" run --bootstrap "$BOOTSTRAP" --supervisor "$BROKER_PID" \
 	    --workload all --profile both --rate 800 --seconds "$seconds" \

@@ -53,6 +53,11 @@ find_group()	# PLANT TRIES
 	find_run "$@" --workload group --seconds 12 --every-ms 2000
 }
 
+find_compact()	# PLANT TRIES
+{
+	find_run "$@" --workload compact --seconds 12 --every-ms 2000
+}
+
 find_run()	# PLANT TRIES OPTION...
 {
 	p=$1
@@ -64,7 +69,8 @@ find_run()	# PLANT TRIES OPTION...
 		plant_set "$p"
 		rm -rf "$DATA" "$HISTORY"
 		broker_start --log-retention-check-interval-ms 300 \
-		    --group-initial-rebalance-delay-ms 0
+		    --group-initial-rebalance-delay-ms 0 \
+		    --log-cleaner-backoff-ms 200
 		checker_rc=0
 		"$checker" run --bootstrap "$BOOTSTRAP" \
 		    --supervisor "$BROKER_PID" --rate 600 --seed "$tried" \
@@ -110,7 +116,7 @@ for p in none $plants; do
 	found=no
 	what=
 	case $finder in
-	kill|group) "find_$finder" "$p" "$tries" && found=yes ;;
+	kill|group|compact) "find_$finder" "$p" "$tries" && found=yes ;;
 	cut)
 		[ "$(id -u)" = 0 ] && [ -e /dev/loop-control ] || {
 			echo "$p: power cannot be cut here"

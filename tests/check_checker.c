@@ -375,7 +375,7 @@ skip(bool bad)
 		polled(A, i, i, FINAL);
 }
 
-/* What compaction took away is not passed over. */
+/* What compaction took away is not passed over; what comes again was. */
 static void
 skip_compacted(bool bad)
 {
@@ -385,10 +385,15 @@ skip_compacted(bool bad)
 		told(A, i, EV_OK, i);
 	}
 	placed(0);
-	if (!bad)
-		polled(A, 1, 1, 0);
+	polled(A, 0, 0, 0);
+	polled(A, 1, 1, 0);
+	polled(A, 2, 2, 0);
+	placed(0);
+	polled(A, 1, 1, 0);
 	polled(A, 2, 2, 0);
 	final(0, 3);
+	if (bad)
+		polled(A, 0, 0, FINAL);
 	polled(A, 1, 1, FINAL);
 	polled(A, 2, 2, FINAL);
 }

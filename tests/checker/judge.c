@@ -195,7 +195,7 @@ slot_claim(struct judge *j, const struct event *e, const char *who)
 		    EV_PRODUCER(s->id - 1),
 		    (unsigned long long)EV_SEQ(s->id - 1));
 	if (s->id != e->id + 1)
-		s->seen_at = 0;		/* that was another value */
+		s->seen_at = s->last_at = 0;	/* that was another value */
 	s->id = e->id + 1;
 	return s;
 }
@@ -294,6 +294,8 @@ on_poll(struct judge *j, const struct event *e)
 	o->ts = e->a;
 	if (o->seen_at == 0 || e->at < o->seen_at)
 		o->seen_at = e->at;
+	if (e->at > o->last_at)
+		o->last_at = e->at;
 	if (s->seen >= 0 && s->seen != e->offset && t->idempotent)
 		judge_find(j, ANOMALY_DUPLICATE, e->topic, (int)e->part,
 		    e->offset, "value %u/%llu is also at %lld",

@@ -41,6 +41,7 @@ struct slot {
 	uint64_t id;			/* + 1; 0: not known */
 	int64_t	 ts;
 	int64_t	 seen_at;		/* first read, 0 never */
+	int64_t	 last_at;		/* last read */
 	uint8_t	 phase, pass;		/* of the last final read */
 };
 

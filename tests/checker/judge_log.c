@@ -69,22 +69,40 @@ order_view(struct order *o, int topic, int part)
 
 /* ---- readers ----------------------------------------------------------- */
 
-/* A record in a gap was passed over if it was there: in the end, where
- * compaction takes records away. */
+/* What compaction has taken away comes to nobody again: so a record in a gap
+ * was passed over if somebody has read it since. */
+static void
+gap_compacted(struct judge *j, int topic, int part, const struct event *g)
+{
+	const struct view *v = &j->views[topic][part];
+	uint64_t n = 0, to = (uint64_t)g->a < v->n ? (uint64_t)g->a : v->n;
+
+	for (uint64_t i = (uint64_t)g->offset; i < to; i++)
+		n += v->v[i].last_at > g->at;
+	if (n > 0)
+		judge_find(j, ANOMALY_POLL_SKIP, topic, part, g->offset,
+		    "%llu records up to %lld were not delivered, but later",
+		    (unsigned long long)n, (long long)g->a);
+}
+
+/* Elsewhere every record in a gap was passed over. */
 static void
 gaps_view(struct judge *j, int topic, int part)
 {
 	const struct view *v = &j->views[topic][part];
-	bool compact = j->setup->topics[topic].compact;
-	uint32_t *before;
+	uint64_t *before;
 
 	if (v->gaps.n == 0)
+		return;
+	for (uint64_t i = 0; j->setup->topics[topic].compact &&
+	    i < v->gaps.n; i++)
+		gap_compacted(j, topic, part, &v->gaps.v[i]);
+	if (j->setup->topics[topic].compact)
 		return;
 	before = judge_alloc(NULL, (v->n + 1) * sizeof *before);
 	before[0] = 0;
 	for (uint64_t i = 0; i < v->n; i++)
-		before[i + 1] = before[i] + (compact ?
-		    view_final(j, v, (int64_t)i) : v->v[i].id != 0);
+		before[i + 1] = before[i] + (v->v[i].id != 0);
 	for (uint64_t i = 0; i < v->gaps.n; i++) {
 		const struct event *g = &v->gaps.v[i];
 		uint64_t to = (uint64_t)g->a < v->n ? (uint64_t)g->a : v->n;
@@ -93,9 +111,9 @@ gaps_view(struct judge *j, int topic, int part)
 
 		if (before[to] != before[from])
 			judge_find(j, ANOMALY_POLL_SKIP, topic, part,
-			    g->offset, "%u records up to %lld were not "
-			    "delivered", before[to] - before[from],
-			    (long long)g->a);
+			    g->offset, "%llu records up to %lld were not "
+			    "delivered", (unsigned long long)(before[to] -
+			    before[from]), (long long)g->a);
 	}
 	free(before);
 }

@@ -230,7 +230,7 @@ special_add(void)
 	static const char *const compact[] = { "cleanup.policy", "compact",
 	    "segment.bytes", "1048576", "segment.ms", "2000",
 	    "min.cleanable.dirty.ratio", "0.01", "delete.retention.ms",
-	    "3000", NULL };
+	    "10000", NULL };
 	static const char *const by_append[] = { "message.timestamp.type",
 	    "LogAppendTime", NULL };
 	static const char *const trim[] = { "segment.bytes", "1048576", NULL };
@@ -255,7 +255,7 @@ special_add(void)
 	}
 	if (w & W_COMPACT) {
 		t.compact = true;
-		t.delete_retention_ms = 3000;
+		t.delete_retention_ms = 10000;
 		topic_add(t, "compact", compact);
 		t = topic_plain(false);
 	}

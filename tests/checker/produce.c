@@ -13,7 +13,7 @@
 
 enum {
 	BIG_MAX		= 60000,	/* of a value, bytes */
-	KEYS		= 300,		/* of a compacted topic */
+	KEYS		= 300,		/* of a compacted topic at a time */
 	FLUSH_MS	= 120000,
 	BURST_MS	= 10,
 };
@@ -142,7 +142,9 @@ value_pick(struct producer *p, int topic)
 	if (t->times && !t->append_time)
 		v.ts += (int64_t)(rand_next(&p->rand) % 3600000) - 3500000;
 	if (t->compact) {
-		v.key = (uint32_t)(rand_next(&p->rand) % KEYS);
+		/* The keys in use move on, so that some are left alone. */
+		v.key = (uint32_t)((p->seq / 16 + rand_next(&p->rand) %
+		    KEYS) % KEYS_MAX);
 		v.part = (uint16_t)(v.key % (uint32_t)t->nparts);
 	}
 	return v;
