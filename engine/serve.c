@@ -141,6 +141,20 @@ link_closed(uv_handle_t *h)
 	free(l);
 }
 
+/* Nothing goes out on it any more. */
+static void
+flush_drop(struct link *l)
+{
+	struct link **p = &l->serve->flush;
+
+	if (!l->in_flush)
+		return;
+	while (*p != l)
+		p = &(*p)->flush_next;
+	*p = l->flush_next;
+	l->in_flush = false;
+}
+
 static void
 link_close(struct link *l, const char *why)
 {
@@ -158,6 +172,7 @@ link_close(struct link *l, const char *why)
 	if (l->next != NULL)
 		l->next->prevp = l->prevp;
 	l->serve->nlinks--;
+	flush_drop(l);
 	for (c = l->calls; c != NULL; c = next) {
 		next = c->next;
 		c->link = NULL;

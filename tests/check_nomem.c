@@ -72,6 +72,13 @@ __wrap_strdup(const char *s)
 
 /* ---- one engine on the real disk, in a process of its own -------------- */
 
+/* A sanitizer makes processes that are slow to start. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STEP = 41 };
+#else
+enum { STEP = 7 };
+#endif
+
 enum { KEPT = 5, RESTS = 4, ENDED = 1, UNMET = 42 };
 
 static char top[64], data[96], sock[96];
@@ -499,7 +506,7 @@ main(void)
 	snprintf(sock, sizeof sock, "%s/s", top);
 	log_setup("nomem", LOG_FATAL, LOG_TEXT);
 	template_make();
-	step = all ? 1 : 7;
+	step = all ? 1 : STEP;
 	tried += every_n(start_run, &t, true, step, "a start");
 	tried += every_n(start_run, &t, false, step, "an unclean start");
 	t.lasting = true;
