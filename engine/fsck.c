@@ -304,7 +304,8 @@ topic_check(struct data *d, struct topic *t)
 		struct part *p = t->parts[i];
 		struct fsck_log l = { .dir = dir, .id = p->id,
 		    .start = p->trimmed, .epoch_max = d->eng->epoch,
-		    .gaps = t->conf.cleanup_policy & CLEANUP_COMPACT };
+		    .gaps = (t->conf.cleanup_policy & CLEANUP_COMPACT) ||
+		    p->clean.to > 0 };	/* it was, before */
 
 		part_dir(p, dir);
 		err = disk->stat(dir, &st);
