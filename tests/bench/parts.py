@@ -202,6 +202,24 @@ class Broker:
         for pid in [self.process.pid, *map(int, kids)]:
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
+        # One with many files takes a moment to be gone.
+        end = time.monotonic() + 60
+        while any(self.alive(pid) for pid in kids):
+            if time.monotonic() > end:
+                fail("a process survives kill -9")
+            time.sleep(0.002)
+
+    @staticmethod
+    def alive(pid):
+        """Any of its threads: one may still be in the kernel."""
+        for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+            try:
+                with open(path) as f:
+                    if f.read().rsplit(")", 1)[1].split()[0] not in "ZX":
+                        return True
+            except OSError:
+                pass
+        return False
 
     def clean(self):
         if self.process.poll() is None:
