@@ -348,6 +348,21 @@ out_of_order(bool bad)
 	polled(A, !bad, 1, FINAL);
 }
 
+/* Sent once, never answered, and overtaken: only where it is sent again must
+ * the order hold. */
+static void
+overtaken(bool bad)
+{
+	setup.topics[0].raw = !bad;
+	invoke(A, 0, 100);
+	told(A, 0, EV_INFO, -1);
+	invoke(A, 1, 100);
+	told(A, 1, EV_OK, 0);
+	final(0, 2);
+	polled(A, 1, 0, FINAL);
+	polled(A, 0, 1, FINAL);
+}
+
 static void
 spurious_offset(bool bad)
 {
@@ -607,6 +622,7 @@ static const struct {
 	{ duplicate,		ANOMALY_DUPLICATE },
 	{ aborted,		ANOMALY_ABORTED_READ },
 	{ out_of_order,		ANOMALY_NONMONOTONIC_SEND },
+	{ overtaken,		ANOMALY_NONMONOTONIC_SEND },
 	{ spurious_offset,	ANOMALY_SPURIOUS_OFFSET },
 	{ skip,			ANOMALY_POLL_SKIP },
 	{ skip_compacted,	ANOMALY_POLL_SKIP },

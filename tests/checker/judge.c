@@ -294,8 +294,8 @@ on_poll(struct judge *j, const struct event *e)
 	o->ts = e->a;
 	if (o->seen_at == 0 || e->at < o->seen_at)
 		o->seen_at = e->at;
-	if (e->at > o->last_at)
-		o->last_at = e->at;
+	if (j->reader[e->topic][e->part].began > o->last_at)
+		o->last_at = j->reader[e->topic][e->part].began;
 	if (s->seen >= 0 && s->seen != e->offset && t->idempotent)
 		judge_find(j, ANOMALY_DUPLICATE, e->topic, (int)e->part,
 		    e->offset, "value %u/%llu is also at %lld",
@@ -331,8 +331,10 @@ void
 judge_thread(struct judge *j)
 {
 	for (int t = 0; t < TOPICS_MAX; t++)
-		for (int p = 0; p < PARTS_MAX; p++)
+		for (int p = 0; p < PARTS_MAX; p++) {
 			j->reader[t][p].next = -1;
+			j->reader[t][p].began = 0;
+		}
 }
 
 void

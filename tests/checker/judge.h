@@ -41,7 +41,8 @@ struct slot {
 	uint64_t id;			/* + 1; 0: not known */
 	int64_t	 ts;
 	int64_t	 seen_at;		/* first read, 0 never */
-	int64_t	 last_at;		/* last read */
+	int64_t	 last_at;		/* it was there then: since a reader
+					 * who got it began, at the latest */
 	uint8_t	 phase, pass;		/* of the last final read */
 };
 
