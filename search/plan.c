@@ -269,10 +269,28 @@ field(struct plan *p, const struct sconf *c, const struct query *q)
 	return equal(p, c, q);
 }
 
-static enum err
-range(struct plan *p, const struct sconf *c, const struct query *q)
+/* Whether a record of the shard has the term; also when that is not known. */
+static bool
+is_used(const struct plan_shard *s, const struct term_buf *b)
 {
-	int slot = q->is_num ? sconf_slot(c, q->path) : -1;
+	struct xap_query *q = s->db == NULL ? NULL : xap_q_term(b->p, b->n);
+	uint32_t none, total = 0;
+	bool used;
+
+	used = q == NULL || xap_match(s->db, q, 0, 0, &none, &none, &total)
+	    != E_OK || total > 0;
+	xap_q_free(q);
+	return used;
+}
+
+static enum err
+range(struct plan *p, const struct plan_shard *s, const struct query *q)
+{
+	int slot = q->is_num ? sconf_slot(s->conf, q->path) : -1;
+	double low = q->no_low ? -DBL_MAX : q->low_open ?
+	    nextafter(q->num, INFINITY) : q->num;
+	double high = q->no_high ? DBL_MAX : q->high_open ?
+	    nextafter(q->num2, -INFINITY) : q->num2;
 	struct xap_query *v[2];
 	struct term_buf b;
 
@@ -281,9 +299,12 @@ range(struct plan *p, const struct sconf *c, const struct query *q)
 		return set_term(p, &b, false);
 	}
 	term_make(&b, TERM_MANY, NULL, q->path, strlen(q->path));
+	/* Where each record has one number the values say it all. */
+	if (!is_used(s, &b))
+		return set(p, xap_q_range(SLOT_NUMERIC + slot, low, high),
+		    true);
 	v[0] = xap_q_term(b.p, b.n);
-	v[1] = xap_q_range(SLOT_NUMERIC + slot, q->no_low ? -DBL_MAX :
-	    q->num, q->no_high ? DBL_MAX : q->num2);
+	v[1] = xap_q_range(SLOT_NUMERIC + slot, low, high);
 	return set(p, xap_q_join(XAP_OR, v, 2), false);
 }
 
@@ -446,7 +467,7 @@ plan_make(const struct query *q, const struct plan_shard *s, struct plan *p)
 	case Q_FIELD:
 		return field(p, s->conf, q);
 	case Q_RANGE:
-		return range(p, s->conf, q);
+		return range(p, s, q);
 	case Q_HAS:
 		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
 		return set_term(p, &b, b.whole);

@@ -10,6 +10,7 @@
 enum {
 	ANSWER_MAX	= 1024 * MIB,	/* a view of all partitions */
 	READ_BYTES	= 1 * MIB,	/* of one fetch */
+	FETCH_TRIES	= 4,
 	GET_BYTES	= 1,		/* one batch, whatever its size */
 };
 
@@ -113,6 +114,19 @@ src_view(struct src *s, int64_t seen, int wait_ms, bool all,
 	return e;
 }
 
+/* A segment that is deleted at this very moment, or a link that was lost, is a
+ * reason to ask again. */
+static enum err
+fetch(struct src *s, const struct fetch_want *w, struct extents *x)
+{
+	enum err e = E_CLOSED;
+
+	for (int i = 0; i < FETCH_TRIES && (e == E_CLOSED || e == E_PROTO);
+	    i++)
+		e = eng_fetch(s->eng, w, x);
+	return e;
+}
+
 /* ---- many records ------------------------------------------------------ */
 
 struct reading {
@@ -195,7 +209,7 @@ src_read(struct src *s, const struct uuid *topic, int32_t part, int64_t from,
 
 	while (!r.over && r.from < to && e == E_OK && n > 0) {
 		w.offset = before = r.from;
-		e = eng_fetch(s->eng, &w, &x);
+		e = fetch(s, &w, &x);
 		if (e == E_OK) {
 			n = x.n;
 			e = read_extents(&r, &x);
@@ -272,7 +286,7 @@ batch_load(struct src *s, const struct uuid *topic, int32_t part,
 	enum err e;
 
 	batch_forget(s);
-	e = eng_fetch(s->eng, &w, &x);
+	e = fetch(s, &w, &x);
 	if (e != E_OK)
 		return e == E_OFFSET_OUT_OF_RANGE ? E_NOTFOUND : e;
 	if (x.n == 0) {
