@@ -314,6 +314,82 @@ put_and_compact(void)
 	kl_check();
 }
 
+struct epoch_first { int32_t epoch; int64_t at; int n; };
+
+static int
+epoch_each(const struct batch *b, int64_t pos, void *arg)
+{
+	struct epoch_first *x = arg;
+
+	(void)pos;
+	if (b->leader_epoch != x->epoch)
+		return 0;
+	x->at = b->base_offset;
+	x->n = 1;
+	return 1;
+}
+
+/* Where the batches of an epoch begin; returns whether there are any. */
+static int
+first_of_epoch(int32_t epoch, int64_t *at)
+{
+	struct epoch_first x = { .epoch = epoch };
+	int64_t end;
+
+	for (int i = 0; i < kl.p->nsegs && x.n == 0; i++)
+		ck_assert_int_eq(seg_walk(kl_fd(kl.p->segs[i]), 0,
+		    kl.p->segs[i]->size, epoch_each, &x, &end), E_OK);
+	*at = x.at;
+	return x.n;
+}
+
+static int
+drop_snapshot(const char *name, void *arg)
+{
+	char path[PATH_SIZE];
+	int64_t at;
+
+	if (seg_name(name, ".prod", &at)) {
+		snprintf(path, sizeof path, "%s/%s", (char *)arg, name);
+		sim_put(kl.r.disk, path, NULL, 0);
+	}
+	return 0;
+}
+
+/* Without snapshots of producers the log alone tells of them; and it tells
+ * where its leader epochs began, of which nothing else is left. */
+START_TEST(test_headers)
+{
+	char dir[PATH_SIZE];
+	int64_t end, began;
+	int32_t epoch;
+
+	kl_begin(13);
+	kl_put_some(20);
+	kl_again(true);
+	began = kl.n;
+	kl_put(1, 10);
+	kl_put_some(40);
+	epoch = kl.p->epoch;
+	for (int k = 0; k < KL_KEYS; k++)
+		kl_put(k, 1);
+	kl_roll();
+	kl_clean();
+	kl_check();
+	part_dir(kl.p, dir);
+	engine_drain(&kl.r.eng);
+	rig_kill(&kl.r);
+	ck_assert_int_eq(disk->list(dir, drop_snapshot, dir), E_OK);
+	ck_assert_int_eq(rig_open(&kl.r), E_OK);
+	kl.p = topic_find(&kl.r.eng.topics, kstr_of("t"))->parts[0];
+	kl.tc = &kl.p->topic->conf;
+	kl_check_producers();
+	ck_assert_int_eq(first_of_epoch(epoch, &end), 1);
+	ck_assert_int_eq(end, began);
+	kl_end();
+}
+END_TEST
+
 static void
 told(struct fsck *c, const struct finding *f)
 {
@@ -650,6 +726,7 @@ main(void)
 	tcase_add_loop_test(rules, test_retention, 0, 2);
 	tcase_add_test(rules, test_reader);
 	tcase_add_test(rules, test_check);
+	tcase_add_test(rules, test_headers);
 	tcase_add_test(rules, test_damage);
 	tcase_add_loop_test(rules, test_transactions, 0, 2);
 	tcase_add_loop_test(model, test_model, 0, quick ? 6 : 20);
