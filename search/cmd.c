@@ -294,17 +294,21 @@ cmd_args(struct cmd *c, int argc, char **argv)
 
 	c->text = wr_grow(64 * KIB);
 	for (int i = 1; i < argc; i++) {
-		/* Behind the query's first word all is query. */
-		if (!ends && argv[i][0] == '-' && argv[i][1] != '\0') {
-			if (strcmp(argv[i], "--") == 0)
+		const char *s = argv[i];
+
+		/* Behind the query's first word -x is what records must not
+		 * have; a query has no words with two dashes. */
+		if (!ends && s[0] == '-' && s[1] == '-') {
+			if (s[2] == '\0')
 				ends = true;
-			else if (argv[i][1] == '-')
-				i = take_long(c, argc, argv, i);
 			else
-				i = take_short(c, argc, argv, i);
+				i = take_long(c, argc, argv, i);
 			continue;
 		}
-		ends = true;
+		if (!ends && first && s[0] == '-' && s[1] != '\0') {
+			i = take_short(c, argc, argv, i);
+			continue;
+		}
 		if (!first)
 			wr_i8(&c->text, ' ');
 		first = false;

@@ -72,6 +72,8 @@ check_grep 'search.fields.text' "$tmp/err" "bad config"
 check_rc 2 search 'ms:9..1'
 check_rc 2 search --nosuch x
 check_rc 2 search
+check_rc 2 search x --nosuch
+check_rc 1 search -- nothing --format json
 
 chronik topic create logs --partitions 2 --config search.enable=true \
     --config search.fields.numeric=ms --config segment.bytes=1048576 \
@@ -132,6 +134,10 @@ check_rc 0 search verify
 # Formats, facets, time, context, cursors.
 check_rc 0 search --facet level:2 --hist 1h msg:alpha
 check_grep '^level	[a-z]*	[0-9]*$' "$tmp/out" facet
+check_rc 0 search first --format tsv
+cp "$tmp/out" "$tmp/behind"
+check_rc 0 search --format tsv first
+check_eq "$(cat "$tmp/out")" "$(cat "$tmp/behind")" "an option behind the query"
 check_rc 0 search --format jsonl -n 1 -B 1 connections
 check_grep '"context":true' "$tmp/out" context
 check_grep '"highlights":\[{"path":"msg","text":"connections"}\]' \
