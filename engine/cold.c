@@ -98,7 +98,6 @@ cold_run(struct job *j)
 		struct cold_item *it = &c->items[i];
 		struct proof *x = &it->proof;
 
-
 		/* An error shows itself to who reads next. */
 		if ((x->err = seg_fd(it->seg, &x->fd)) != E_OK)
 			continue;
