@@ -101,7 +101,6 @@ src_view(struct src *s, int64_t seen, int wait_ms, bool all,
 {
 	struct view_req req = { .seen = seen, .wait_ms = wait_ms,
 	    .all = all };
-
 	int spare = !s->now;
 	enum err e;
 
@@ -114,15 +113,13 @@ src_view(struct src *s, int64_t seen, int wait_ms, bool all,
 	return e;
 }
 
-/* A segment that is deleted at this very moment, or a link that was lost, is a
- * reason to ask again. */
+/* A link that was lost is a reason to ask again. */
 static enum err
 fetch(struct src *s, const struct fetch_want *w, struct extents *x)
 {
 	enum err e = E_CLOSED;
 
-	for (int i = 0; i < FETCH_TRIES && (e == E_CLOSED || e == E_PROTO);
-	    i++)
+	for (int i = 0; i < FETCH_TRIES && e == E_CLOSED; i++)
 		e = eng_fetch(s->eng, w, x);
 	return e;
 }

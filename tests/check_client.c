@@ -40,6 +40,7 @@ enum play {
 	WRONG_TYPE,	/* an answer to another question */
 	SHORT,		/* a body that ends early */
 	FETCH,		/* extents of one segment, and retires it in between */
+	FETCH_LAST,	/* extents of a segment that is retired right behind */
 	STRANGE,	/* extents of a segment that was never passed */
 	COME_BACK	/* hangs up at every second request, accepts again */
 };
@@ -115,8 +116,12 @@ play_fetch(struct ipc *c, const struct ipc_head *h, enum play play, int calls)
 	}
 	x.handle = play == STRANGE ? 99 : handle;
 	res.handles.v = &handle;
-	res.handles.n = play == FETCH && calls % 2 == 1;
+	res.handles.n = (play == FETCH && calls % 2 == 1) ||
+	    play == FETCH_LAST;
 	reply(c, h, API_FETCH, &res, &seg_fd, res.handles.n);
+	if (play == FETCH_LAST)
+		ck_assert_int_eq(ipc_send(c, &rh, ipc_req(IPC_RETIRE), &m,
+		    NULL), E_OK);
 }
 
 /* Answers one request.  false: the link is over. */
@@ -157,6 +162,7 @@ play_call(struct ipc *c, const struct ipc_head *h, enum play play, int calls)
 		raw(c->fd, h, 3, IPC_STATS, IPC_HEADER + 3);
 		break;
 	case FETCH:
+	case FETCH_LAST:
 	case STRANGE:
 		play_fetch(c, h, play, calls);
 		break;
@@ -498,6 +504,28 @@ START_TEST(fetches)
 }
 END_TEST
 
+/* Answer and retirement arrive together. */
+START_TEST(retired_behind)
+{
+	struct extents x[2];
+	int fds = open_fds();
+
+	make_segment();
+	ck_assert_int_eq(start(FETCH_LAST, 10000), E_OK);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(fetch(&x[i]), E_OK);
+		ck_assert_int_eq(x[i].n, 1);
+	}
+	for (int i = 0; i < 2; i++) {
+		check_records(&x[i].v[0]);
+		extents_free(&x[i]);
+	}
+	stop();
+	close(seg_fd);
+	ck_assert_int_eq(open_fds(), fds);
+}
+END_TEST
+
 START_TEST(strange_handle)
 {
 	struct extents x;
@@ -655,6 +683,7 @@ main(void)
 	tcase_add_test(t, no_memory);
 	tcase_add_test(t, fetches);
 	tcase_add_test(t, strange_handle);
+	tcase_add_test(t, retired_behind);
 	tcase_add_test(t, bad_segments);
 	tcase_add_loop_test(t, comes_back, 0, 2);
 	tcase_add_test(t, deadlines);

@@ -21,6 +21,7 @@ struct eng {
 	/* The call in hand. */
 	enum err	 e;
 	void		*res;
+	struct extents	*extents;	/* to be taken from it, or NULL */
 	bool		 over;
 };
 
@@ -143,6 +144,9 @@ call_done(struct ecall *c, enum err e, void *res)
 {
 	struct eng *g = c->arg;
 
+	/* At once: what comes behind the answer may retire its segments. */
+	if (e == E_OK && g->extents != NULL)
+		e = extents_take(g->link, res, g->extents);
 	g->e = e;
 	g->res = res;
 	g->over = true;
@@ -190,10 +194,10 @@ eng_fetch(struct eng *g, const struct fetch_want *w, struct extents *x)
 	arena_init(&a, FETCH_MEMORY);
 	c.req = fetch_want_req(w, &a);
 	c.arena = &a;
+	g->extents = x;
 	if (c.req != NULL)
 		e = call_wait(g, &c, w->wait_ms + g->timeout_ms);
-	if (e == E_OK)
-		e = extents_take(g->link, g->res, x);
+	g->extents = NULL;
 	arena_reset(&a);
 	return e;
 }
