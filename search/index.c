@@ -30,7 +30,7 @@
 #include "lib/log.h"
 
 enum {
-	VIEW_WAIT_MS	= 5000,		/* less than one answer may take */
+	VIEW_WAIT_MS	= 600000,	/* then it is asked again, to be sure */
 	ROUND_MS	= 500,		/* at least, while there is little */
 	RETRY_MS	= 5000,		/* after an error */
 	NICE		= 10,

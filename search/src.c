@@ -105,8 +105,8 @@ src_view(struct src *s, int64_t seen, int wait_ms, bool all,
 	enum err e;
 
 	arena_reset(&s->view[spare]);
-	e = eng_call(s->eng, IPC_VIEW, 0, &req, &s->view_res[spare],
-	    &s->view[spare]);
+	e = eng_await(s->eng, IPC_VIEW, &req, &s->view_res[spare],
+	    &s->view[spare], wait_ms);
 	*out = &s->view_res[spare];
 	if (e == E_OK && !s->view_res[spare].same)
 		s->now = spare;

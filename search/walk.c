@@ -213,16 +213,27 @@ shard_take(struct walk *w, uint32_t max)
 	return e;
 }
 
-/* A beginning stands for too many words: the shard's records are read. */
+/* The records of the shard are read instead, but for those that were told. */
 static void
 plan_give_up(struct walk *w)
 {
 	plan_free(&w->plan);
 	w->plan = (struct plan){ PLAN_ALL, false, NULL };
-	w->at = w->search->sort == SORT_OLDEST ? w->region.low :
-	    w->region.high;
+	w->at = w->search->sort == SORT_OLDEST ? w->region.low : w->floor;
 	w->region.by_index = false;
 	w->ncand = w->cand_at = 0;
+}
+
+/* Whether the index answers no more: a beginning stands for too many words, or
+ * the shard was made anew or taken away while it was asked. */
+static bool
+index_fails(struct walk *w, enum err e)
+{
+	bool lost = e == E_CORRUPT || e == E_NOTFOUND || e == E_BUSY ||
+	    e == E_IO;
+
+	w->search->shards_broken += lost;
+	return lost || e == E_TOO_LARGE;
 }
 
 /* ---- reading ----------------------------------------------------------- */
@@ -441,7 +452,7 @@ walk_refill(struct walk *w)
 			w->checked = false;
 			e = shard_take(w, whole ? SHARD_DOCS_MAX :
 			    FIRST_CHUNK);
-			if (e == E_TOO_LARGE) {
+			if (index_fails(w, e)) {
 				plan_give_up(w);
 				e = E_OK;
 			}
@@ -531,11 +542,13 @@ walk_count(struct walk *w, bool cheap, int64_t *n)
 		    w->plan.exact && w->search->compacted_ok &&
 		    g->high == w->shard.end && w->shard.base >= w->start) {
 			e = xap_counts(w->db, &total, &none);
-			if (e != E_OK)
+			if (e == E_OK) {
+				*n += total;
+				w->at = w->shard.base;
+				continue;
+			}
+			if (!index_fails(w, e))
 				return e;
-			*n += total;
-			w->at = w->shard.base;
-			continue;
 		}
 		if (!g->by_index) {
 			if (cheap)
@@ -554,7 +567,7 @@ walk_count(struct walk *w, bool cheap, int64_t *n)
 		w->ncand = w->cand_at = 0;
 		e = all ? xap_match(w->db, w->plan.q, 0, 0, &none, &none,
 		    &total) : shard_take(w, SHARD_DOCS_MAX);
-		if (e == E_TOO_LARGE) {
+		if (index_fails(w, e)) {
 			if (cheap)
 				return E_BUSY;
 			plan_give_up(w);

@@ -165,21 +165,38 @@ call_wait(struct eng *g, struct ecall *c, int timeout_ms)
 	return g->e;
 }
 
+static enum err
+call(struct eng *g, struct ecall *c, void *res, int timeout_ms)
+{
+	enum err e;
+
+	if (ipc_req(c->type) == NULL || ipc_res(c->type) == NULL)
+		return E_USAGE;
+	e = call_wait(g, c, timeout_ms);
+	if (e == E_OK)
+		memcpy(res, g->res, ipc_res(c->type)->size);
+	return e;
+}
+
 enum err
 eng_call(struct eng *g, int type, int version, const void *req, void *res,
     struct arena *a)
 {
 	struct ecall c = { .type = (uint16_t)type,
 	    .version = (int16_t)version, .req = req, .arena = a };
-	enum err e;
 
-	if (type < 0 || type > UINT16_MAX || ipc_req(type) == NULL ||
-	    ipc_res(type) == NULL)
-		return E_USAGE;
-	e = call_wait(g, &c, g->timeout_ms);
-	if (e == E_OK)
-		memcpy(res, g->res, ipc_res(type)->size);
-	return e;
+	return type < 0 || type > UINT16_MAX ? E_USAGE :
+	    call(g, &c, res, g->timeout_ms);
+}
+
+enum err
+eng_await(struct eng *g, int type, const void *req, void *res,
+    struct arena *a, int wait_ms)
+{
+	struct ecall c = { .type = (uint16_t)type, .req = req, .arena = a };
+
+	return type < 0 || type > UINT16_MAX ? E_USAGE :
+	    call(g, &c, res, g->timeout_ms + wait_ms);
 }
 
 enum err

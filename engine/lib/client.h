@@ -26,6 +26,11 @@ const struct hello_res *eng_hello(const struct eng *);
 enum err eng_call(struct eng *, int type, int version, const void *req,
 	    void *res, struct arena *) MUST;
 
+/* The same, of version 0, for a request that the engine itself may hold back
+ * for up to wait_ms. */
+enum err eng_await(struct eng *, int type, const void *req, void *res,
+	    struct arena *, int wait_ms) MUST;
+
 /* What is wanted of one partition. */
 struct fetch_want {
 	struct uuid	 topic;		/* id */
