@@ -424,13 +424,15 @@ cmd_group_reset(struct args *a)
 	e = group_offsets(a, g, a->operands[0], &o, &arena);
 	if (e != E_OK) {
 		out_error(a, a->operands[0], e, no_words);
-		return EXIT_ITEM;
+		failed = 1;
+		goto out;
 	}
 	collect(a, g, o, &cs, &arena);
 	if (cs.n == 0) {
 		out_error(a, a->operands[0], E_GROUP_ID_NOT_FOUND, kstr_of(
 		    "it has no offsets; --topic names what to set"));
-		return EXIT_ITEM;
+		failed = 1;
+		goto out;
 	}
 	find_ends(a, g, &cs, &arena);
 	for (size_t i = 0; i < cs.n; i++)
@@ -441,6 +443,7 @@ cmd_group_reset(struct args *a)
 	if (dry && failed < (int)cs.n && a->opt[OPT_dry_run] == NULL)
 		fprintf(stderr, "hint: nothing was changed; --execute does "
 		    "it\n");
+out:
 	free(cs.v);
 	arena_reset(&arena);
 	eng_close(g);
