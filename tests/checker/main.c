@@ -353,21 +353,26 @@ took_place(void)
 	    (!(c->workloads & W_RETAIN) || atomic_load(&c->trimmed) > 0);
 }
 
+/* It was told to end, or had what was asked for. */
 static bool
-load_over(int64_t began)
+load_asked(int64_t began)
 {
 	struct check *c = &check;
 	struct pollfd in = { .fd = 0, .events = POLLIN };
 
-	if (poll(&in, c->until_eof ? 1 : 0, 50) > 0)
-		return true;
-	if (c->records > 0 && atomic_load(&c->acked) >= c->records)
-		return true;
-	if (c->seconds == 0 || mono_ns() - began < c->seconds * 1000000000)
-		return false;
-	/* A slow machine gets the time that it takes. */
-	return took_place() || mono_ns() - began >= c->seconds * 1000000000 +
-	    c->heal_ms * 1000000;
+	return poll(&in, c->until_eof ? 1 : 0, 50) > 0 ||
+	    (c->records > 0 && atomic_load(&c->acked) >= c->records) ||
+	    (c->seconds > 0 && mono_ns() - began >= c->seconds * 1000000000);
+}
+
+/* A slow machine gets the time that it takes. */
+static void
+load_more(void)
+{
+	int64_t until = mono_ns() + check.heal_ms * 1000000;
+
+	while (!took_place() && mono_ns() < until)
+		poll(NULL, 0, 50);
 }
 
 static void
@@ -385,7 +390,7 @@ load(void)
 	workers_start();
 	if (pthread_create(&nemesis.thread, NULL, nemesis_main, &nemesis) != 0)
 		die("thread", "cannot be started");
-	while (!load_over(began)) {
+	while (!load_asked(began)) {
 		progress_put();
 		if (next > 0 && atomic_load(&c->acked) >= next) {
 			next += c->rotate;
@@ -395,6 +400,7 @@ load(void)
 				    c->setup.ntopics % 3 == 0));
 		}
 	}
+	load_more();
 	stage("faults end");
 	atomic_store(&c->healed, true);
 	pthread_join(nemesis.thread, NULL);
