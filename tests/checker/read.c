@@ -75,14 +75,16 @@ jump(struct reader *r)
 	place_at(r, t, p, at);
 }
 
-/* The log begins later than where we are: taken up there. */
+/* The log begins later than the offset that was asked for: taken up there.  We
+ * may have jumped since, so only the error knows which one that was. */
 static void
-out_of_range(struct reader *r, int topic, int part)
+out_of_range(struct reader *r, int topic, int part, int64_t offset)
 {
 	int64_t low, high;
 
 	hist_put(r->h, (struct event){ EV_RESET, EV_INFO, (uint16_t)topic,
-	    (uint32_t)part, 0, 0, r->next[topic][part], 0, 0 });
+	    (uint32_t)part, 0, 0, offset >= 0 ? offset :
+	    r->next[topic][part], 0, 0 });
 	while (r->member || !kc_list(r->c, r->h, r->rk, topic, part, 0, &low,
 	    &high))
 		if (r->member || atomic_load(&r->c->ending))
@@ -106,7 +108,7 @@ take(struct reader *r, const rd_kafka_message_t *m)
 		    (uint32_t)m->partition, 0, 0, m->offset, 0, 0 });
 	else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
 	    m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
-		out_of_range(r, t, m->partition);
+		out_of_range(r, t, m->partition, m->offset);
 }
 
 void *
