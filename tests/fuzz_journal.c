@@ -57,14 +57,20 @@ fix(uint8_t *p, size_t n)
 	}
 }
 
+static bool full;
+
+/* Only a piece of a place far behind the segment's end may fail: it would take
+ * more room than there is. */
 static void
 bad(void *arg, const struct log_id *id, enum err e)
 {
 	(void)arg;
 	(void)id;
-	(void)e;
-	abort();	/* nothing fails here */
+	MUST_BE(e == E_NOSPC);
+	full = true;
 }
+
+enum { ROOM = 16 * MIB };
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
@@ -99,10 +105,12 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	sim_put(d, seg, "", 0);
 	sim_put(d, "data/journal/0.jnl", copy, n - 1);
 	free(copy);
+	sim_space(d, ROOM);
+	full = false;
 	e = journal_replay(&r);
 	MUST_BE((e == E_OK) == (r.why[0] == '\0'));
 	MUST_BE(sim_open_handles(d) == 0);
-	if (e == E_OK) {
+	if (e == E_OK && !full) {
 		hash = sim_hash(d, ".");
 		e = journal_replay(&r);
 		MUST_BE(e == E_OK && sim_hash(d, ".") == hash);

@@ -63,7 +63,8 @@ same_bytes(json_t *text, json_t *coded, const uint8_t *p, int32_t n)
 }
 
 /* jansson refuses numbers that do not fit, lone surrogates and names with
- * zeroes, which the grammar has; what it takes must be plain to us as well. */
+ * zeroes, which the grammar has, and takes a zero behind a number for the end;
+ * what else it takes must be plain to us as well. */
 static void
 same_verdict(const uint8_t *p, size_t n)
 {
@@ -72,7 +73,7 @@ same_verdict(const uint8_t *p, size_t n)
 
 	if (j != NULL && !plain)
 		ASSERT(json_is_string(j) || json_is_null(j) ||
-		    n > JSON_DEPTH_MAX);
+		    n > JSON_DEPTH_MAX || memchr(p, 0, n) != NULL);
 	if (j != NULL && plain)
 		ASSERT(!json_is_string(j) && !json_is_null(j));
 	json_decref(j);
