@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@
 #include "lib/log.h"
 #include "loop.h"
 
-enum { TIMEOUT_S_MAX = 3600, READ_AHEAD_KB = 1024 };
+enum { TIMEOUT_S_MAX = 3600, READ_AHEAD_KB = 1024, DEATH_TRIES = 100 };
 
 struct options {
 	int	 foreground, debug, help, version;
@@ -277,6 +279,68 @@ tell_ready(void)
 	close(ready_fd);
 }
 
+/* ---- after a death ------------------------------------------------------- */
+
+static int watch_fd = -1;	/* to the one who watches us, -1: nobody */
+
+/* Whoever is killed leaves a dead mount.  It goes away also when files are open
+ * there. */
+static void
+mount_clear(const char *mountpoint)
+{
+	const struct timespec ms50 = { 0, 50000000 };
+	struct stat st;
+
+	for (int i = 0; i < DEATH_TRIES; i++, nanosleep(&ms50, NULL)) {
+		if (stat(mountpoint, &st) == 0 || (errno != ENOTCONN &&
+		    errno != ECONNABORTED))
+			continue;
+		if (geteuid() != 0)
+			execlp("fusermount3", "fusermount3", "-u", "-z", "-q",
+			    mountpoint, (char *)NULL);
+		(void)umount2(mountpoint, MNT_DETACH);
+		return;
+	}
+}
+
+/* A child that outlives us and holds nothing of ours.  A byte tells it that the
+ * mount was taken away in order. */
+static void
+watch_start(const char *mountpoint)
+{
+	int fds[2], null;
+	char byte;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		die(FAILED, "cannot start: %s", strerror(errno));
+	if (pid != 0) {
+		close(fds[0]);
+		watch_fd = fds[1];
+		return;
+	}
+	setsid();
+	null = open("/dev/null", O_RDWR);
+	if (chdir("/") != 0 || null < 0 || dup2(null, 0) < 0 ||
+	    dup2(null, 1) < 0 || dup2(null, 2) < 0 || dup2(fds[0], 3) < 0 ||
+	    close_range(4, ~0U, 0) != 0)
+		_exit(FAILED);
+	do
+		n = read(3, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		mount_clear(mountpoint);
+	_exit(0);
+}
+
+static void
+watch_end(void)
+{
+	if (watch_fd >= 0 && write(watch_fd, "1", 1) == 1)
+		close(watch_fd);
+}
+
 /* ---- the mount ---------------------------------------------------------- */
 
 /* The kernel reads 128 KiB ahead whatever a file system asks for; root may
@@ -313,11 +377,12 @@ mount_it(struct fs *fs)
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	char *o;
 
+	if (fs->conf.auto_unmount)
+		watch_start(fs->conf.mountpoint);
 	if (asprintf(&o, "subtype=chronik-fs,fsname=chronik-fs,"
-	    "default_permissions,nosuid,nodev,noexec%s%s%s",
+	    "default_permissions,nosuid,nodev,noexec%s%s",
 	    fs->conf.writable ? "" : ",ro",
-	    fs->conf.allow_other ? ",allow_other" : "",
-	    fs->conf.auto_unmount ? ",auto_unmount" : "") < 0 ||
+	    fs->conf.allow_other ? ",allow_other" : "") < 0 ||
 	    fuse_opt_add_arg(&args, "chronik-fs") != 0 ||
 	    fuse_opt_add_arg(&args, "-o") != 0 ||
 	    fuse_opt_add_arg(&args, o) != 0)
@@ -434,6 +499,7 @@ main(int argc, char **argv)
 	    LS("engine", fs.conf.engine));
 	loop_run(&fs);
 	fuse_session_unmount(fs.se);
+	watch_end();
 	fuse_session_destroy(fs.se);
 	elink_close(fs.link);
 	return 0;

@@ -172,9 +172,11 @@ fi
 # ---- its own end -------------------------------------------------------------------------
 
 fs_mount -o auto_unmount
+exec 5<"$P/log.jsonl"
 kill -9 "$FS_PID"
 wait "$FS_PID" 2>/dev/null
 wait_until eval '! fs_is_mounted' || fail "auto_unmount"
+exec 5<&-
 check_eq "$(ls "$M")" "" "the mount point"
 fs_mount
 kill -9 "$FS_PID"
