@@ -16,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -289,10 +290,11 @@ static void
 mount_clear(const char *mountpoint)
 {
 	const struct timespec ms50 = { 0, 50000000 };
-	struct stat st;
+	struct statfs st;
 
 	for (int i = 0; i < DEATH_TRIES; i++, nanosleep(&ms50, NULL)) {
-		if (stat(mountpoint, &st) == 0 || (errno != ENOTCONN &&
+		/* What stat would say may be remembered. */
+		if (statfs(mountpoint, &st) == 0 || (errno != ENOTCONN &&
 		    errno != ECONNABORTED))
 			continue;
 		if (geteuid() != 0)
