@@ -803,18 +803,12 @@ cleaner_restore(struct engine *eng, const struct meta_key *key,
     const void *value)
 {
 	const struct meta_clean *m = value;
-	struct topic *t;
-	struct uuid id;
 	struct part *p;
+	enum err e = m != NULL && m->offset < 0 ? E_CORRUPT :
+	    topic_part_of(eng, key, &p);
 
-	if (key->len != 20 || (m != NULL && m->offset < 0))
-		return E_CORRUPT;
-	memcpy(id.b, key->p, 16);
-	/* Written when the topic was being deleted: nobody's any more. */
-	if ((t = topic_find_id(&eng->topics, id)) == NULL)
-		return E_OK;
-	if ((p = topic_part(t, (int32_t)be32(key->p + 16))) == NULL)
-		return E_CORRUPT;
+	if (e != E_OK || p == NULL)
+		return e;
 	p->clean.to = m != NULL ? m->offset : 0;
 	p->clean.at = m != NULL ? m->at_ms : 0;
 	return E_OK;

@@ -23,6 +23,21 @@ reap_ext(char ext[REAP_EXT], int64_t due)
 	snprintf(ext, REAP_EXT, ".log.%lld%s", (long long)due, deleted);
 }
 
+enum err
+reap_take(const char *dir, int64_t base, int64_t due)
+{
+	char from[PATH_SIZE], to[PATH_SIZE], ext[REAP_EXT];
+	enum err e = seg_unlink(dir, base, ".idx");
+
+	if (e != E_OK || due == 0)
+		return e == E_OK ? seg_unlink(dir, base, ".log") : e;
+	reap_ext(ext, due);
+	seg_path(from, dir, base, ".log");
+	seg_path(to, dir, base, ext);
+	e = disk->rename(from, to);
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
 bool
 reap_name(const char *name, int64_t *due)
 {

@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/err.h"
+
 struct engine;
 struct part;
 
@@ -23,6 +25,10 @@ bool	 reap_name(const char *name, int64_t *due);
 /* Makes that name's extension: of at most REAP_EXT bytes. */
 enum { REAP_EXT = 48 };
 void	 reap_ext(char ext[REAP_EXT], int64_t due);
+/* Takes a segment out of its log: its index goes, for a log whose index stayed
+ * would be judged by it, and the log gets that name; due 0: it goes, too.  What
+ * is not there is no error.  The caller syncs the directory.  Blocks. */
+enum err reap_take(const char *dir, int64_t base, int64_t due) MUST;
 /* When segments that are deleted now may go: wall_ms, or INT64_MAX. */
 int64_t	 reap_due(int64_t delay_ms);
 /* The partition has files that may go at that time. */

@@ -36,37 +36,6 @@ enum {
 	AGAIN_MS	= 1000,
 };
 
-static enum err
-unlink_ext(const char *dir, int64_t base, const char *ext)
-{
-	char path[PATH_SIZE];
-	enum err e;
-
-	seg_path(path, dir, base, ext);
-	e = disk->unlink(path);
-	return e == E_NOTFOUND ? E_OK : e;
-}
-
-/* The index can always be built again. */
-static enum err
-take_out(const struct removal *r, const char *dir, int64_t base)
-{
-	char from[PATH_SIZE], to[PATH_SIZE], ext[REAP_EXT];
-	enum err e;
-
-	e = unlink_ext(dir, base, ".idx");
-	if (e == E_OK && r->due == 0)
-		e = unlink_ext(dir, base, ".log");
-	else if (e == E_OK) {
-		reap_ext(ext, r->due);
-		seg_path(from, dir, base, ".log");
-		seg_path(to, dir, base, ext);
-		e = disk->rename(from, to);
-		e = e == E_NOTFOUND ? E_OK : e;
-	}
-	return e == E_OK ? disk->sync_dir(dir) : e;
-}
-
 static void
 removal_run(struct job *j)
 {
@@ -87,7 +56,9 @@ removal_run(struct job *j)
 	if (r->err == E_OK)
 		r->err = disk->sync_dir(dir);
 	for (int i = 0; i < r->n && r->err == E_OK; i++) {
-		r->err = take_out(r, dir, r->bases[i]);
+		r->err = reap_take(dir, r->bases[i], r->due);
+		if (r->err == E_OK)
+			r->err = disk->sync_dir(dir);
 		if (r->err == E_OK)
 			r->removed++;
 	}

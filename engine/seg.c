@@ -59,6 +59,17 @@ seg_close(struct seg *s)
 	atomic_fetch_sub(&nopen, 1);
 }
 
+enum err
+seg_unlink(const char *dir, int64_t base, const char *ext)
+{
+	char path[PATH_SIZE];
+	enum err e;
+
+	seg_path(path, dir, base, ext);
+	e = disk->unlink(path);
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
 /* Two threads may open it at once: then the first one's stays. */
 enum err
 seg_fd(struct seg *s, int *fd)

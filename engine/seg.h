@@ -72,6 +72,8 @@ enum err seg_idx_load(const struct seg *, int64_t nfile, int by,
 	    int64_t value, struct idx_entry *out, int max, int *n) MUST;
 /* Before another segment's files get the names of this one's. */
 void	 seg_stale(struct seg *);
+/* Removes DIR/<20 digits><ext>; E_OK when it is not there. */
+enum err seg_unlink(const char *dir, int64_t base, const char *ext) MUST;
 /* The base offset in a file name with that extension; false if it is none. */
 bool	 seg_name(const char *name, const char *ext, int64_t *base);
 /* A segment whose file is there, or is created (E_BUSY when it exists) and

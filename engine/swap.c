@@ -30,17 +30,6 @@ swap_counts(const char *name)
 }
 
 static enum err
-drop(const char *dir, int64_t base, const char *ext)
-{
-	char path[PATH_SIZE];
-	enum err e;
-
-	seg_path(path, dir, base, ext);
-	e = disk->unlink(path);
-	return e == E_NOTFOUND ? E_OK : e;
-}
-
-static enum err
 move(const char *dir, int64_t base, const char *from, const char *to)
 {
 	char a[PATH_SIZE], b[PATH_SIZE];
@@ -48,20 +37,6 @@ move(const char *dir, int64_t base, const char *from, const char *to)
 	seg_path(a, dir, base, from);
 	seg_path(b, dir, base, to);
 	return disk->rename(a, b);
-}
-
-/* A log whose index stays would be judged by it. */
-static enum err
-take_out(const char *dir, int64_t base, int64_t due)
-{
-	char ext[REAP_EXT];
-	enum err e = drop(dir, base, ".idx");
-
-	if (e != E_OK || due == 0)
-		return e == E_OK ? drop(dir, base, ".log") : e;
-	reap_ext(ext, due);
-	e = move(dir, base, ".log", ext);
-	return e == E_NOTFOUND ? E_OK : e;
 }
 
 enum err
@@ -75,7 +50,7 @@ swap_run(const char *dir, const int64_t *bases, int n, int64_t due,
 	if (e == E_OK)
 		e = disk->sync_dir(dir);
 	for (int i = 0; i < n && e == E_OK; i++)
-		e = take_out(dir, bases[i], due);
+		e = reap_take(dir, bases[i], due);
 	if (e == E_OK)
 		e = disk->sync_dir(dir);
 	if (e == E_OK)
@@ -88,8 +63,8 @@ swap_run(const char *dir, const int64_t *bases, int n, int64_t due,
 enum err
 swap_drop(const char *dir, int64_t base)
 {
-	enum err a = drop(dir, base, SWAP_CLEANED);
-	enum err b = drop(dir, base, SWAP_IDX);
+	enum err a = seg_unlink(dir, base, SWAP_CLEANED);
+	enum err b = seg_unlink(dir, base, SWAP_IDX);
 
 	return a != E_OK ? a : b;
 }
@@ -235,7 +210,7 @@ finish(const char *dir, const struct found *f, int64_t base, int64_t end)
 
 		if (x->base >= base && x->base < end &&
 		    (x->kind == K_LOG || x->kind == K_IDX))
-			e = take_out(dir, x->base, 0);
+			e = reap_take(dir, x->base, 0);
 	}
 	if (e == E_OK)
 		e = disk->sync_dir(dir);

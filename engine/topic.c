@@ -777,22 +777,34 @@ topic_restore_deleted(struct engine *eng, const struct uuid *id,
 }
 
 enum err
-topic_restore_start(struct engine *eng, const struct meta_key *key,
-    const void *rec)
+topic_part_of(struct engine *eng, const struct meta_key *key,
+    struct part **part)
 {
-	const struct meta_start *m = rec;
 	struct topic *t;
 	struct uuid id;
-	struct part *p;
 
-	if (key->len != 20 || (m != NULL && m->offset < 0))
+	*part = NULL;
+	if (key->len != 20)
 		return E_CORRUPT;
 	memcpy(id.b, key->p, 16);
 	/* Written when the topic was being deleted: nobody's any more. */
 	if ((t = topic_find_id(&eng->topics, id)) == NULL)
 		return E_OK;
-	if ((p = topic_part(t, (int32_t)be32(key->p + 16))) == NULL)
-		return E_CORRUPT;
+	*part = topic_part(t, (int32_t)be32(key->p + 16));
+	return *part != NULL ? E_OK : E_CORRUPT;
+}
+
+enum err
+topic_restore_start(struct engine *eng, const struct meta_key *key,
+    const void *rec)
+{
+	const struct meta_start *m = rec;
+	struct part *p;
+	enum err e = m != NULL && m->offset < 0 ? E_CORRUPT :
+	    topic_part_of(eng, key, &p);
+
+	if (e != E_OK || p == NULL)
+		return e;
 	p->trimmed = p->trim_rec = m != NULL ? m->offset : 0;
 	return E_OK;
 }

@@ -116,7 +116,10 @@ enum err topic_restore(struct engine *, const struct uuid *id,
 	    const void *meta_topic, char *why, size_t size) MUST;
 enum err topic_restore_deleted(struct engine *, const struct uuid *id,
 	    int32_t nparts, int64_t remove_ms) MUST;
-/* key: a topic's id and a partition, 4 bytes. */
+/* The partition that a replayed record's key names: a topic's id, and 4 bytes.
+ * *p is NULL when the topic is gone; E_CORRUPT. */
+enum err topic_part_of(struct engine *, const struct meta_key *key,
+	    struct part **p) MUST;
 enum err topic_restore_start(struct engine *, const struct meta_key *key,
 	    const void *meta_start) MUST;
 /* After replay: takes up deletions that were cut short. */
