@@ -104,7 +104,7 @@ task_open(struct task *t, struct serve_call *c)
 	json_t *body = NULL;
 	enum err e;
 
-	*t = (struct task){ .call = c, .began_ms = now_ms() };
+	*t = (struct task){ .call = c, .began_ms = elink_now_ms() };
 	clock_gettime(CLOCK_REALTIME, &ts);
 	arena_init(&t->arena, 64 * MIB);
 	doc_init(&t->doc);
@@ -486,7 +486,7 @@ answer_put(struct task *t, const struct wr *hits, const struct wr *aggs,
 
 	putf(w, "{\"took\":%lld,\"timed_out\":%s,\"_shards\":{\"total\":%d,"
 	    "\"successful\":%d,\"skipped\":0,\"failed\":%d},\"hits\":{",
-	    (long long)(now_ms() - t->began_ms), t->incomplete ? "true" :
+	    (long long)(elink_now_ms() - t->began_ms), t->incomplete ? "true" :
 	    "false", 1, !t->incomplete, t->incomplete);
 	if (t->req.track_total)
 		putf(w, "\"total\":{\"value\":%lld,\"relation\":\"%s\"},",

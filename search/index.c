@@ -36,15 +36,6 @@ enum {
 	NICE		= 10,
 };
 
-int64_t
-index_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000;
-}
-
 /* ---- one transaction --------------------------------------------------- */
 
 struct step {
@@ -276,7 +267,7 @@ ipart_failed(struct index *x, struct ipart *p, enum err e)
 		return;
 	log_warn("cannot index", LS("topic", p->topic->name),
 	    LI("part", p->index), LE(e), LS("why", xap_why()));
-	p->retry_ms = index_now_ms() + RETRY_MS;
+	p->retry_ms = elink_now_ms() + RETRY_MS;
 	shard_dir(dir, x->dir, &p->topic->id, p->index);
 	shards_free(&p->shards);
 	e = shards_list(dir, e == E_CORRUPT, &p->shards, &broken);
@@ -289,7 +280,7 @@ static bool
 round_run(struct index *x)
 {
 	bool more = false, again;
-	int64_t now = index_now_ms();
+	int64_t now = elink_now_ms();
 
 	for (int i = 0; i < x->nparts; i++) {
 		struct ipart *p = &x->parts[i];
@@ -311,7 +302,7 @@ round_run(struct index *x)
 static int
 patience(const struct index *x, bool more)
 {
-	int64_t now = index_now_ms(), wait = more ? 0 : VIEW_WAIT_MS;
+	int64_t now = elink_now_ms(), wait = more ? 0 : VIEW_WAIT_MS;
 
 	for (int i = 0; i < x->nparts; i++)
 		if (x->parts[i].retry_ms > 0 &&
@@ -324,7 +315,7 @@ patience(const struct index *x, bool more)
 static void
 pause_until(int64_t ms)
 {
-	int64_t left = ms - index_now_ms();
+	int64_t left = ms - elink_now_ms();
 	struct timespec ts = { left / 1000, left % 1000 * 1000000 };
 
 	if (left > 0)
@@ -349,11 +340,11 @@ index_run(struct src *src, const char *dir, bool once)
 			if (!down)
 				log_warn("the engine does not answer", LE(e));
 			down = true;
-			pause_until(index_now_ms() + ROUND_MS);
+			pause_until(elink_now_ms() + ROUND_MS);
 			continue;
 		}
 		down = false;
-		began = index_now_ms();
+		began = elink_now_ms();
 		if (!v->same && (e = index_take(&x, v)) != E_OK) {
 			log_warn("cannot keep the index", LS("dir", dir),
 			    LE(e));

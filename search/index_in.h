@@ -43,7 +43,6 @@ struct index {
 	int64_t		 indexed;	/* offsets, since the start */
 };
 
-int64_t	 index_now_ms(void);
 /* In index_view.c: another view of the log.  What is of no use any more is
  * removed. */
 enum err index_take(struct index *, const struct view_res *) MUST;

@@ -42,7 +42,7 @@ cmd_coverage(struct cmd *c)
 	if (s->unindexed > 0 && !s->scan)
 		fprintf(stderr, "%s of them not indexed yet, ",
 		    grouped(a, s->unindexed));
-	fprintf(stderr, "%lld ms\n", (long long)(now_ms() - c->began_ms));
+	fprintf(stderr, "%lld ms\n", (long long)(elink_now_ms() - c->began_ms));
 	if (search_incomplete(s))
 		fprintf(stderr, "chronik-search: incomplete: %s\n",
 		    s->why[0] != '\0' ? s->why : s->timed_out ?
@@ -138,7 +138,7 @@ search_begin(struct cmd *c)
 	s->topics = c->topics;
 	s->ntopics = c->ntopics;
 	s->scan = c->opt[OPT_scan] != NULL;
-	s->deadline_ms = now_ms() + c->timeout_ms;
+	s->deadline_ms = elink_now_ms() + c->timeout_ms;
 	e = search_open(s);
 	if (e == E_NOTFOUND || e == E_USAGE)
 		cmd_fail("%s", s->why);
@@ -335,7 +335,7 @@ cmd_query(struct cmd *c)
 	wr_free(&w);
 	if (why != NULL && c->opt[OPT_scan] == NULL)
 		cmd_fail("%s", why);
-	c->began_ms = now_ms();
+	c->began_ms = elink_now_ms();
 	c->search.src = cmd_connect(c->opt[OPT_engine], c->opt[OPT_data_dir],
 	    c->opt[OPT_index_dir], c->dir);
 	if (c->opt[OPT_count] != NULL)

@@ -21,19 +21,10 @@ enum {
 	SHARD_TRIES	= 3,
 };
 
-int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000;
-}
-
 static bool
 out_of_time(struct search *s)
 {
-	if (!s->timed_out && now_ms() >= s->deadline_ms)
+	if (!s->timed_out && elink_now_ms() >= s->deadline_ms)
 		s->timed_out = true;
 	return s->timed_out;
 }

@@ -92,7 +92,6 @@ struct search {
 	char		 why[256];	/* first trouble, for people */
 };
 
-int64_t	 now_ms(void);		/* monotonic */
 /* Looks where to search.  E_NOTFOUND: no such topic; E_USAGE: it is not
  * indexed (why names it). */
 enum err search_open(struct search *) MUST;

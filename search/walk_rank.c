@@ -92,7 +92,7 @@ take_ranked(struct rank *r, const struct xap_query *q)
 	while (e == E_OK && r->nhits < r->max) {
 		uint32_t want = (uint32_t)(r->max - r->nhits);
 
-		if (now_ms() >= r->s->deadline_ms) {
+		if (elink_now_ms() >= r->s->deadline_ms) {
 			r->s->timed_out = true;
 			break;
 		}
@@ -125,7 +125,7 @@ each_rest(void *arg, const struct record *rec)
 	x->r->s->read++;
 	x->err = hit_add(x->r, x->w, rec->offset, 0);
 	return x->err == E_OK && x->r->nhits < x->r->max &&
-	    now_ms() < x->r->s->deadline_ms;
+	    elink_now_ms() < x->r->s->deadline_ms;
 }
 
 static enum err

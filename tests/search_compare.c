@@ -397,7 +397,7 @@ search_set(struct search *s, struct one *q, enum sort sort)
 {
 	*s = (struct search){ .src = all.src, .dir = all.dir,
 	    .query = q->query, .sort = sort,
-	    .deadline_ms = now_ms() + TIME_MS };
+	    .deadline_ms = elink_now_ms() + TIME_MS };
 	if (search_open(s) != E_OK)
 		die("the search does not begin");
 }
