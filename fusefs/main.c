@@ -233,17 +233,37 @@ check_mountpoint(const char *path)
 
 /* ---- going into the background ------------------------------------------ */
 
+/* A child, and a pipe from whoever goes on to whoever stays. */
+static pid_t
+fork_piped(int fds[2])
+{
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		die(FAILED, "cannot start: %s", strerror(errno));
+	return pid;
+}
+
+/* Waits for a byte from the other end: 1, or 0 when that has ended. */
+static ssize_t
+pipe_await(int fd)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 /* The parent stays until the child has mounted or failed. */
 static void
 go_background(void)
 {
 	int fds[2], status;
-	char byte;
-	pid_t pid;
-	ssize_t n;
+	pid_t pid = fork_piped(fds);
 
-	if (pipe2(fds, O_CLOEXEC) != 0 || (pid = fork()) < 0)
-		die(FAILED, "cannot start: %s", strerror(errno));
 	if (pid == 0) {
 		close(fds[0]);
 		ready_fd = fds[1];
@@ -251,10 +271,7 @@ go_background(void)
 		return;
 	}
 	close(fds[1]);
-	do
-		n = read(fds[0], &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n == 1)
+	if (pipe_await(fds[0]) == 1)
 		_exit(0);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -311,13 +328,8 @@ static void
 watch_start(const char *mountpoint)
 {
 	int fds[2], null;
-	char byte;
-	ssize_t n;
-	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) != 0 || (pid = fork()) < 0)
-		die(FAILED, "cannot start: %s", strerror(errno));
-	if (pid != 0) {
+	if (fork_piped(fds) != 0) {
 		close(fds[0]);
 		watch_fd = fds[1];
 		return;
@@ -328,10 +340,7 @@ watch_start(const char *mountpoint)
 	    dup2(null, 1) < 0 || dup2(null, 2) < 0 || dup2(fds[0], 3) < 0 ||
 	    close_range(4, ~0U, 0) != 0)
 		_exit(FAILED);
-	do
-		n = read(3, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n == 0)
+	if (pipe_await(3) == 0)
 		mount_clear(mountpoint);
 	_exit(0);
 }
