@@ -14,6 +14,7 @@
 #include "import.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
+#include "minilog.h"
 #include "simdisk.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -53,21 +54,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	log_setup("fuzz_kafka", LOG_FATAL, LOG_TEXT);
 	disk = &simdisk;
 	return 0;
-}
-
-static void
-fix_log(uint8_t *p, size_t n)
-{
-	struct batch b;
-
-	while (n >= BATCH_HEADER && batch_read(p, &b) == E_OK &&
-	    (size_t)batch_size(&b) <= n) {
-		b.crc = crc32c(0, p + BATCH_CRC_FROM,
-		    (size_t)batch_size(&b) - BATCH_CRC_FROM);
-		batch_write(p, &b);
-		p += batch_size(&b);
-		n -= (size_t)batch_size(&b);
-	}
 }
 
 /* Every other batch is part of a transaction, every fourth a marker. */
@@ -118,7 +104,7 @@ put_files(struct sim *d, const uint8_t *p, size_t n, bool fix)
 		MUST_BE(copy != NULL);
 		memcpy(copy, p, len);
 		if (fix && files[i].kind == LOG)
-			fix_log(copy, len);
+			log_fix_crcs(copy, len);
 		if (fix && files[i].kind == SNAPSHOT && len > 6)
 			be32_put(copy + 2, crc32c(0, copy + 6, len - 6));
 		if (files[i].kind == OWN)

@@ -17,6 +17,7 @@
 #include "fsck.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
+#include "minilog.h"
 #include "simdisk.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -34,21 +35,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	log_setup("fuzz_recover", LOG_FATAL, LOG_TEXT);
 	disk = &simdisk;
 	return 0;
-}
-
-static void
-fix_log(uint8_t *p, size_t n)
-{
-	struct batch b;
-
-	while (n >= BATCH_HEADER && batch_read(p, &b) == E_OK &&
-	    (size_t)batch_size(&b) <= n) {
-		b.crc = crc32c(0, p + BATCH_CRC_FROM,
-		    (size_t)batch_size(&b) - BATCH_CRC_FROM);
-		batch_write(p, &b);
-		p += batch_size(&b);
-		n -= (size_t)batch_size(&b);
-	}
 }
 
 static void
@@ -105,7 +91,7 @@ put_files(struct sim *d, const uint8_t *p, size_t n, bool fix)
 			abort();
 		memcpy(copy, p, len);
 		if (fix && which < 3)
-			fix_log(copy, len);
+			log_fix_crcs(copy, len);
 		else if (fix && which < 6)
 			fix_idx(copy, len, base);
 		else if (fix)

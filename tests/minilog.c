@@ -7,6 +7,21 @@
 #include "lib/crc32c.h"
 #include "minilog.h"
 
+void
+log_fix_crcs(uint8_t *p, size_t n)
+{
+	struct batch b;
+
+	while (n >= BATCH_HEADER && batch_read(p, &b) == E_OK &&
+	    (size_t)batch_size(&b) <= n) {
+		b.crc = crc32c(0, p + BATCH_CRC_FROM,
+		    (size_t)batch_size(&b) - BATCH_CRC_FROM);
+		batch_write(p, &b);
+		p += batch_size(&b);
+		n -= (size_t)batch_size(&b);
+	}
+}
+
 uint64_t
 mini_rnd(uint64_t *state)
 {

@@ -34,6 +34,8 @@ struct mini {
 };
 
 uint64_t mini_rnd(uint64_t *state);
+/* Makes the checksums of batches right that a fuzzer has changed. */
+void	 log_fix_crcs(uint8_t *p, size_t n);
 /* Fills p with a batch of n records and payload random bytes, which are no
  * records: recovery does not look at them.  The size is returned. */
 size_t	 mini_batch(uint8_t *p, struct batch *b, size_t payload, uint64_t rnd);
