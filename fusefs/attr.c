@@ -104,7 +104,7 @@ attr_slice(struct op *op, struct node *n, struct stat *st, double *keep)
 	n->known_stored = stored(n);
 	n->known_ms = ms;
 	(void)attr_known(n, st);
-	s = n->key.kind == KIND_SEG_JSONL ? part_seg(n->part, n->key.a) : NULL;
+	s = n->key.kind == KIND_SEG_JSONL ? node_seg(n) : NULL;
 	if ((s != NULL && s->sealed) || n->slice.to <= n->part->hw)
 		*keep = SEALED_KEEP_S;
 	return 0;
@@ -114,7 +114,7 @@ static int
 attr_raw(struct op *op, struct node *n, struct stat *st, double *keep)
 {
 	int eno = part_fresh(op, n->part, 0);
-	struct tseg *s = part_seg(n->part, n->key.a);
+	struct tseg *s = node_seg(n);
 
 	if (eno != 0)
 		return eno;

@@ -106,6 +106,8 @@ set_metrics(struct node *n)
 		    s->blocks_made },
 		{ "measured_bytes_total", "counter", "Bytes of logs measured",
 		    s->measured_bytes },
+		{ "passthrough_files_total", "counter",
+		    "Segments that the kernel reads by itself", s->passed },
 		{ "followers", "gauge", "Open follow files", s->followers },
 		{ "cache_bytes", "gauge", "Rendered text kept",
 		    n->fs->blk_bytes },

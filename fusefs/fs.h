@@ -174,6 +174,8 @@ struct node {
 	struct part	*part;		/* a reference, or NULL */
 	struct doc	 doc;
 	struct slice	 slice;
+	int		 opens;		/* of a segment's .log */
+	int32_t		 backing;	/* they are passed through; 0: not */
 	int64_t		 known_size;	/* as told last; -1 not yet */
 	int64_t		 known_stored, known_ms;
 };
@@ -223,7 +225,7 @@ struct fs_conf {
 	const char	*cache;		/* directory; NULL: none */
 	bool		 foreground, debug;
 	bool		 writable, admin, hard;
-	bool		 allow_other, auto_unmount;
+	bool		 allow_other, auto_unmount, no_passthrough;
 	int		 timeout_ms;
 	struct render	 render;
 	char		*kernel_options;	/* for the mount */
@@ -231,7 +233,7 @@ struct fs_conf {
 
 struct fs_stats {
 	uint64_t calls, errors, timeouts, text_bytes, raw_bytes, blocks_made,
-	    blocks_hit, measured_bytes, followers;
+	    blocks_hit, measured_bytes, followers, passed;
 };
 
 enum { HASH_MIN = 1024 };
@@ -250,6 +252,7 @@ struct fs {
 	struct fuse_session *se;
 	struct fuse_buf	 fuse_buf;
 	char		*scratch;	/* READ_MAX bytes */
+	enum { PASS_UNKNOWN, PASS_NONE, PASS_OFFERED, PASS_ON } pass;
 	uv_poll_t	 fuse_poll;
 	struct elink	*link;
 	struct wire	*wire;		/* polls the link's socket */
@@ -379,6 +382,8 @@ void	 part_put(struct part *);
 /* As the engine tells it now, or has told at most so many ms ago. */
 int	 part_fresh(struct op *, struct part *, int max_age_ms);
 struct tseg *part_seg(struct part *, int64_t base);
+/* The one that the node is of, and no other that has taken its place. */
+struct tseg *node_seg(const struct node *);
 /* Has its fd in h. */
 int	 tseg_open(struct op *, struct tseg *);
 void	 tseg_touch(struct tseg *);
@@ -395,6 +400,11 @@ int	 tseg_locate(struct op *, struct slice *, struct tseg *, int64_t offset,
 void	 tseg_drop_text(struct tseg *);
 /* Keeps what was measured of one that is sealed, for other mounts. */
 void	 tseg_keep(struct tseg *);
+
+/* raw.c */
+void	 raw_open(fuse_req_t, fuse_ino_t, const struct fuse_file_info *);
+void	 raw_read(struct op *);
+void	 raw_release(struct node *);
 
 /* slice.c */
 int	 slice_size(struct op *, struct node *, int64_t *size, int64_t *ms);

@@ -23,13 +23,14 @@
 #include "cache.h"
 #include "lib/log.h"
 #include "loop.h"
+#include "pass.h"
 
 enum { TIMEOUT_S_MAX = 3600, READ_AHEAD_KB = 1024, DEATH_TRIES = 100 };
 
 struct options {
 	int	 foreground, debug, help, version;
 	int	 ro, rw, writable, admin, hard, value_only, pretty_time;
-	int	 allow_other, auto_unmount;
+	int	 allow_other, auto_unmount, no_passthrough;
 	int	 timeout_s;
 	char	*engine, *cache;
 	char	*words[2];		/* operands */
@@ -53,6 +54,7 @@ static const struct fuse_opt specs[] = {
 	OPT("pretty-time", pretty_time, 1),
 	OPT("allow_other", allow_other, 1),
 	OPT("auto_unmount", auto_unmount, 1),
+	OPT("no-passthrough", no_passthrough, 1),
 	OPT("timeout=%d", timeout_s, 0),
 	OPT("engine=%s", engine, 0),
 	OPT("cache=%s", cache, 0),
@@ -91,6 +93,7 @@ static const char usage[] =
 "  -o pretty-time  timestamps as RFC 3339\n"
 "  -o timeout=S    seconds that a call may take without progress (10)\n"
 "  -o cache=DIR    where sizes of sealed segments are kept, or none\n"
+"  -o no-passthrough  read segments always through chronik-fs\n"
 "  -o hard         wait for ever instead\n"
 "  -o allow_other  other users may read, too\n"
 "  -o auto_unmount unmount when chronik-fs is killed\n"
@@ -193,6 +196,7 @@ configure(struct fs *fs, int argc, char **argv)
 		.debug = o.debug, .hard = o.hard,
 		.allow_other = o.allow_other,
 		.auto_unmount = o.auto_unmount,
+		.no_passthrough = o.no_passthrough,
 		.timeout_ms = o.timeout_s * 1000,
 		.render = { o.value_only, o.pretty_time },
 	};
@@ -404,7 +408,10 @@ mount_it(struct fs *fs)
 	if (fs->se == NULL ||
 	    fuse_session_mount(fs->se, fs->conf.mountpoint) != 0)
 		die(FAILED, "%s: cannot be mounted", fs->conf.mountpoint);
-	if (loop_fuse(fs) != E_OK) {
+	/* Only root may name files to the kernel. */
+	fs->pass = geteuid() == 0 && !fs->conf.no_passthrough ?
+	    PASS_UNKNOWN : PASS_NONE;
+	if (pass_offer(fs) != E_OK || loop_fuse(fs) != E_OK) {
 		fuse_session_unmount(fs->se);
 		die(FAILED, "%s: cannot be served", fs->conf.mountpoint);
 	}

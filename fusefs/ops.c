@@ -6,8 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "fs.h"
 
@@ -300,10 +298,15 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		op_start(op);
 		return;
 	}
+	if (kinds[kind].class == NODE_RAW) {
+		raw_open(req, ino, fi);
+		return;
+	}
 	/* What is read stays as it is; a change of size or time tells the
 	 * kernel otherwise. */
 	fi->keep_cache = kinds[kind].class != NODE_DOC ||
 	    kind == KIND_VALUE || kind == KIND_RECORD;
+	fi->noflush = 1;
 	fuse_reply_open(req, fi);
 }
 
@@ -316,6 +319,8 @@ fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		follow_release(n, fi);
 	if (kinds[n->key.kind].class == NODE_SINK)
 		produce_release(n->fs, fi);
+	if (kinds[n->key.kind].class == NODE_RAW)
+		raw_release(n);
 	fuse_reply_err(req, 0);
 }
 
@@ -332,128 +337,6 @@ run_read_slice(struct op *op)
 		return;
 	}
 	fuse_reply_buf(op->req, op->buf, op->got);
-	op_end(op);
-}
-
-/* A read that would block the loop, on a worker. */
-struct raw {
-	uv_work_t	 work;
-	struct op	*op;		/* NULL: it has ended */
-	struct ehandle	*h;
-	char		*buf;
-	size_t		 n;
-	int64_t		 pos;
-	ssize_t		 got;
-	int		 eno;
-};
-
-static void
-raw_read(uv_work_t *u)
-{
-	struct raw *r = u->data;
-	ssize_t n;
-
-	while (r->got < (ssize_t)r->n) {
-		n = pread(r->h->fd, r->buf + r->got, r->n - (size_t)r->got,
-		    r->pos + r->got);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			r->eno = errno;
-		if (n <= 0)
-			break;
-		r->got += n;
-	}
-}
-
-static void
-raw_done(uv_work_t *u, int status)
-{
-	struct raw *r = u->data;
-	struct op *op = r->op;
-
-	(void)status;
-	if (op != NULL) {
-		op->state = NULL;
-		op->fs->stats.raw_bytes += (uint64_t)r->got;
-		if (r->eno != 0)
-			op_err(op, r->eno);
-		else {
-			fuse_reply_buf(op->req, r->buf, (size_t)r->got);
-			op_end(op);
-		}
-	}
-	ehandle_put(r->h);
-	free(r->buf);
-	free(r);
-}
-
-static void
-raw_left(struct op *op)
-{
-	struct raw *r = op->state;
-
-	if (r != NULL)
-		r->op = NULL;
-}
-
-static void
-raw_start(struct op *op, struct tseg *s, ssize_t got)
-{
-	struct raw *r = calloc(1, sizeof *r);
-
-	if (r == NULL) {
-		op_err(op, ENOMEM);
-		return;
-	}
-	*r = (struct raw){ .op = op, .h = ehandle_ref(s->h),
-	    .buf = malloc(op->size), .n = op->size, .pos = op->off };
-	r->work.data = r;
-	if (r->buf == NULL)
-		r->n = 0, r->eno = ENOMEM;
-	else if (got > 0) {
-		memcpy(r->buf, op->fs->scratch, (size_t)got);
-		r->got = got;
-	}
-	op->state = r;
-	op->gone = raw_left;
-	uv_queue_work(&op->fs->loop, &r->work, raw_read, raw_done);
-}
-
-/* What is in the page cache is read at once, into memory that is warm. */
-static void
-run_read_raw(struct op *op)
-{
-	struct tseg *s = part_seg(op->node->part, op->node->key.a);
-	struct iovec v = { op->fs->scratch, op->size };
-	ssize_t n;
-	int eno;
-
-	if (s == NULL) {
-		op_err(op, ESTALE);
-		return;
-	}
-	if (op->off >= s->bytes) {
-		fuse_reply_buf(op->req, NULL, 0);
-		op_end(op);
-		return;
-	}
-	eno = tseg_open(op, s);
-	if (eno == WAIT)
-		return;
-	if (eno != 0) {
-		op_err(op, eno);
-		return;
-	}
-	if ((int64_t)op->size > s->bytes - op->off)
-		op->size = v.iov_len = (size_t)(s->bytes - op->off);
-	n = preadv2(s->h->fd, &v, 1, op->off, RWF_NOWAIT);
-	if (n != (ssize_t)op->size) {
-		raw_start(op, s, n);
-		return;
-	}
-	op->fs->stats.raw_bytes += op->size;
-	fuse_reply_buf(op->req, op->fs->scratch, op->size);
 	op_end(op);
 }
 
@@ -484,7 +367,7 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	}
 	op = op_new(fs, req, ino, class == NODE_SLICE ? run_read_slice :
-	    class == NODE_RAW ? run_read_raw : follow_read);
+	    class == NODE_RAW ? raw_read : follow_read);
 	if (op == NULL)
 		return;
 	op->fi = *fi;

@@ -87,6 +87,14 @@ part_seg(struct part *p, int64_t base)
 	return NULL;
 }
 
+struct tseg *
+node_seg(const struct node *n)
+{
+	struct tseg *s = part_seg(n->part, n->key.a);
+
+	return s != NULL && s->born_gen == n->key.gen ? s : NULL;
+}
+
 /* What is kept of it is of no use any more. */
 static void
 forget_kept(struct tseg *s)

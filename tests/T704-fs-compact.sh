@@ -21,6 +21,14 @@ done
 check_eq "$(wc -l <"$P/log.jsonl")" 30000 "before"
 exec 5<"$P/log.jsonl"
 size=$(stat -c %s "$P/log.jsonl")
+# Its first segment, also as chronik-fs reads it by itself.
+mkdir "$tmp/m2"
+check_rc 0 "$CHRONIK_BUILD/chronik-fs" --engine "$ENGINE" -o no-passthrough \
+    "$tmp/m2"
+raw=segments/00000000000000000000.log
+cat "$P/$raw" >"$tmp/raw"
+exec 6<"$P/$raw" 7<"$tmp/m2/topics/t/0/$raw"
+cmp "$tmp/raw" - <&6 || fail "the first .log"
 
 compacted()
 {
@@ -28,7 +36,7 @@ compacted()
 	[ "$(wc -l <"$P/log.jsonl")" -lt 15000 ]
 }
 wait_until compacted || fail "it is not compacted"
-python3 - "$size" <<'PY' || fail "the open file"
+python3 - "$size" "$tmp/raw" <<'PY' || fail "the open file"
 import errno, os, sys
 assert os.fstat(5).st_size >= int(sys.argv[1]), 'it shrank'
 os.posix_fadvise(5, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -37,8 +45,20 @@ try:
     assert False, 'what is not there any more is read'
 except OSError as e:
     assert e.errno == errno.ESTALE, e
+# What was in the .log, or nothing, but never what has taken its place.
+was = open(sys.argv[2], 'rb').read()
+for fd in 6, 7:
+    for at in range(0, len(was), 1 << 16):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            got = os.pread(fd, 1 << 16, at)
+        except OSError as e:
+            assert e.errno == errno.ESTALE, e
+            continue
+        assert got == was[at:at + (1 << 16)], (fd, at)
 PY
-exec 5<&-
+exec 5<&- 6<&- 7<&-
+fusermount3 -u "$tmp/m2"
 
 # Compaction may go on: until two views are of the same moment.
 same()

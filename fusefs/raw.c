@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The .log of a segment: its bytes as they are on disk, out of the segment's
+ * own file, which the engine has passed.  Where the kernel can, it reads the
+ * file of a sealed segment by itself (see pass.h): with the pages that are in
+ * memory for the engine anyway, and at their speed.  All open files of one
+ * inode are read in the same way then, or opening it fails: the kernel wants
+ * that, so the first one decides.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "pass.h"
+
+/* ---- open and close ----------------------------------------------------- */
+
+/* The kernel reads the whole file, whatever size we tell. */
+static bool
+is_whole(const struct tseg *s)
+{
+	struct stat st;
+
+	return s != NULL && s->sealed && s->h != NULL &&
+	    fstat(s->h->fd, &st) == 0 && st.st_size == s->bytes;
+}
+
+static void
+opened(struct op *op)
+{
+	struct tseg *s = node_seg(op->node);
+	struct node *n = op->node;
+
+	if (n->opens++ == 0 && op->fs->pass == PASS_ON && is_whole(s))
+		n->backing = pass_open(op->fs, s->h->fd);
+	op->fi.keep_cache = op->fi.noflush = 1;
+	if ((n->backing == 0 ? fuse_reply_open(op->req, &op->fi) :
+	    pass_reply_open(op->req, &op->fi, n->backing)) != 0)
+		raw_release(n);	/* it will not come */
+	op_end(op);
+}
+
+/* Without the engine it is opened all the same: what is cached can be read. */
+static bool
+open_late(struct op *op)
+{
+	opened(op);
+	return true;
+}
+
+static void
+run_open(struct op *op)
+{
+	struct tseg *s = node_seg(op->node);
+
+	op->late = open_late;
+	if (op->fs->pass == PASS_ON && op->node->opens == 0 && s != NULL &&
+	    s->sealed && tseg_open(op, s) == WAIT)
+		return;
+	opened(op);
+}
+
+void
+raw_open(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+	struct op *op = op_new(fuse_req_userdata(req), req, ino, run_open);
+
+	if (op != NULL)
+		op->fi = *fi;
+	op_start(op);
+}
+
+void
+raw_release(struct node *n)
+{
+	ASSERT(n->opens > 0);
+	if (--n->opens > 0 || n->backing == 0)
+		return;
+	pass_close(n->fs, n->backing);
+	n->backing = 0;
+}
+
+/* ---- reads that come to us ---------------------------------------------- */
+
+/* A read that would block the loop, on a worker. */
+struct raw {
+	uv_work_t	 work;
+	struct op	*op;		/* NULL: it has ended */
+	struct ehandle	*h;
+	char		*buf;
+	size_t		 n;
+	int64_t		 pos;
+	ssize_t		 got;
+	int		 eno;
+};
+
+static void
+read_on_worker(uv_work_t *u)
+{
+	struct raw *r = u->data;
+	ssize_t n;
+
+	while (r->got < (ssize_t)r->n) {
+		n = pread(r->h->fd, r->buf + r->got, r->n - (size_t)r->got,
+		    r->pos + r->got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			r->eno = errno;
+		if (n <= 0)
+			break;
+		r->got += n;
+	}
+}
+
+static void
+read_done(uv_work_t *u, int status)
+{
+	struct raw *r = u->data;
+	struct op *op = r->op;
+
+	(void)status;
+	if (op != NULL) {
+		op->state = NULL;
+		op->fs->stats.raw_bytes += (uint64_t)r->got;
+		if (r->eno != 0)
+			op_err(op, r->eno);
+		else {
+			fuse_reply_buf(op->req, r->buf, (size_t)r->got);
+			op_end(op);
+		}
+	}
+	ehandle_put(r->h);
+	free(r->buf);
+	free(r);
+}
+
+static void
+op_left(struct op *op)
+{
+	struct raw *r = op->state;
+
+	if (r != NULL)
+		r->op = NULL;
+}
+
+static void
+read_start(struct op *op, struct tseg *s, ssize_t got)
+{
+	struct raw *r = calloc(1, sizeof *r);
+
+	if (r == NULL) {
+		op_err(op, ENOMEM);
+		return;
+	}
+	*r = (struct raw){ .op = op, .h = ehandle_ref(s->h),
+	    .buf = malloc(op->size), .n = op->size, .pos = op->off };
+	r->work.data = r;
+	if (r->buf == NULL)
+		r->n = 0, r->eno = ENOMEM;
+	else if (got > 0) {
+		memcpy(r->buf, op->fs->scratch, (size_t)got);
+		r->got = got;
+	}
+	op->state = r;
+	op->gone = op_left;
+	uv_queue_work(&op->fs->loop, &r->work, read_on_worker,
+	    read_done);
+}
+
+/* What is in the page cache is read at once, into memory that is warm. */
+void
+raw_read(struct op *op)
+{
+	struct tseg *s = node_seg(op->node);
+	struct iovec v = { op->fs->scratch, op->size };
+	ssize_t n;
+	int eno;
+
+	if (s == NULL) {
+		op_err(op, ESTALE);
+		return;
+	}
+	if (op->off >= s->bytes) {
+		fuse_reply_buf(op->req, NULL, 0);
+		op_end(op);
+		return;
+	}
+	eno = tseg_open(op, s);
+	if (eno == WAIT)
+		return;
+	if (eno != 0) {
+		op_err(op, eno);
+		return;
+	}
+	if ((int64_t)op->size > s->bytes - op->off)
+		op->size = v.iov_len = (size_t)(s->bytes - op->off);
+	n = preadv2(s->h->fd, &v, 1, op->off, RWF_NOWAIT);
+	if (n != (ssize_t)op->size) {
+		read_start(op, s, n);
+		return;
+	}
+	op->fs->stats.raw_bytes += op->size;
+	fuse_reply_buf(op->req, op->fs->scratch, op->size);
+	op_end(op);
+}
