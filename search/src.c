@@ -113,7 +113,28 @@ src_view(struct src *s, int64_t seen, int wait_ms, bool all,
 	return e;
 }
 
-/* A link that was lost is a reason to ask again. */
+enum err
+src_start(struct src *s, const struct uuid *topic, int32_t part,
+    int64_t *start)
+{
+	const struct view_res *v;
+	enum err e = src_view(s, -1, 0, true, &v);
+
+	for (int i = 0; e == E_OK && i < v->topics.n; i++) {
+		const struct view_res_topic *t = &v->topics.v[i];
+
+		for (int j = 0; j < t->parts.n; j++)
+			if (t->parts.v[j].index == part &&
+			    uuid_eq(t->id, *topic)) {
+				*start = t->parts.v[j].start;
+				return E_OK;
+			}
+	}
+	return e == E_OK ? E_UNKNOWN_TOPIC_ID : e;
+}
+
+/* A link that was lost is a reason to ask again.  That there is no engine is
+ * not that there is no record. */
 static enum err
 fetch(struct src *s, const struct fetch_want *w, struct extents *x)
 {
@@ -121,7 +142,7 @@ fetch(struct src *s, const struct fetch_want *w, struct extents *x)
 
 	for (int i = 0; i < FETCH_TRIES && e == E_CLOSED; i++)
 		e = eng_fetch(s->eng, w, x);
-	return e;
+	return e == E_NOTFOUND ? E_CLOSED : e;
 }
 
 /* ---- many records ------------------------------------------------------ */

@@ -34,6 +34,10 @@ enum err src_read(struct src *, const struct uuid *topic, int32_t part,
 	    int64_t from, int64_t to,
 	    bool (*each)(void *, const struct record *), void *,
 	    int64_t *next) MUST;
+/* Where a partition's log begins now; like src_view it ends the last view.
+ * E_UNKNOWN_TOPIC_ID. */
+enum err src_start(struct src *, const struct uuid *topic, int32_t part,
+	    int64_t *start) MUST;
 /* One record, valid until the next call with src.  E_NOTFOUND: there is none
  * of that offset. */
 enum err src_get(struct src *, const struct uuid *topic, int32_t part,

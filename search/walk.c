@@ -29,17 +29,25 @@ out_of_time(struct search *s)
 	return s->timed_out;
 }
 
+/* Whether only what was to be read is lost, and not whoever reads it. */
+static bool
+is_damage(enum err e)
+{
+	return e == E_CORRUPT || e == E_INVALID_RECORD || e == E_IO;
+}
+
 /* The rest of a walk is not searched. */
 static void
 walk_fail(struct walk *w, enum err e)
 {
 	struct search *s = w->search;
 
-	s->missed += s->sort == SORT_OLDEST ? w->end - w->at :
-	    w->at - w->start;
-	if (s->why[0] == '\0')
-		snprintf(s->why, sizeof s->why, "%s/%d: %s", w->topic,
-		    w->part, s->timed_out ? "out of time" : err_text(e));
+	walk_miss(w, s->sort == SORT_OLDEST ? w->end - w->at :
+	    w->at - w->start, e);
+	/* Others would wait as long for the same. */
+	if (!s->timed_out && (e == E_TIMED_OUT || e == E_CLOSED ||
+	    e == E_NOTFOUND))
+		s->lost = e;
 	w->over = true;
 	w->ncand = w->cand_at = 0;
 }
@@ -257,23 +265,44 @@ each_scanned(void *arg, const struct record *r)
 	return sc->err == E_OK;
 }
 
-/* Reads the records of [low, high).  What retention deletes meanwhile is
- * not there, and no error. */
+/* What retention deletes meanwhile, or who deletes the topic, is not there,
+ * and no error: *low is where the log begins now. */
+static bool
+begins_later(struct walk *w, enum err e, int64_t *low, int64_t high)
+{
+	if (e != E_OFFSET_OUT_OF_RANGE)
+		return false;
+	e = src_start(w->search->src, &w->id, w->part, &w->start);
+	if (e != E_OK || w->start <= *low || w->start >= high)
+		return false;
+	*low = w->start;
+	return true;
+}
+
+/* Reads the records of [low, high); those that are damaged are missing. */
 static enum err
 scan(struct walk *w, int64_t low, int64_t high, const struct sconf *conf,
     bool keep, int64_t *found)
 {
 	struct scan sc = { .w = w, .keep = keep, .m = { w->search->query,
 	    w->topic, w->part, conf, false } };
-	int64_t next;
+	int64_t next = low;
 	enum err e;
 
-	e = src_read(w->search->src, &w->id, w->part, low, high,
-	    each_scanned, &sc, &next);
+	do
+		e = src_read(w->search->src, &w->id, w->part, low, high,
+		    each_scanned, &sc, &next);
+	while (begins_later(w, e, &low, high));
 	w->search->too_costly |= sc.m.too_costly;
 	if (found != NULL)
 		*found += sc.found;
-	return e == E_OFFSET_OUT_OF_RANGE ? E_OK : e != E_OK ? e : sc.err;
+	if (e == E_OFFSET_OUT_OF_RANGE || e == E_UNKNOWN_TOPIC_ID)
+		return E_OK;
+	if (is_damage(e)) {
+		walk_miss(w, high - (next > low ? next : low), e);
+		return E_OK;
+	}
+	return e != E_OK ? e : sc.err;
 }
 
 static enum err
@@ -330,8 +359,12 @@ check(struct walk *w, int64_t offset, struct hit *h)
 
 	s->read++;
 	s->candidates++;
+	if (is_damage(e)) {
+		walk_miss(w, 1, e);
+		return E_NOTFOUND;
+	}
 	if (e != E_OK)
-		return e;
+		return e == E_UNKNOWN_TOPIC_ID ? E_NOTFOUND : e;
 	if (!w->checked && (doc_read(&s->doc, &r) != E_OK ||
 	    !match_doc(&m, &s->doc, &r)))
 		e = E_NOTFOUND;
@@ -434,6 +467,8 @@ walk_refill(struct walk *w)
 
 	w->ncand = w->cand_at = 0;
 	while (e == E_OK && w->ncand == 0) {
+		if (w->search->lost != E_OK)
+			return w->search->lost;
 		if (out_of_time(w->search))
 			return E_TIMED_OUT;
 		if (w->region.by_index && w->taken < w->total) {
@@ -527,6 +562,8 @@ walk_count(struct walk *w, bool cheap, int64_t *n)
 	while ((e = region_next(w)) == E_OK) {
 		struct region *g = &w->region;
 
+		if (w->search->lost != E_OK)
+			return w->search->lost;
 		if (out_of_time(w->search))
 			return E_TIMED_OUT;
 		if (g->conf == &w->shard_conf && w->plan.kind == PLAN_ALL &&
@@ -586,6 +623,8 @@ search_count(struct search *s, bool cheap, int64_t *n)
 
 	*n = 0;
 	for (int i = 0; i < s->nwalks; i++) {
+		if (s->walks[i].over)
+			continue;
 		e = walk_count(&s->walks[i], cheap, n);
 		if (cheap && e == E_BUSY)
 			return e;
@@ -609,13 +648,6 @@ search_cursors(const struct search *s, struct cursor *c)
 		else if (w->over && w->at < w->end)
 			c[i].next = w->at;
 	}
-}
-
-bool
-search_incomplete(const struct search *s)
-{
-	return s->missed > 0 || s->timed_out || s->too_costly ||
-	    s->why[0] != '\0';
 }
 
 void

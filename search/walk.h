@@ -58,6 +58,10 @@ struct walk {
 	bool		 checked;	/* they match: only read them */
 	struct hit	 head;
 	bool		 have, over;
+	/* What of it was not searched, and why: a sentence that stays. */
+	int64_t		 missed;
+	const char	*trouble;
+	int64_t		 unread;	/* not indexed, and not read either */
 };
 
 /* Where a partition's walk begins. */
@@ -71,7 +75,9 @@ struct search {
 	enum sort	 sort;
 	bool		 scan;		/* use no index */
 	bool		 compacted_ok;
-	int64_t		 deadline_ms;	/* index_now_ms */
+	int64_t		 deadline_ms;	/* elink_now_ms */
+	int64_t		 max_lag_ms;	/* what is not indexed, but no older
+					 * than this, need not be read */
 	const char	*const *topics;	/* names, or all */
 	int		 ntopics;
 	const struct cursor *cursors;
@@ -87,6 +93,8 @@ struct search {
 	int64_t		 records;	/* in the partitions searched */
 	int64_t		 missed;	/* of them, not searched */
 	int64_t		 unindexed;	/* read instead */
+	int64_t		 unread;	/* left out by max_lag_ms */
+	enum err	 lost;		/* the source answers no more */
 	int64_t		 read, candidates, shards_opened, shards_broken;
 	bool		 timed_out, too_costly;
 	char		 why[256];	/* first trouble, for people */
@@ -110,6 +118,15 @@ void	 search_cursors(const struct search *, struct cursor *);
 enum err hit_get(struct search *, const struct walk *, int64_t offset,
 	    struct hit *) MUST;
 bool	 search_incomplete(const struct search *);
+/* In coverage.c: the offset behind which no record of a walk is indexed. */
+int64_t	 walk_tail(const struct walk *);
+/* n records of a walk are not searched. */
+void	 walk_miss(struct walk *, int64_t n, enum err);
+/* How old the oldest record is that is not indexed yet, in ms; 0: all are.
+ * Reads one record of each partition that has some. */
+int64_t	 search_lag_ms(struct search *, int64_t now_ms);
+/* What was searched, as an object of JSON; its members: chronik-search(1). */
+void	 coverage_json(const struct search *, struct wr *);
 /* A member of the query that no record searched has, and one that is named
  * much alike (allocated, or NULL); NULL: there is none. */
 const char *search_unknown(struct search *, char **like);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "match.h"
 #include "terms.h"
@@ -29,6 +30,35 @@ cursor_of(const struct search *s, const struct uuid *id, int32_t part,
 	return start;
 }
 
+struct age { int64_t ts; bool found; };
+
+static bool
+first_age(void *arg, const struct record *r)
+{
+	*(struct age *)arg = (struct age){ r->ts, true };
+	return false;
+}
+
+/* What is not indexed yet is left out if none of it is too old for that. */
+static void
+leave_tail(struct walk *w)
+{
+	struct search *s = w->search;
+	int64_t tail = walk_tail(w), next;
+	struct age a = { 0, false };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (tail >= w->end || src_read(s->src, &w->id, w->part, tail, w->end,
+	    first_age, &a, &next) != E_OK || (a.found && now.tv_sec *
+	    (int64_t)1000 + now.tv_nsec / 1000000 - a.ts > s->max_lag_ms))
+		return;
+	w->unread = w->end - tail;
+	s->unread += w->unread;
+	w->end = tail;
+	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
+}
+
 static enum err
 walk_open(struct search *s, struct walk *w, const struct view_res_topic *t,
     const struct view_res_part *p)
@@ -50,18 +80,20 @@ walk_open(struct search *s, struct walk *w, const struct view_res_topic *t,
 	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
 	s->records += w->end - w->start;
 	if (p->error != E_OK) {
-		s->missed += w->end - w->start;
-		snprintf(s->why, sizeof s->why, "%s/%d: %s", w->topic,
-		    w->part, err_text((enum err)p->error));
+		walk_miss(w, w->end - w->start, (enum err)p->error);
 		w->over = true;
 	}
-	if (s->scan || !t->enabled)
+	if (s->scan || !t->enabled || p->error != E_OK)
 		return E_OK;
 	shard_dir(dir, s->dir, &t->id, p->index);
 	/* What cannot be listed is read instead. */
 	e = shards_list(dir, false, &w->shards, &broken);
 	s->shards_broken += broken + (e != E_OK && e != E_NOMEM);
-	return e == E_NOMEM ? e : E_OK;
+	if (e == E_NOMEM)
+		return e;
+	if (s->max_lag_ms > 0)
+		leave_tail(w);
+	return E_OK;
 }
 
 static enum err

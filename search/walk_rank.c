@@ -11,13 +11,14 @@
 #include "match.h"
 #include "walk.h"
 
-enum { RANK_CHUNK = 200 };
+enum { RANK_CHUNK = 200, RANK_TRIES = 3 };
 
 /* A shard among those that are ranked together. */
 struct ranked { struct walk *w; struct shard *s; };
 
 struct rank {
 	struct search	*s;
+	const struct plan *plan;
 	struct ranked	*shards;
 	struct xap_db	**dbs;
 	int		 n;
@@ -25,10 +26,63 @@ struct rank {
 	int		 nhits, max;
 };
 
-static enum err
-open_all(struct rank *r)
+/* ---- shards ------------------------------------------------------------ */
+
+static void
+close_all(struct rank *r)
+{
+	for (int i = 0; i < r->n; i++)
+		xap_close(r->dbs[i]);
+	free(r->dbs);
+	free(r->shards);
+	r->dbs = NULL;
+	r->shards = NULL;
+	r->n = 0;
+}
+
+/* Whether its index answers.  What does not is read instead. */
+static bool
+answers(const struct rank *r, struct xap_db *db)
+{
+	uint32_t none, total;
+
+	return xap_match(db, r->plan->q, 0, 0, &none, &none, &total) == E_OK;
+}
+
+/* Opens the shards of a walk; those that are of no use leave its list. */
+static void
+open_walk(struct rank *r, struct walk *w, bool ask)
 {
 	char dir[SHARD_PATH], path[SHARD_PATH];
+	int keep = 0;
+
+	shard_dir(dir, r->s->dir, &w->id, w->part);
+	for (int j = 0; j < w->shards.n; j++) {
+		struct xap_db *db;
+
+		shard_path(path, dir, &w->shards.v[j]);
+		if (xap_open(path, &db) != E_OK)
+			db = NULL;
+		if (db != NULL && ask && !answers(r, db)) {
+			xap_close(db);
+			db = NULL;
+		}
+		if (db == NULL) {
+			r->s->shards_broken++;
+			continue;
+		}
+		w->shards.v[keep] = w->shards.v[j];
+		r->dbs[r->n] = db;
+		r->shards[r->n++] = (struct ranked){ w,
+		    &w->shards.v[keep++] };
+	}
+	w->shards.n = keep;
+}
+
+/* ask: each whether it can answer, which otherwise shows itself later. */
+static enum err
+open_all(struct rank *r, bool ask)
+{
 	int n = 0;
 
 	for (int i = 0; i < r->s->nwalks; i++)
@@ -37,27 +91,34 @@ open_all(struct rank *r)
 	r->dbs = calloc((size_t)n + 1, sizeof *r->dbs);
 	if (r->shards == NULL || r->dbs == NULL)
 		return E_NOMEM;
-	for (int i = 0; i < r->s->nwalks; i++) {
-		struct walk *w = &r->s->walks[i];
-		int keep = 0;
-
-		shard_dir(dir, r->s->dir, &w->id, w->part);
-		for (int j = 0; j < w->shards.n; j++) {
-			shard_path(path, dir, &w->shards.v[j]);
-			if (xap_open(path, &r->dbs[r->n]) != E_OK) {
-				/* Read instead, as what has no shard. */
-				r->s->shards_broken++;
-				continue;
-			}
-			w->shards.v[keep] = w->shards.v[j];
-			r->shards[r->n++] = (struct ranked){ w,
-			    &w->shards.v[keep++] };
-		}
-		w->shards.n = keep;
-	}
+	for (int i = 0; i < r->s->nwalks; i++)
+		if (!r->s->walks[i].over)
+			open_walk(r, &r->s->walks[i], ask);
 	r->s->shards_opened += r->n;
 	return E_OK;
 }
+
+/* The shards as they are now: some were made anew while they were asked. */
+static enum err
+list_again(struct rank *r)
+{
+	char dir[SHARD_PATH];
+	enum err e = E_OK;
+
+	close_all(r);
+	for (int i = 0; i < r->s->nwalks && e == E_OK; i++) {
+		struct walk *w = &r->s->walks[i];
+
+		shards_free(&w->shards);
+		shard_dir(dir, r->s->dir, &w->id, w->part);
+		e = shards_list(dir, false, &w->shards, NULL);
+		if (e != E_NOMEM)
+			e = E_OK;
+	}
+	return e;
+}
+
+/* ---- hits -------------------------------------------------------------- */
 
 static enum err
 hit_add(struct rank *r, struct walk *w, int64_t offset, double score)
@@ -69,19 +130,35 @@ hit_add(struct rank *r, struct walk *w, int64_t offset, double score)
 	if (offset < w->start || offset >= w->end)
 		return E_OK;
 	e = hit_get(r->s, w, offset, h);
-	if (e != E_OK)
-		return e == E_NOTFOUND ? E_OK : e;
-	if (doc_read(&r->s->doc, &h->r) != E_OK ||
-	    !match_doc(&m, &r->s->doc, &h->r))
+	if (e == E_NOTFOUND || e == E_UNKNOWN_TOPIC_ID)
 		return E_OK;
+	if (e == E_CORRUPT || e == E_INVALID_RECORD || e == E_IO) {
+		walk_miss(w, 1, e);
+		return E_OK;
+	}
+	if (e != E_OK)
+		return e;
+	if (doc_read(&r->s->doc, &h->r) != E_OK ||
+	    !match_doc(&m, &r->s->doc, &h->r)) {
+		r->s->too_costly |= m.too_costly;
+		return E_OK;
+	}
 	h->conf = &w->conf;
 	h->score = score;
 	r->nhits++;
 	return E_OK;
 }
 
+static bool
+out_of_time(struct search *s)
+{
+	if (elink_now_ms() >= s->deadline_ms)
+		s->timed_out = true;
+	return s->timed_out;
+}
+
 static enum err
-take_ranked(struct rank *r, const struct xap_query *q)
+take_ranked(struct rank *r, bool *lost)
 {
 	struct xap_hit found[RANK_CHUNK];
 	struct xap_all *all = NULL;
@@ -89,27 +166,53 @@ take_ranked(struct rank *r, const struct xap_query *q)
 	enum err e;
 
 	e = xap_all_open(r->dbs, r->n, &all);
-	while (e == E_OK && r->nhits < r->max) {
+	while (e == E_OK && r->nhits < r->max && !out_of_time(r->s)) {
 		uint32_t want = (uint32_t)(r->max - r->nhits);
 
-		if (elink_now_ms() >= r->s->deadline_ms) {
-			r->s->timed_out = true;
-			break;
-		}
 		if (want > RANK_CHUNK)
 			want = RANK_CHUNK;
-		e = xap_rank(all, q, from, want, found, &n, &total);
+		e = xap_rank(all, r->plan->q, from, want, found, &n, &total);
+		if (e != E_OK)
+			break;
+		*lost = false;
 		for (uint32_t i = 0; i < n && e == E_OK; i++) {
 			struct ranked *k = &r->shards[found[i].db];
+			int64_t o = k->s->base + found[i].id - 1;
 
-			e = hit_add(r, k->w, k->s->base + found[i].id - 1,
-			    found[i].score);
+			/* What a shard has grown by is read, see below. */
+			if (o < k->s->end)
+				e = hit_add(r, k->w, o, found[i].score);
 		}
+		*lost = e == E_OK;
 		from += n;
 		if (n < want)
 			break;
 	}
 	xap_all_close(all);
+	return e;
+}
+
+/* A shard that is made anew, or damaged, while it is asked ends the whole
+ * answer: it begins again, in the end without those that do not answer. */
+static enum err
+rank_shards(struct rank *r)
+{
+	bool lost = true;
+	enum err e = E_OK;
+
+	for (int i = 0; i < RANK_TRIES; i++) {
+		if (i > 0)
+			e = list_again(r);
+		if (e == E_OK)
+			e = open_all(r, i == RANK_TRIES - 1);
+		if (e != E_OK || r->n == 0)
+			return e;
+		lost = true;
+		e = take_ranked(r, &lost);
+		if (e == E_OK || !lost || e == E_NOMEM || e == E_TOO_LARGE)
+			return e;
+		r->nhits = 0;
+	}
 	return e;
 }
 
@@ -125,7 +228,33 @@ each_rest(void *arg, const struct record *rec)
 	x->r->s->read++;
 	x->err = hit_add(x->r, x->w, rec->offset, 0);
 	return x->err == E_OK && x->r->nhits < x->r->max &&
-	    elink_now_ms() < x->r->s->deadline_ms;
+	    !out_of_time(x->r->s);
+}
+
+/* [at, end) of a walk.  What was deleted meanwhile is no loss. */
+static enum err
+read_rest(struct rank *r, struct walk *w, int64_t at, int64_t end)
+{
+	struct rest x = { r, w, E_OK };
+	int64_t next = at;
+	enum err e;
+
+	r->s->unindexed += end - at;
+	e = src_read(r->s->src, &w->id, w->part, at, end, each_rest, &x,
+	    &next);
+	if (e == E_OFFSET_OUT_OF_RANGE && src_start(r->s->src, &w->id,
+	    w->part, &w->start) == E_OK && w->start > at && w->start < end)
+		e = src_read(r->s->src, &w->id, w->part, w->start, end,
+		    each_rest, &x, &next);
+	if (e == E_OFFSET_OUT_OF_RANGE || e == E_UNKNOWN_TOPIC_ID)
+		return E_OK;
+	if (e == E_CORRUPT || e == E_INVALID_RECORD || e == E_IO) {
+		walk_miss(w, end - (next > at ? next : at), e);
+		return E_OK;
+	}
+	if (e == E_OK && r->s->timed_out)
+		walk_miss(w, end - next, E_TIMED_OUT);
+	return e == E_OK ? x.err : e;
 }
 
 static enum err
@@ -135,11 +264,11 @@ take_rest(struct rank *r)
 
 	for (int i = 0; i < r->s->nwalks && e == E_OK; i++) {
 		struct walk *w = &r->s->walks[i];
-		int64_t at = w->start, end, next;
+		int64_t at = w->start, end;
 
-		while (at < w->end && e == E_OK && r->nhits < r->max) {
+		while (!w->over && at < w->end && e == E_OK &&
+		    r->nhits < r->max && !r->s->timed_out) {
 			const struct shard *s = shards_find(&w->shards, at);
-			struct rest x = { r, w, E_OK };
 
 			if (s != NULL) {
 				at = s->end;
@@ -147,58 +276,82 @@ take_rest(struct rank *r)
 			}
 			end = shards_gap_end(&w->shards, at);
 			end = end < w->end ? end : w->end;
-			r->s->unindexed += end - at;
-			e = src_read(r->s->src, &w->id, w->part, at, end,
-			    each_rest, &x, &next);
-			e = e == E_OK ? x.err : e;
+			e = read_rest(r, w, at, end);
 			at = end;
 		}
 	}
 	return e;
 }
 
-enum err
-search_rank(struct search *s, int n, struct hit **out, int *found)
-{
-	struct rank r = { .s = s, .max = n };
-	const struct sconf none = { .text = (char *)"",
-	    .numeric = (char *)"" };
-	struct plan_shard ps = { .conf = &none, .base = 0,
-	    .end = INT64_MAX, .ts_low = INT64_MIN, .ts_high = INT64_MAX };
-	struct plan plan = { .kind = PLAN_NONE };
-	enum err e;
+/* ---- the answer -------------------------------------------------------- */
 
-	if (s->nwalks > 0)
-		ps.conf = &s->walks[0].conf;
+/* All of them rank by the same terms.  False: s->why says why not. */
+static bool
+can_rank(struct search *s, const struct plan *plan)
+{
 	for (int i = 1; i < s->nwalks; i++)
-		if (!sconf_eq(&s->walks[i].conf, ps.conf)) {
+		if (!sconf_eq(&s->walks[i].conf, &s->walks[0].conf)) {
 			snprintf(s->why, sizeof s->why, "%s and %s have other "
 			    "search.* configs and cannot be ranked together: "
 			    "name one with -t", s->walks[0].topic,
 			    s->walks[i].topic);
-			return E_USAGE;
+			return false;
 		}
+	if (plan->kind != PLAN_ALL)
+		return true;
+	snprintf(s->why, sizeof s->why,
+	    "there is no word in the query to rank by");
+	return false;
+}
+
+/* What happened on the way makes the answer incomplete, not void. */
+static enum err
+rank_failed(struct search *s, enum err e)
+{
+	if (e == E_TOO_LARGE) {
+		snprintf(s->why, sizeof s->why, "a * stands for more than %d "
+		    "words, too many to rank by", QUERY_EXPAND_MAX);
+		return E_USAGE;
+	}
+	if (e == E_NOMEM)
+		return e;
+	for (int i = 0; i < s->nwalks; i++)
+		if (!s->walks[i].over)
+			walk_miss(&s->walks[i], s->walks[i].end -
+			    s->walks[i].start - s->walks[i].missed, e);
+	return E_OK;
+}
+
+enum err
+search_rank(struct search *s, int n, struct hit **out, int *found)
+{
+	const struct sconf none = { .text = (char *)"",
+	    .numeric = (char *)"" };
+	struct plan_shard ps = { .conf = s->nwalks > 0 ? &s->walks[0].conf :
+	    &none, .end = INT64_MAX, .ts_low = INT64_MIN,
+	    .ts_high = INT64_MAX };
+	struct plan plan = { .kind = PLAN_NONE };
+	struct rank r = { .s = s, .plan = &plan, .max = n };
+	enum err e;
+
 	r.hits = calloc((size_t)n + 1, sizeof *r.hits);
 	e = r.hits == NULL ? E_NOMEM : plan_make(s->query, &ps, &plan);
-	if (e == E_OK && plan.kind == PLAN_ALL) {
-		snprintf(s->why, sizeof s->why,
-		    "there is no word in the query to rank by");
+	if (e == E_OK && !can_rank(s, &plan))
 		e = E_USAGE;
+	else if (e == E_OK) {
+		if (plan.kind == PLAN_SOME)
+			e = rank_shards(&r);
+		if (e == E_OK && r.nhits < r.max)
+			e = take_rest(&r);
+		e = e == E_OK ? e : rank_failed(s, e);
 	}
-	if (e == E_OK)
-		e = open_all(&r);
-	if (e == E_OK && plan.kind == PLAN_SOME && r.n > 0)
-		e = take_ranked(&r, plan.q);
-	if (e == E_OK && r.nhits < r.max)
-		e = take_rest(&r);
 	plan_free(&plan);
-	for (int i = 0; i < r.n; i++)
-		xap_close(r.dbs[i]);
-	free(r.dbs);
-	free(r.shards);
+	close_all(&r);
 	/* A candidate that was none may be there still. */
-	if (r.hits != NULL)
-		free(r.hits[r.nhits].bytes);
+	for (int i = r.nhits; r.hits != NULL && i <= n; i++) {
+		free(r.hits[i].bytes);
+		r.hits[i].bytes = NULL;
+	}
 	*out = r.hits;
 	*found = r.nhits;
 	return e;
