@@ -7,12 +7,12 @@
 #include "engine.h"
 #include "lib/log.h"
 #include "lib/rows_table.h"
-#include "meta.def"
+#include "lib/meta.def"
 
 const struct msg meta_msgs[MT_MAX] = {
 #define MESSAGE(n, k, lo, hi, fx) \
 	[MT_##n] = { #n, n##_rows, sizeof(struct n), k, lo, hi, fx },
-#include "meta.def"
+#include "lib/meta.def"
 };
 
 enum {

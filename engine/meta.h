@@ -19,7 +19,7 @@
 #include "part.h"
 
 #include "lib/rows_struct.h"
-#include "meta.def"
+#include "lib/meta.def"
 
 /* What follows the type in a record's key: a uuid, a group's name, or a group's
  * name with a partition.  NULL or len 0: nothing. */
@@ -39,7 +39,7 @@ meta_key_uuid(const struct uuid *id)
 
 enum meta_type {	/* first byte of a record's key */
 #define MESSAGE(n, k, ...)	MT_##n = k,
-#include "meta.def"
+#include "lib/meta.def"
 	MT_MAX
 };
 extern const struct msg meta_msgs[MT_MAX];	/* [0] unused */

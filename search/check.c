@@ -13,7 +13,7 @@
 
 enum { SAMPLE_EVERY = 1000 };	/* records whose terms are all looked up */
 
-struct places { const char *engine, *data_dir, *index_dir; bool json; };
+struct places { struct place at; bool json; };
 
 /* Options of these commands; what is left are topics. */
 static int
@@ -21,7 +21,8 @@ take_places(int argc, char **argv, struct places *p, const char *name)
 {
 	static const char *const names[] = { "--engine", "--data-dir",
 	    "--index-dir" };
-	const char **at[] = { &p->engine, &p->data_dir, &p->index_dir };
+	const char **at[] = { &p->at.engine, &p->at.data_dir,
+	    &p->at.index_dir };
 	int left = 0;
 
 	for (int i = 0; i < argc; i++) {
@@ -59,7 +60,7 @@ open_all(struct search *s, const struct places *p, char dir[SHARD_PATH])
 {
 	enum err e;
 
-	s->src = cmd_connect(p->engine, p->data_dir, p->index_dir, dir);
+	s->src = cmd_connect(&p->at, dir);
 	s->dir = dir;
 	s->query = &everything;
 	e = search_open(s);

@@ -25,18 +25,48 @@ static const struct row {
 #include "opts.def"
 };
 
+static void
+complain(int64_t line, const char *fmt, va_list ap)
+{
+	fflush(stdout);
+	fputs("chronik-search: ", stderr);
+	if (line > 0)
+		fprintf(stderr, "line %lld: ", (long long)line);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
 void
 cmd_fail(const char *fmt, ...)
 {
 	va_list ap;
 
-	fflush(stdout);
-	fputs("chronik-search: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	complain(0, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	exit(EXIT_ERROR);
+}
+
+void
+cmd_lost(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(0, fmt, ap);
+	va_end(ap);
+	exit(EXIT_INCOMPLETE);
+}
+
+int
+cmd_refuse(const struct cmd *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(c->line, fmt, ap);
+	va_end(ap);
+	return EXIT_ERROR;
 }
 
 /* ---- options ----------------------------------------------------------- */
@@ -209,6 +239,38 @@ duration(const struct cmd *c, enum opt o, int64_t def)
 	return base - at;
 }
 
+/* What --template may have behind a % is what out.c knows. */
+static void
+check_template(const char *t)
+{
+	for (const char *s = t; *s != '\0'; s++) {
+		if (*s != '%' && *s != '\\')
+			continue;
+		if (s[1] == '\0')
+			cmd_fail("--template %s: ends in a %c", t, *s);
+		if (*s++ == '%' && strchr(OUT_TEMPLATE_LETTERS, *s) == NULL)
+			cmd_fail("--template %s: there is no %%%c; "
+			    "chronik-search(1) lists them", t, *s);
+	}
+}
+
+static void
+check_fields(const char *f)
+{
+	const char *s = f;
+
+	for (;;) {
+		size_t n = strcspn(s, ",");
+
+		if (n == 0 || n > DOC_PATH_MAX)
+			cmd_fail("--fields %s: must be names of members "
+			    "with commas between them", f);
+		if (s[n] == '\0')
+			return;
+		s += n + 1;
+	}
+}
+
 /* ---- the query --------------------------------------------------------- */
 
 static void
@@ -222,11 +284,26 @@ point(struct cmd *c, enum opt o, bool end, int64_t *out)
 		    "2026-11-22T10:00", row_name(&rows[o], name), c->opt[o]);
 }
 
-/* The query and the times of -S and -U. */
-static void
-make_query(struct cmd *c)
+/* Both of them must match. */
+static struct query *
+both(struct cmd *c, struct query *a, struct query *b)
 {
-	struct query *all, *when;
+	struct query *all = arena_alloc(&c->arena, sizeof *all);
+
+	if (all == NULL || (all->kids = arena_array(&c->arena, 2,
+	    sizeof *all->kids)) == NULL)
+		cmd_fail("out of memory");
+	all->op = Q_AND;
+	all->nkids = 2;
+	all->kids[0] = a;
+	all->kids[1] = b;
+	return all;
+}
+
+bool
+cmd_parse(struct cmd *c)
+{
+	struct query *when;
 	struct timespec ts;
 	enum err e;
 
@@ -238,53 +315,141 @@ make_query(struct cmd *c)
 	e = query_parse(&c->parse, (const char *)c->text.p, c->text.len,
 	    &c->query);
 	if (e == E_USAGE)
-		cmd_fail("%s", c->parse.why);
-	all = arena_alloc(&c->arena, sizeof *all);
+		return false;
 	when = arena_alloc(&c->arena, sizeof *when);
-	if (e != E_OK || all == NULL || when == NULL ||
-	    (all->kids = arena_array(&c->arena, 2, sizeof *all->kids)) ==
-	    NULL)
+	if (e != E_OK || when == NULL)
 		cmd_fail("out of memory");
 	if (c->opt[OPT_since] == NULL && c->opt[OPT_until] == NULL)
-		return;
+		return true;
 	*when = (struct query){ .op = Q_TIME, .low = INT64_MIN,
 	    .high = INT64_MAX };
 	point(c, OPT_since, false, &when->low);
 	point(c, OPT_until, true, &when->high);
 	if (when->low > when->high)
 		cmd_fail("--since is later than --until");
-	all->op = Q_AND;
-	all->nkids = 2;
-	all->kids[0] = c->query;
-	all->kids[1] = when;
-	c->query = all;
+	c->query = both(c, c->query, when);
+	return true;
+}
+
+/* ---- options that do not go together ----------------------------------- */
+
+/* Pairs of options of which one has no meaning beside the other. */
+static const struct pair { enum opt a, b; } pairs[] = {
+	{ OPT_count, OPT_facet }, { OPT_count, OPT_hist },
+	{ OPT_count, OPT_follow }, { OPT_count, OPT_cursor_file },
+	{ OPT_count, OPT_limit }, { OPT_count, OPT_sort },
+	{ OPT_count, OPT_after }, { OPT_count, OPT_before },
+	{ OPT_count, OPT_context }, { OPT_count, OPT_fields },
+	{ OPT_count, OPT_template }, { OPT_count, OPT_null },
+	{ OPT_facet, OPT_follow }, { OPT_facet, OPT_cursor_file },
+	{ OPT_facet, OPT_limit }, { OPT_facet, OPT_sort },
+	{ OPT_facet, OPT_after }, { OPT_facet, OPT_before },
+	{ OPT_facet, OPT_context }, { OPT_facet, OPT_fields },
+	{ OPT_facet, OPT_template }, { OPT_facet, OPT_null },
+	{ OPT_facet, OPT_batch },
+	{ OPT_hist, OPT_follow }, { OPT_hist, OPT_cursor_file },
+	{ OPT_hist, OPT_limit }, { OPT_hist, OPT_sort },
+	{ OPT_hist, OPT_after }, { OPT_hist, OPT_before },
+	{ OPT_hist, OPT_context }, { OPT_hist, OPT_fields },
+	{ OPT_hist, OPT_template }, { OPT_hist, OPT_null },
+	{ OPT_hist, OPT_batch },
+	{ OPT_template, OPT_format },
+	{ OPT_context, OPT_before }, { OPT_context, OPT_after },
+	{ OPT_batch, OPT_follow }, { OPT_batch, OPT_cursor_file },
+	{ OPT_max_lag, OPT_wait_index }, { OPT_max_lag, OPT_scan },
+	{ OPT_max_lag, OPT_follow },
+	{ OPT_wait_index, OPT_scan }, { OPT_wait_index, OPT_local },
+	{ OPT_local, OPT_follow }, { OPT_local, OPT_engine },
+	{ OPT_local, OPT_data_dir },
+};
+
+static void
+check_pairs(const struct cmd *c)
+{
+	char a[32], b[32];
+
+	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+		if (c->opt[pairs[i].a] != NULL && c->opt[pairs[i].b] != NULL)
+			cmd_fail("--%s does not go with --%s",
+			    row_name(&rows[pairs[i].a], a),
+			    row_name(&rows[pairs[i].b], b));
 }
 
 static void
 check_together(const struct cmd *c)
 {
-	bool count = c->opt[OPT_count] != NULL;
-	bool facets = c->nfacets > 0 || c->opt[OPT_hist] != NULL;
+	bool json = c->out.format == OUT_JSON || c->out.format == OUT_JSONL;
 
-	if (count && (facets || c->opt[OPT_follow] != NULL))
-		cmd_fail("--count goes with neither --facet, --hist nor "
-		    "--follow");
-	if (facets && (c->opt[OPT_follow] != NULL ||
-	    c->opt[OPT_cursor_file] != NULL))
-		cmd_fail("--facet and --hist go with neither --follow nor "
-		    "--cursor-file");
-	if (c->search.sort == SORT_RELEVANCE && (c->opt[OPT_follow] != NULL ||
+	check_pairs(c);
+	if (c->sort == SORT_RELEVANCE && (c->opt[OPT_follow] != NULL ||
 	    c->opt[OPT_cursor_file] != NULL || c->opt[OPT_scan] != NULL))
 		cmd_fail("--sort relevance goes with neither --follow, "
 		    "--cursor-file nor --scan");
 	if (c->opt[OPT_cursor_file] != NULL && c->opt[OPT_sort] != NULL &&
-	    c->search.sort != SORT_OLDEST)
+	    c->sort != SORT_OLDEST)
 		cmd_fail("with --cursor-file the oldest hits come first");
 	if (c->out.fields != NULL && c->out.format == OUT_RAW)
 		cmd_fail("--fields does not go with --format raw");
+	if (c->out.null && c->out.format == OUT_JSON)
+		cmd_fail("--null does not go with --format json, which is "
+		    "one text");
+	if (c->opt[OPT_format_version] != NULL && !json)
+		cmd_fail("--format-version is of --format json and jsonl");
+	if ((c->nfacets > 0 || c->opt[OPT_hist] != NULL) &&
+	    c->out.format == OUT_RAW)
+		cmd_fail("--facet and --hist do not go with --format raw");
 	if (c->opt[OPT_follow] != NULL && c->out.format == OUT_JSON)
 		cmd_fail("--follow never ends: --format jsonl takes a line "
 		    "for each hit");
+}
+
+/* ---- all of it --------------------------------------------------------- */
+
+static void
+read_values(struct cmd *c)
+{
+	c->limit = number(c, OPT_limit, SEARCH_HITS_MAX, LIMIT);
+	c->before = number(c, OPT_before, CONTEXT_MAX, 0);
+	c->after = number(c, OPT_after, CONTEXT_MAX, 0);
+	if (c->opt[OPT_context] != NULL)
+		c->before = c->after = number(c, OPT_context, CONTEXT_MAX, 0);
+	c->timeout_ms = duration(c, OPT_timeout, TIMEOUT_MS);
+	c->lag_ms = duration(c, OPT_max_lag, 0);
+	c->hist_ms = duration(c, OPT_hist, 0);
+	if (c->opt[OPT_hist] != NULL && c->hist_ms == 0)
+		cmd_fail("--hist %s: must be a step of some time",
+		    c->opt[OPT_hist]);
+	c->sort = (enum sort)choice(c, OPT_sort, "newest|oldest|relevance",
+	    c->opt[OPT_cursor_file] != NULL ? SORT_OLDEST : SORT_NEWEST);
+	c->out.format = (enum format)choice(c, OPT_format,
+	    "text|json|jsonl|raw|tsv", OUT_TEXT);
+	choice(c, OPT_format_version, "1", 0);
+	if (c->opt[OPT_template] != NULL) {
+		c->out.format = OUT_TEMPLATE;
+		c->out.template = c->opt[OPT_template];
+		check_template(c->out.template);
+	}
+	c->out.fields = c->opt[OPT_fields];
+	if (c->out.fields != NULL)
+		check_fields(c->out.fields);
+	c->out.null = c->opt[OPT_null] != NULL;
+	switch (choice(c, OPT_color, "auto|always|never", 0)) {
+	case 0:
+		c->out.color = isatty(STDOUT_FILENO) &&
+		    getenv("NO_COLOR") == NULL;
+		break;
+	case 1:
+		c->out.color = true;
+		break;
+	}
+}
+
+static void
+add_word(struct cmd *c, const char *s, bool first)
+{
+	if (!first)
+		wr_i8(&c->text, ' ');
+	wr_bytes(&c->text, s, strlen(s));
 }
 
 void
@@ -309,46 +474,19 @@ cmd_args(struct cmd *c, int argc, char **argv)
 			i = take_short(c, argc, argv, i);
 			continue;
 		}
-		if (!first)
-			wr_i8(&c->text, ' ');
+		add_word(c, argv[i], first);
 		first = false;
-		wr_bytes(&c->text, argv[i], strlen(argv[i]));
 	}
-	if (first)
-		cmd_fail("there is no query; * matches every record");
+	if (first != (c->opt[OPT_batch] != NULL))
+		cmd_fail(first ? "there is no query; * matches every record" :
+		    "with --batch queries come from standard input only");
 	if (c->text.bad)
 		cmd_fail("the query is longer than %d bytes",
 		    QUERY_BYTES_MAX);
-	c->limit = number(c, OPT_limit, SEARCH_HITS_MAX, LIMIT);
-	c->before = number(c, OPT_before, CONTEXT_MAX, 0);
-	c->after = number(c, OPT_after, CONTEXT_MAX, 0);
-	c->timeout_ms = duration(c, OPT_timeout, TIMEOUT_MS);
-	c->hist_ms = duration(c, OPT_hist, 0);
-	c->search.sort = (enum sort)choice(c, OPT_sort,
-	    "newest|oldest|relevance", c->opt[OPT_cursor_file] != NULL ?
-	    SORT_OLDEST : SORT_NEWEST);
-	c->out.format = (enum format)choice(c, OPT_format,
-	    "text|json|jsonl|raw|tsv", OUT_TEXT);
-	choice(c, OPT_format_version, "1", 0);
-	if (c->opt[OPT_template] != NULL) {
-		if (c->opt[OPT_format] != NULL)
-			cmd_fail("--template and --format exclude each other");
-		c->out.format = OUT_TEMPLATE;
-		c->out.template = c->opt[OPT_template];
-	}
-	c->out.fields = c->opt[OPT_fields];
-	c->out.null = c->opt[OPT_null] != NULL;
-	switch (choice(c, OPT_color, "auto|always|never", 0)) {
-	case 0:
-		c->out.color = isatty(STDOUT_FILENO) &&
-		    getenv("NO_COLOR") == NULL;
-		break;
-	case 1:
-		c->out.color = true;
-		break;
-	}
+	read_values(c);
 	check_together(c);
-	make_query(c);
+	if (!first && !cmd_parse(c))
+		cmd_fail("%s", c->parse.why);
 }
 
 /* ---- the engine -------------------------------------------------------- */
@@ -361,36 +499,60 @@ given(const char *s, const char *env)
 	return s != NULL && s[0] != '\0' ? s : NULL;
 }
 
-struct src *
-cmd_connect(const char *engine, const char *data_dir, const char *index_dir,
+/* As it is given, or where the data is. */
+static void
+index_at(struct src *src, const char *index_dir, const char *path,
     char dir[SHARD_PATH])
 {
-	const char *data = given(data_dir, "CHRONIK_DATA_DIR"), *s;
+	const char *s = given(index_dir, "CHRONIK_INDEX_DIR");
+
+	if (s != NULL)
+		snprintf(dir, SHARD_PATH, "%s", s);
+	else if ((s = src_data_dir(src)) != NULL)
+		snprintf(dir, SHARD_PATH, "%s/search", s);
+	else
+		cmd_lost("%s: the engine does not say where its data is",
+		    path);
+}
+
+static struct src *
+open_local(const struct place *p, char dir[SHARD_PATH])
+{
+	struct src *src;
+	enum err e = src_open_local(p->local, &src);
+
+	if (e != E_OK)
+		cmd_fail("--local %s: %s", p->local, e == E_NOTFOUND ?
+		    "is no data directory of an engine" : err_text(e));
+	index_at(src, p->index_dir, p->local, dir);
+	return src;
+}
+
+struct src *
+cmd_connect(const struct place *p, char dir[SHARD_PATH])
+{
+	const char *data = given(p->data_dir, "CHRONIK_DATA_DIR"), *s;
+	int64_t ms = p->timeout_ms > 0 && p->timeout_ms < ENGINE_MS ?
+	    p->timeout_ms : ENGINE_MS;
 	char path[SHARD_PATH];
 	struct src *src;
 	enum err e;
 
-	s = data_dir != NULL ? NULL : given(engine, "CHRONIK_ENGINE");
-	s = engine != NULL ? engine : s;
+	if (p->local != NULL)
+		return open_local(p, dir);
+	s = p->data_dir != NULL ? NULL : given(p->engine, "CHRONIK_ENGINE");
+	s = p->engine != NULL ? p->engine : s;
 	if (s != NULL)
 		snprintf(path, sizeof path, "%s", s);
 	else
 		snprintf(path, sizeof path, "%s/engine.sock",
 		    data == NULL ? "./data" : data);
-	e = src_open(path, "chronik-search", ENGINE_MS, &src);
+	e = src_open(path, "chronik-search", (int)ms, &src);
 	if (e != E_OK)
-		cmd_fail("%s: %s%s", path, err_text(e), e == E_NOTFOUND ?
-		    "\nhint: no engine listens there; --data-dir or --engine "
-		    "names another" : "");
-	index_dir = given(index_dir, "CHRONIK_INDEX_DIR");
-	if (index_dir != NULL) {
-		snprintf(dir, SHARD_PATH, "%s", index_dir);
-		return src;
-	}
-	s = src_data_dir(src);
-	if (s == NULL)
-		cmd_fail("%s: the engine does not say where its data is",
-		    path);
-	snprintf(dir, SHARD_PATH, "%s/search", s);
+		cmd_lost("incomplete: no record was searched: %s: %s%s", path,
+		    err_text(e), e == E_NOTFOUND ? "\nhint: no engine "
+		    "listens there; --data-dir or --engine names another, "
+		    "--local reads the files of one that is down" : "");
+	index_at(src, p->index_dir, path, dir);
 	return src;
 }

@@ -25,27 +25,50 @@ struct cmd {
 	const char	*opt[OPTS];	/* the argument, "" when it has none */
 	const char	*topics[TOPICS_NAMED_MAX], *facets[FACETS_MAX];
 	int		 ntopics, nfacets;
-	int64_t		 limit, before, after, timeout_ms, hist_ms;
+	int64_t		 limit, before, after, timeout_ms, hist_ms, lag_ms;
+	enum sort	 sort;
 	char		 engine[SHARD_PATH], dir[SHARD_PATH];
 	struct wr	 text;		/* of the query */
 	struct query_parse parse;
 	struct arena	 arena;
 	struct query	*query;
 	struct search	 search;
+	struct src	*src;
 	struct out	 out;
-	int64_t		 began_ms;
+	int64_t		 began_us;
+	int64_t		 line;		/* of --batch; 0: there is none */
 };
 
 _Noreturn __attribute__((format(printf, 1, 2)))
 void	 cmd_fail(const char *, ...);
+/* The same when nobody answers: what was asked may be asked again. */
+_Noreturn __attribute__((format(printf, 1, 2)))
+void	 cmd_lost(const char *, ...);
+/* Says why this query is none, and returns the exit status. */
+__attribute__((format(printf, 2, 3)))
+int	 cmd_refuse(const struct cmd *, const char *, ...);
 /* Reads the words behind the program's name; fails on wrong ones. */
 void	 cmd_args(struct cmd *, int argc, char **argv);
-/* Where the engine and the index are, from --engine, --data-dir, --index-dir,
- * or NULL for each, and the environment. */
-struct src *cmd_connect(const char *engine, const char *data_dir,
-	    const char *index_dir, char dir[SHARD_PATH]);
+/* Where the engine and the index are: NULL where the environment says so. */
+struct place {
+	const char	*engine, *data_dir, *index_dir;
+	const char	*local;		/* a data directory without an engine */
+	int64_t		 timeout_ms;	/* for one answer; 0: the usual */
+};
+/* Fails when nobody answers there. */
+struct src *cmd_connect(const struct place *, char dir[SHARD_PATH]);
+/* The query of c->text, with the times of -S and -U.  False: parse.why. */
+bool	 cmd_parse(struct cmd *);
 /* In query_run.c: does it. */
 int	 cmd_query(struct cmd *);
+/* Looks where to search.  0, or an exit status: it has said why. */
+int	 cmd_begin(struct cmd *);
+/* In batch.c: queries from standard input. */
+int	 cmd_batch(struct cmd *, int (*one)(struct cmd *));
+/* In wait.c.  Until all that is there now is indexed; false: not in time. */
+bool	 cmd_await_index(struct cmd *);
+/* Ends the program some time after a query must have been over. */
+void	 cmd_watch(const struct cmd *);
 /* In facet.c: counts hits by members and by time. */
 int	 cmd_facets(struct cmd *);
 /* Says on standard error what was searched, and what was not. */

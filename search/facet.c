@@ -12,7 +12,7 @@
 #include "cmd.h"
 #include "facet.h"
 
-enum { FACET_SHOWN = 10, HIST_MAX = 100000 };
+enum { FACET_SHOWN = 10, FACET_VALUE_MAX = 4096, HIST_MAX = 100000 };
 
 static int
 by_text(const void *a, const void *b)
@@ -35,8 +35,13 @@ by_count(const void *a, const void *b)
 static void
 facet_count(struct facet *f, const char *s, size_t n)
 {
-	struct value key = { strndup(s, n), 0 }, **at;
+	struct value key, **at;
 
+	if (n > FACET_VALUE_MAX) {
+		f->rest++;
+		return;
+	}
+	key = (struct value){ strndup(s, n), 0 };
 	if (key.text == NULL)
 		cmd_fail("out of memory");
 	at = tfind(&key, &f->tree, by_text);
@@ -218,10 +223,12 @@ print_text(const struct facet *f, int n, const struct hist *h, bool hist)
 }
 
 static void
-print_json(const struct facet *f, int n, const struct hist *h, bool hist,
+print_json(struct cmd *c, const struct facet *f, const struct hist *h,
     int64_t hits)
 {
 	struct wr w = wr_grow(256 * MIB);
+	bool hist = c->hist_ms > 0;
+	int n = c->nfacets;
 	char buf[80];
 
 	snprintf(buf, sizeof buf, "{\"schema\":\"chronik.search.facets/1\","
@@ -256,7 +263,10 @@ print_json(const struct facet *f, int n, const struct hist *h, bool hist,
 		    (long long)h->start[i], (long long)h->count[i]);
 		wr_bytes(&w, buf, strlen(buf));
 	}
-	wr_bytes(&w, hist ? "]}\n" : "}\n", hist ? 3 : 2);
+	wr_bytes(&w, "]", hist);
+	wr_bytes(&w, ",\"coverage\":", 12);
+	coverage_json(&c->search, &w);
+	wr_bytes(&w, "}\n", 2);
 	if (w.bad)
 		cmd_fail("the answer is too large");
 	fwrite(w.p, 1, w.len, stdout);
@@ -275,8 +285,6 @@ cmd_facets(struct cmd *c)
 
 	for (int i = 0; i < c->nfacets; i++)
 		facet_open(&f[i], c->facets[i]);
-	if (c->opt[OPT_hist] != NULL && !hist)
-		cmd_fail("--hist: a step of no time");
 	hist_open(&h);
 	doc_init(&d);
 	while (search_next(&c->search, &hit) == E_OK) {
@@ -292,7 +300,7 @@ cmd_facets(struct cmd *c)
 	for (int i = 0; i < c->nfacets; i++)
 		facet_sort(&f[i]);
 	if (c->out.format == OUT_JSON || c->out.format == OUT_JSONL)
-		print_json(f, c->nfacets, &h, hist, hits);
+		print_json(c, f, &h, hits);
 	else
 		print_text(f, c->nfacets, &h, hist);
 	if (fflush(stdout) != 0)

@@ -101,8 +101,6 @@ query(int argc, char **argv)
 	cmd_args(&c, argc, argv);
 	bound_memory();
 	rc = cmd_query(&c);
-	src_close(c.search.src);
-	search_close(&c.search);
 	query_parse_free(&c.parse);
 	arena_reset(&c.arena);
 	wr_free(&c.text);

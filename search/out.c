@@ -497,8 +497,13 @@ void
 out_open(struct out *o)
 {
 	o->w = wr_grow(OUT_MAX);
-	o->shown = 0;
 	doc_init(&o->doc);
+}
+
+void
+out_begin(struct out *o)
+{
+	o->shown = 0;
 	if (o->format == OUT_JSON)
 		put(&o->w, "{\"schema\":\"chronik.search/1\",\"hits\":[");
 }
@@ -565,11 +570,20 @@ out_hit(struct out *o, struct search *s, const struct hit *h, bool context)
 }
 
 void
+out_end(struct out *o, const struct search *s)
+{
+	if (o->format == OUT_JSON) {
+		put(&o->w, o->shown > 0 ? "\n],\"coverage\":" :
+		    "],\"coverage\":");
+		coverage_json(s, &o->w);
+		put(&o->w, "}\n");
+	}
+	out_flush(o);
+}
+
+void
 out_close(struct out *o)
 {
-	if (o->format == OUT_JSON)
-		put(&o->w, o->shown > 0 ? "\n]}\n" : "]}\n");
-	out_flush(o);
 	wr_free(&o->w);
 	doc_free(&o->doc);
 }

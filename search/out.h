@@ -8,6 +8,9 @@
 enum format { OUT_TEXT, OUT_JSON, OUT_JSONL, OUT_RAW, OUT_TSV,
     OUT_TEMPLATE };
 
+/* What may stand behind a % in a template. */
+#define OUT_TEMPLATE_LETTERS	"tposTkvhS%"
+
 struct out {
 	enum format	 format;
 	const char	*template;
@@ -20,6 +23,9 @@ struct out {
 };
 
 void	 out_open(struct out *);
+/* Before and after the hits of a search. */
+void	 out_begin(struct out *);
+void	 out_end(struct out *, const struct search *);
 /* context: a record beside a hit, which need not match. */
 void	 out_hit(struct out *, struct search *, const struct hit *,
 	    bool context);

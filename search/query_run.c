@@ -3,12 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmd.h"
 #include "lib/limits.h"
 #include "token.h"
 
-enum { FOLLOW_WAIT_MS = 1000, FOLLOW_POLL_MS = 250 };
+enum {
+	FOLLOW_WAIT_MS	= 1000,
+	FOLLOW_POLL_MS	= 250,
+	MISSING_SHOWN	= 20,		/* partitions that were not searched */
+};
 
 /* ---- what was searched ------------------------------------------------- */
 
@@ -30,24 +35,65 @@ grouped(char buf[32], int64_t n)
 	return buf;
 }
 
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * (int64_t)1000000 + ts.tv_nsec / 1000;
+}
+
+/* Which partitions were not searched whole. */
+static void
+print_missing(const struct search *s)
+{
+	int n = 0;
+	char a[32];
+
+	for (int i = 0; i < s->nwalks; i++) {
+		const struct walk *w = &s->walks[i];
+
+		if (w->trouble == NULL || ++n > MISSING_SHOWN)
+			continue;
+		fprintf(stderr, "not searched: %s/%d: %s records: %s\n",
+		    w->topic, w->part, grouped(a, w->missed), w->trouble);
+	}
+	if (n > MISSING_SHOWN)
+		fprintf(stderr, "not searched: %d partitions more\n",
+		    n - MISSING_SHOWN);
+}
+
 void
 cmd_coverage(struct cmd *c)
 {
 	struct search *s = &c->search;
+	int64_t us = now_us() - c->began_us, lag = 0;
 	char a[32], b[32];
 
+	if (!s->scan && s->unindexed + s->unread > 0)
+		lag = search_lag_ms(s, c->parse.now_ms);
 	fprintf(stderr, "searched %s/%s records in %d topic%s, ",
-	    grouped(a, s->records - s->missed), grouped(b, s->records),
-	    s->ntopics_seen, s->ntopics_seen == 1 ? "" : "s");
+	    grouped(a, s->records - s->missed - s->unread),
+	    grouped(b, s->records), s->ntopics_seen,
+	    s->ntopics_seen == 1 ? "" : "s");
 	if (s->unindexed > 0 && !s->scan)
 		fprintf(stderr, "%s of them not indexed yet, ",
 		    grouped(a, s->unindexed));
-	fprintf(stderr, "%lld ms\n", (long long)(elink_now_ms() - c->began_ms));
+	if (s->unread > 0)
+		fprintf(stderr, "%s not indexed yet and left out "
+		    "(--max-lag), ", grouped(a, s->unread));
+	if (lag > 0)
+		fprintf(stderr, "index lag %lld.%lld s, ",
+		    (long long)lag / 1000, (long long)lag / 100 % 10);
+	fprintf(stderr, "%lld.%lld ms\n", (long long)us / 1000,
+	    (long long)us / 100 % 10);
 	if (search_incomplete(s))
 		fprintf(stderr, "chronik-search: incomplete: %s\n",
 		    s->why[0] != '\0' ? s->why : s->timed_out ?
 		    "out of time (--timeout gives more)" :
 		    "an expression takes too many steps on some records");
+	print_missing(s);
 	if (c->opt[OPT_stats] != NULL)
 		fprintf(stderr, "shards opened %lld, of no use %lld; records "
 		    "read %lld, candidates %lld, not indexed %lld\n",
@@ -74,8 +120,8 @@ warn_unknown(struct cmd *c)
 
 	if (path == NULL)
 		return;
-	fprintf(stderr, "chronik-search: no record has the member \"%s\"",
-	    path);
+	fprintf(stderr, "chronik-search: no %srecord has the member \"%s\"",
+	    c->search.unindexed > 0 ? "indexed " : "", path);
 	if (like != NULL)
 		fprintf(stderr, "; did you mean \"%s\"?", like);
 	fputc('\n', stderr);
@@ -127,49 +173,68 @@ show_hits(struct cmd *c, int64_t limit, bool *more)
 	return n;
 }
 
-static void
-search_begin(struct cmd *c)
+int
+cmd_begin(struct cmd *c)
 {
 	struct search *s = &c->search;
 	enum err e;
 
+	s->src = c->src;
+	s->sort = c->sort;
 	s->query = c->query;
 	s->dir = c->dir;
 	s->topics = c->topics;
 	s->ntopics = c->ntopics;
 	s->scan = c->opt[OPT_scan] != NULL;
+	s->max_lag_ms = c->lag_ms;
 	s->deadline_ms = elink_now_ms() + c->timeout_ms;
 	e = search_open(s);
+	if (e == E_OK)
+		return 0;
 	if (e == E_NOTFOUND || e == E_USAGE)
-		cmd_fail("%s", s->why);
-	if (e != E_OK)
-		cmd_fail("the engine does not answer: %s", err_text(e));
+		cmd_refuse(c, "%s", s->why);
+	else
+		cmd_refuse(c, "incomplete: no record was searched: the "
+		    "engine does not answer: %s", err_text(e));
+	search_close(s);
+	return e == E_NOTFOUND || e == E_USAGE ? EXIT_ERROR :
+	    EXIT_INCOMPLETE;
 }
 
-/* How many hits there are in all, where the index alone can tell. */
+/* How many hits there are in all, where the index alone can tell; -1. */
+static int64_t
+total(struct cmd *c)
+{
+	struct search mine = c->search;
+	enum sort sort = c->sort;
+	int64_t n = -1;
+
+	c->search = (struct search){ 0 };
+	c->sort = SORT_NEWEST;
+	if (cmd_begin(c) == 0) {
+		if (search_count(&c->search, true, &n) != E_OK)
+			n = -1;
+		search_close(&c->search);
+	}
+	c->search = mine;
+	c->sort = sort;
+	return n;
+}
+
 static void
 footer(struct cmd *c, int64_t shown, bool more)
 {
-	struct search all = { .src = c->search.src };
-	struct search mine = c->search;
+	int64_t n = more ? total(c) : -1;
 	char a[32], b[32];
-	int64_t n;
 
 	if (!more)
 		fprintf(stderr, "%s shown; ", grouped(a, shown));
-	else {
-		c->search = all;
-		c->search.sort = SORT_NEWEST;
-		search_begin(c);
-		if (search_count(&c->search, true, &n) == E_OK)
-			fprintf(stderr, "%s of %s shown (-n to change); ",
-			    grouped(a, shown), grouped(b, n));
-		else
-			fprintf(stderr, "%s shown, there may be more (-n to "
-			    "change); ", grouped(a, shown));
-		search_close(&c->search);
-		c->search = mine;
-	}
+	else if (n >= 0)
+		fprintf(stderr, "%s of %s shown (-n to change); ",
+		    grouped(a, shown), grouped(b, n));
+	else
+		fprintf(stderr, "%s shown, there may be more (-n to "
+		    "change); ", grouped(a, shown));
 }
 
 /* ---- the ways to search ------------------------------------------------ */
@@ -194,94 +259,151 @@ without_stops(struct query *q)
 	return n == 0 ? NULL : n == 1 ? q->kids[0] : q;
 }
 
+/* Stop words say nothing in topics with stems. */
+static bool
+leave_stops_out(struct cmd *c)
+{
+	bool stem = false;
+
+	for (int i = 0; i < c->search.nwalks; i++)
+		stem |= c->search.walks[i].conf.stem;
+	if (stem)
+		c->query = without_stops(c->query);
+	c->search.query = c->query;
+	return c->query != NULL;
+}
+
 static int
 run_rank(struct cmd *c)
 {
-	bool stem = false;
-	struct hit *v;
-	int n = 0;
+	int rc = cmd_begin(c), n = 0;
+	struct hit *v = NULL;
 	enum err e;
 
-	search_begin(c);
-	for (int i = 0; i < c->search.nwalks; i++)
-		stem |= c->search.walks[i].conf.stem;
-	if (stem) {
-		c->query = without_stops(c->query);
-		if (c->query == NULL)
-			cmd_fail("the query has only words that are too "
-			    "common to rank by; in quotes they are looked "
-			    "for, without --sort relevance");
-		c->search.query = c->query;
+	if (rc != 0)
+		return rc;
+	if (!leave_stops_out(c)) {
+		search_close(&c->search);
+		return cmd_refuse(c, "the query has only words that are too "
+		    "common to rank by; in quotes they are looked for, "
+		    "without --sort relevance");
 	}
 	e = search_rank(&c->search, (int)c->limit, &v, &n);
 	if (e == E_USAGE)
-		cmd_fail("%s", c->search.why);
-	if (e != E_OK)
+		rc = cmd_refuse(c, "%s", c->search.why);
+	else if (e != E_OK)
 		cmd_fail("%s: %s", err_text(e), xap_why());
 	for (int i = 0; i < n; i++)
 		show(c, &v[i]);
-	out_close(&c->out);
-	fprintf(stderr, "%d shown; ", n);
-	cmd_coverage(c);
+	out_end(&c->out, &c->search);
+	if (rc == 0) {
+		footer(c, n, n == c->limit);
+		cmd_coverage(c);
+		rc = status(c, n > 0);
+	}
 	hits_free(v, n);
-	return status(c, n > 0);
+	search_close(&c->search);
+	return rc;
+}
+
+static void
+print_count(struct cmd *c, int64_t n)
+{
+	struct wr w = wr_grow(16 * MIB);
+
+	if (c->out.format != OUT_JSON && c->out.format != OUT_JSONL) {
+		printf("%lld\n", (long long)n);
+	} else {
+		coverage_json(&c->search, &w);
+		printf("{\"schema\":\"chronik.search.count/1\",\"count\":%lld,"
+		    "\"coverage\":%.*s}\n", (long long)n, (int)w.len,
+		    (const char *)w.p);
+	}
+	wr_free(&w);
+	if (fflush(stdout) != 0)
+		c->out.failed = true;
 }
 
 static int
 run_count(struct cmd *c)
 {
+	int rc = cmd_begin(c);
 	int64_t n = 0;
 
-	search_begin(c);
+	if (rc != 0)
+		return rc;
 	if (search_count(&c->search, false, &n) != E_OK)
 		cmd_fail("out of memory");
-	printf("%lld\n", (long long)n);
-	if (fflush(stdout) != 0)
-		c->out.failed = true;
+	print_count(c, n);
 	cmd_coverage(c);
 	if (n == 0)
 		warn_unknown(c);
-	return status(c, n > 0);
+	rc = status(c, n > 0);
+	search_close(&c->search);
+	return rc;
 }
 
-/* The same query for what came since, for ever. */
+/* ---- following --------------------------------------------------------- */
+
+/* One search for what came since *at; false: the engine is away. */
+static bool
+follow_once(struct cmd *c, struct cursor **at, int *n, int64_t *seen)
+{
+	bool more;
+
+	c->search = (struct search){ .cursors = *at, .ncursors = *n };
+	if (cmd_begin(c) != 0)
+		return false;
+	/* New records are not indexed yet, or just were. */
+	for (int i = 0; i < c->search.nwalks; i++)
+		shards_free(&c->search.walks[i].shards);
+	show_hits(c, INT64_MAX, &more);
+	out_flush(&c->out);
+	if (c->out.failed)
+		exit(EXIT_ERROR);
+	if (search_incomplete(&c->search))
+		cmd_coverage(c);
+	*seen = c->search.stamp;
+	free(*at);
+	*n = c->search.nwalks;
+	*at = calloc((size_t)*n + 1, sizeof **at);
+	if (*at == NULL)
+		cmd_fail("out of memory");
+	search_cursors(&c->search, *at);
+	search_close(&c->search);
+	return true;
+}
+
+/* The same query for what came since, for ever; an engine that goes away may
+ * come back. */
 static void
 follow(struct cmd *c, struct cursor *at, int n)
 {
-	struct src *src = c->search.src;
-	int64_t seen = c->search.stamp;
+	const struct timespec pause = { 0, FOLLOW_POLL_MS * 1000000L };
+	int64_t seen = c->search.stamp, gone_ms = 0;
+	bool all = c->opt[OPT_scan] != NULL;
 	const struct view_res *v;
-	bool more;
 
-	c->opt[OPT_scan] = c->opt[OPT_scan] != NULL ? "" : NULL;
+	search_close(&c->search);
+	c->sort = SORT_OLDEST;
 	for (;;) {
-		bool all = c->opt[OPT_scan] != NULL;
-		enum err e = src_view(src, seen, all ? FOLLOW_POLL_MS :
+		enum err e = src_view(c->src, seen, all ? FOLLOW_POLL_MS :
 		    FOLLOW_WAIT_MS, false, &v);
 
-		if (e != E_OK)
-			cmd_fail("the engine does not answer: %s",
-			    err_text(e));
-		if (v->same && !all)
+		if (e == E_OK && v->same && !all)
 			continue;
-		c->search = (struct search){ .src = src,
-		    .sort = SORT_OLDEST, .cursors = at, .ncursors = n };
-		search_begin(c);
-		/* New records are not indexed yet, or just were. */
-		for (int i = 0; i < c->search.nwalks; i++)
-			shards_free(&c->search.walks[i].shards);
-		show_hits(c, INT64_MAX, &more);
-		out_flush(&c->out);
-		if (c->out.failed)
-			exit(EXIT_ERROR);
-		seen = c->search.stamp;
-		free(at);
-		n = c->search.nwalks;
-		at = calloc((size_t)n + 1, sizeof *at);
-		if (at == NULL)
-			cmd_fail("out of memory");
-		search_cursors(&c->search, at);
-		search_close(&c->search);
+		if (e == E_OK && follow_once(c, &at, &n, &seen)) {
+			gone_ms = 0;
+			continue;
+		}
+		if (gone_ms == 0) {
+			gone_ms = elink_now_ms();
+			fprintf(stderr, "chronik-search: the engine does not "
+			    "answer; waiting for it\n");
+		}
+		if (elink_now_ms() - gone_ms > c->timeout_ms)
+			cmd_lost("incomplete: the engine does not answer");
+		nanosleep(&pause, NULL);
 	}
 }
 
@@ -297,7 +419,9 @@ run_hits(struct cmd *c)
 	if (file != NULL)
 		from = cursors_load(file, &c->search.ncursors);
 	c->search.cursors = from;
-	search_begin(c);
+	rc = cmd_begin(c);
+	if (rc != 0)
+		return rc;
 	n = show_hits(c, c->limit, &more);
 	to = calloc((size_t)c->search.nwalks + 1, sizeof *to);
 	if (to == NULL)
@@ -305,9 +429,11 @@ run_hits(struct cmd *c)
 	search_cursors(&c->search, to);
 	if (c->opt[OPT_follow] != NULL) {
 		out_flush(&c->out);
+		if (search_incomplete(&c->search))
+			cmd_coverage(c);
 		follow(c, to, c->search.nwalks);
 	}
-	out_close(&c->out);
+	out_end(&c->out, &c->search);
 	rc = status(c, n > 0);
 	if (file != NULL && cursors_save(file, to, c->search.nwalks) != E_OK)
 		cmd_fail("%s: cannot be written", file);
@@ -317,13 +443,36 @@ run_hits(struct cmd *c)
 		warn_unknown(c);
 	free(from);
 	free(to);
+	search_close(&c->search);
 	return rc;
 }
 
-int
-cmd_query(struct cmd *c)
+static int
+run_facets(struct cmd *c)
+{
+	int rc = cmd_begin(c);
+
+	if (rc == 0) {
+		rc = cmd_facets(c);
+		search_close(&c->search);
+	}
+	return rc;
+}
+
+/* Whether no index can help with it, and nobody asked to go without. */
+static int
+check_query(const struct cmd *c)
 {
 	const char *why = plan_refusal(c->query);
+
+	return why == NULL || c->opt[OPT_scan] != NULL ? 0 :
+	    cmd_refuse(c, "%s", why);
+}
+
+/* The query in c->query. */
+static int
+run_one(struct cmd *c)
+{
 	struct wr w = wr_grow(MIB);
 
 	if (c->opt[OPT_explain] != NULL) {
@@ -333,17 +482,37 @@ cmd_query(struct cmd *c)
 			    (const char *)w.p);
 	}
 	wr_free(&w);
-	if (why != NULL && c->opt[OPT_scan] == NULL)
-		cmd_fail("%s", why);
-	c->began_ms = elink_now_ms();
-	c->search.src = cmd_connect(c->opt[OPT_engine], c->opt[OPT_data_dir],
-	    c->opt[OPT_index_dir], c->dir);
+	if (check_query(c) != 0)
+		return EXIT_ERROR;
+	c->began_us = now_us();
+	cmd_watch(c);
+	c->search = (struct search){ 0 };
+	if (c->opt[OPT_wait_index] != NULL && !cmd_await_index(c)) {
+		cmd_refuse(c, "incomplete: no record was searched: the "
+		    "index did not catch up in time (--timeout gives more)");
+		return EXIT_INCOMPLETE;
+	}
 	if (c->opt[OPT_count] != NULL)
 		return run_count(c);
-	if (c->nfacets > 0 || c->opt[OPT_hist] != NULL) {
-		search_begin(c);
-		return cmd_facets(c);
-	}
+	if (c->nfacets > 0 || c->opt[OPT_hist] != NULL)
+		return run_facets(c);
+	out_begin(&c->out);
+	return c->sort == SORT_RELEVANCE ? run_rank(c) : run_hits(c);
+}
+
+int
+cmd_query(struct cmd *c)
+{
+	const struct place at = { c->opt[OPT_engine], c->opt[OPT_data_dir],
+	    c->opt[OPT_index_dir], c->opt[OPT_local], c->timeout_ms };
+	int rc;
+
+	if (c->opt[OPT_batch] == NULL && check_query(c) != 0)
+		return EXIT_ERROR;
+	c->src = cmd_connect(&at, c->dir);
 	out_open(&c->out);
-	return c->search.sort == SORT_RELEVANCE ? run_rank(c) : run_hits(c);
+	rc = c->opt[OPT_batch] != NULL ? cmd_batch(c, run_one) : run_one(c);
+	out_close(&c->out);
+	src_close(c->src);
+	return rc;
 }

@@ -254,6 +254,7 @@ cmd_serve(int argc, char **argv)
 	static struct conf conf;
 	static struct server s;
 	struct MHD_Daemon *d;
+	struct place at = { 0 };
 	const char *addr;
 	sigset_t stop;
 	int fd, sig;
@@ -265,9 +266,13 @@ cmd_serve(int argc, char **argv)
 	    (enum log_format)conf.log_format);
 	addr = conf.search_addr[0] != '\0' ? conf.search_addr :
 	    "127.0.0.1:9200";
-	s.src = cmd_connect(conf.engine[0] != '\0' ? conf.engine : NULL,
-	    conf.engine[0] != '\0' ? NULL : conf.data_dir,
-	    conf.index_dir[0] != '\0' ? conf.index_dir : NULL, s.dir);
+	if (conf.engine[0] != '\0')
+		at.engine = conf.engine;
+	else
+		at.data_dir = conf.data_dir;
+	if (conf.index_dir[0] != '\0')
+		at.index_dir = conf.index_dir;
+	s.src = cmd_connect(&at, s.dir);
 	fd = listen_on(addr);
 	/* Before the thread, which must not take them. */
 	sigemptyset(&stop);

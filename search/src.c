@@ -5,6 +5,7 @@
 
 #include "lib/limits.h"
 #include "lib/reader.h"
+#include "local.h"
 #include "src.h"
 
 enum {
@@ -14,8 +15,10 @@ enum {
 	GET_BYTES	= 1,		/* one batch, whatever its size */
 };
 
+/* One of eng and local is there. */
 struct src {
 	struct eng	*eng;
+	struct local	*local;
 	struct arena	 view[2], stats;	/* the last, and a spare */
 	struct view_res	 view_res[2];
 	int		 now;		/* which is the last */
@@ -36,16 +39,9 @@ struct mark {
 	int32_t		 seen, delta;	/* of the iterator before it */
 };
 
-enum err
-src_open(const char *path, const char *program, int timeout_ms,
-    struct src **out)
+static enum err
+opened(struct src *s, enum err e, struct src **out)
 {
-	struct src *s = calloc(1, sizeof *s);
-	enum err e;
-
-	if (s == NULL)
-		return E_NOMEM;
-	e = eng_open(path, program, timeout_ms, &s->eng);
 	if (e != E_OK) {
 		free(s);
 		return e;
@@ -55,6 +51,25 @@ src_open(const char *path, const char *program, int timeout_ms,
 	arena_init(&s->stats, MIB);
 	*out = s;
 	return E_OK;
+}
+
+enum err
+src_open(const char *path, const char *program, int timeout_ms,
+    struct src **out)
+{
+	struct src *s = calloc(1, sizeof *s);
+
+	return s == NULL ? E_NOMEM : opened(s, eng_open(path, program,
+	    timeout_ms, &s->eng), out);
+}
+
+enum err
+src_open_local(const char *data_dir, struct src **out)
+{
+	struct src *s = calloc(1, sizeof *s);
+
+	return s == NULL ? E_NOMEM : opened(s, local_open(data_dir,
+	    &s->local), out);
 }
 
 static void
@@ -77,7 +92,9 @@ src_close(struct src *s)
 	arena_reset(&s->view[0]);
 	arena_reset(&s->view[1]);
 	arena_reset(&s->stats);
-	eng_close(s->eng);
+	if (s->eng != NULL)
+		eng_close(s->eng);
+	local_close(s->local);
 	free(s);
 }
 
@@ -87,6 +104,8 @@ src_data_dir(struct src *s)
 	struct stats_req req = { 0 };
 	struct stats_res res;
 
+	if (s->local != NULL)
+		return local_dir(s->local);
 	arena_reset(&s->stats);
 	if (eng_call(s->eng, IPC_STATS, 0, &req, &res, &s->stats) != E_OK ||
 	    res.data_dir.len < 0)
@@ -105,8 +124,9 @@ src_view(struct src *s, int64_t seen, int wait_ms, bool all,
 	enum err e;
 
 	arena_reset(&s->view[spare]);
-	e = eng_await(s->eng, IPC_VIEW, &req, &s->view_res[spare],
-	    &s->view[spare], wait_ms);
+	e = s->local != NULL ? local_view(s->local, all, &s->view_res[spare],
+	    &s->view[spare]) : eng_await(s->eng, IPC_VIEW, &req,
+	    &s->view_res[spare], &s->view[spare], wait_ms);
 	*out = &s->view_res[spare];
 	if (e == E_OK && !s->view_res[spare].same)
 		s->now = spare;
@@ -140,6 +160,8 @@ fetch(struct src *s, const struct fetch_want *w, struct extents *x)
 {
 	enum err e = E_CLOSED;
 
+	if (s->local != NULL)
+		return local_fetch(s->local, w, x);
 	for (int i = 0; i < FETCH_TRIES && e == E_CLOSED; i++)
 		e = eng_fetch(s->eng, w, x);
 	return e == E_NOTFOUND ? E_CLOSED : e;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where records come from: the engine.  It blocks; each call is bounded by the
- * time that src_open is given.
+ * Where records come from: the engine, or the files that one has left.  It
+ * blocks; each call of an engine is bounded by the time that src_open is given.
  */
 #ifndef SRC_H
 #define SRC_H
@@ -13,6 +13,8 @@ struct src;
 
 enum err src_open(const char *engine, const char *program, int timeout_ms,
 	    struct src **) MUST;
+/* A data directory without its engine, see local.h. */
+enum err src_open_local(const char *data_dir, struct src **) MUST;
 void	 src_close(struct src *);
 /* The engine's data directory, as it says itself; the next call may free it.
  * NULL: it does not answer. */

@@ -127,7 +127,7 @@ void	 walk_miss(struct walk *, int64_t n, enum err);
 int64_t	 search_lag_ms(struct search *, int64_t now_ms);
 /* What was searched, as an object of JSON; its members: chronik-search(1). */
 void	 coverage_json(const struct search *, struct wr *);
-/* A member of the query that no record searched has, and one that is named
+/* A member of the query that no indexed record has, and one that is named
  * much alike (allocated, or NULL); NULL: there is none. */
 const char *search_unknown(struct search *, char **like);
 

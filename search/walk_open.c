@@ -302,7 +302,7 @@ search_unknown(struct search *s, char **like)
 	*like = NULL;
 	for (int i = 0; i < s->nwalks; i++)
 		indexed |= s->walks[i].shards.n > 0;
-	if (indexed && s->unindexed == 0)
+	if (indexed)
 		path = unknown_in(s, s->query);
 	l.path = path;
 	for (int i = 0; path != NULL && i < s->nwalks && l.best == NULL;

@@ -79,7 +79,7 @@ grep -ohE '"CHRON[A-Z]+"' engine/format.h | tr -d '"' | sort -u |
 while read -r magic; do
 	grep -q "$magic" man/chronik-segment.5 || echo "$magic"
 done | report "magic numbers that chronik-segment.5 lacks"
-rows engine/meta.def MESSAGE | while read -r m; do
+rows engine/lib/meta.def MESSAGE | while read -r m; do
 	grep -q "^\.It Sy $m " man/chronik-segment.5 || echo "$m"
 done | report "records of the catalogue that chronik-segment.5 lacks"
 
