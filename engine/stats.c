@@ -143,7 +143,7 @@ seg_row(const struct part *p, const struct seg *s, struct part_segs_res_seg *r)
 	*r = (struct part_segs_res_seg){ .base = s->base,
 	    .end_offset = s->end_offset < p->hw ? s->end_offset : p->hw,
 	    .bytes = look_visible(p, s), .max_ts = s->max_ts,
-	    .written_ms = s->written_ms,
+	    .written_ms = s->written_ms, .handle = (int64_t)s->handle,
 	    .sealed = s != part_active(p) && s->end_offset <= p->hw };
 	if (r->end_offset < r->base)
 		r->end_offset = r->base;

@@ -83,35 +83,31 @@ stored(const struct node *n)
 bool
 attr_known(struct node *n, struct stat *st)
 {
-	if (n->known_size < 0)
+	if (n->known.size < 0)
 		return false;
 	set_common(n->fs, &n->key, st);
-	set_size(st, n->known_size, n->known_stored);
-	set_time(st, n->known_ms);
+	set_size(st, n->known.size, n->known.stored);
+	set_time(st, n->known.ms);
 	return true;
 }
 
 static int
-attr_slice(struct op *op, struct node *n, struct stat *st, double *keep)
+attr_slice(struct op *op, struct node *n, struct attr_known *to, double *keep)
 {
-	int64_t size, ms;
-	int eno = slice_size(op, n, &size, &ms);
+	int eno = slice_size(op, n, &to->size, &to->ms);
 	struct tseg *s;
 
 	if (eno != 0)
 		return eno;
-	n->known_size = size;
-	n->known_stored = stored(n);
-	n->known_ms = ms;
-	(void)attr_known(n, st);
+	to->stored = stored(n);
 	s = n->key.kind == KIND_SEG_JSONL ? node_seg(n) : NULL;
 	if ((s != NULL && s->sealed) || n->slice.to <= n->part->hw)
 		*keep = SEALED_KEEP_S;
-	return 0;
+	return grow_to(op, n, to, NULL);
 }
 
 static int
-attr_raw(struct op *op, struct node *n, struct stat *st, double *keep)
+attr_raw(struct op *op, struct node *n, struct attr_known *to, double *keep)
 {
 	int eno = part_fresh(op, n->part, 0);
 	struct tseg *s = node_seg(n);
@@ -120,12 +116,27 @@ attr_raw(struct op *op, struct node *n, struct stat *st, double *keep)
 		return eno;
 	if (s == NULL)
 		return ESTALE;
-	n->known_size = n->known_stored = s->bytes;
-	n->known_ms = s->max_ts > 0 ? s->max_ts : s->written_ms;
-	(void)attr_known(n, st);
+	to->size = to->stored = s->bytes;
+	to->ms = s->max_ts > 0 ? s->max_ts : s->written_ms;
 	if (s->sealed)
 		*keep = SEALED_KEEP_S;
-	return 0;
+	return grow_to(op, n, to, s->h);
+}
+
+/* Of records: they may grow. */
+static int
+attr_file(struct op *op, struct node *n, struct stat *st, double *keep)
+{
+	struct attr_known to;
+	int eno = 0;
+
+	/* It has grown to that since the op began. */
+	if (op->seq >= n->grow_seq || n->growing)
+		eno = kinds[n->key.kind].class == NODE_RAW ?
+		    attr_raw(op, n, &to, keep) : attr_slice(op, n, &to, keep);
+	if (eno == 0)
+		(void)attr_known(n, st);
+	return eno;
 }
 
 int
@@ -149,10 +160,8 @@ attr_get(struct op *op, struct node *n, struct stat *st, double *keep)
 		}
 		break;
 	case NODE_SLICE:
-		eno = attr_slice(op, n, st, keep);
-		break;
 	case NODE_RAW:
-		eno = attr_raw(op, n, st, keep);
+		eno = attr_file(op, n, st, keep);
 		break;
 	case NODE_LINK:
 		eno = tree_link(op, n, target, sizeof target);

@@ -36,6 +36,10 @@ enum fs_limits {
 	NAME_BYTES_MAX	= 255,		/* of one path component */
 	DOC_BYTES_MAX	= 256 * MIB,	/* of one document */
 	CONFIG_VALUE_MAX = 64 * KIB,	/* written to a config's file */
+	CACHE_BYTES_MAX	= 64 * MIB,	/* of sizes of sealed segments */
+	CACHE_DAYS_MAX	= 30,		/* since they were used */
+	CACHE_SAVES_MAX	= 1000,		/* until it is swept again */
+	SWEPT_MAX	= 65536,	/* files; a block of disk each */
 	OPS_MAX		= 65536,	/* that wait */
 	READ_MAX	= 1 * MIB,	/* more the kernel does not ask for */
 };
@@ -87,6 +91,8 @@ struct tseg {
 	int64_t		 base, end, bytes, max_ts, written_ms;
 	int64_t		 first_ts;	/* of the first batch; -1: not known */
 	bool		 sealed, gone, replaces;
+	int64_t		 id;		/* as the engine of a link names it */
+	uint64_t	 link;		/* fs.links */
 	uint64_t	 born, died;	/* fs.seq */
 	uint32_t	 born_gen;	/* rewrites of its partition then */
 	int64_t		 m_off, m_pos, m_text;
@@ -94,6 +100,7 @@ struct tseg {
 	int		 nblocks, cap;
 	bool		 measuring;
 	bool		 kept;		/* in the cache directory, or tried */
+	bool		 believed;	/* what was there */
 	enum err	 err;		/* of measuring; final */
 	struct ehandle	*h;
 	enum err	 open_err;	/* of asking for it, at open_seq */
@@ -164,6 +171,8 @@ struct slice {
 	struct ops waiters;
 };
 
+struct attr_known { int64_t size, stored, ms; };
+
 struct node {
 	TAILQ_ENTRY(node) chain;
 	struct fs	*fs;
@@ -176,8 +185,10 @@ struct node {
 	struct slice	 slice;
 	int		 opens;		/* of a segment's .log */
 	int32_t		 backing;	/* they are passed through; 0: not */
-	int64_t		 known_size;	/* as told last; -1 not yet */
-	int64_t		 known_stored, known_ms;
+	struct attr_known known;	/* as told last; size -1: not yet */
+	bool		 growing;	/* is about to be told to be longer */
+	uint64_t	 grow_seq;	/* when that was asked for; 0 never */
+	struct ops	 grow_waiters;
 };
 TAILQ_HEAD(nodes, node);
 
@@ -261,6 +272,7 @@ struct fs {
 	uv_signal_t	 sig[3];
 	bool		 stopping, unmounted, interrupts;
 	uint64_t	 seq;
+	uint64_t	 links;		/* to the engine, or another one */
 	int64_t		 began_ms;	/* wall clock */
 	int64_t		 fail_until_ms;	/* the engine did not answer */
 	enum err	 link_err;
@@ -284,9 +296,11 @@ struct fs {
 	int		 nidle;
 	struct tsegs	 open_segs;
 	int		 nopen_segs;
+	int		 saves;		/* to the cache directory, unswept */
 	struct blks	 blks, blk_chains[1024];
 	size_t		 blk_bytes;
 	struct ops	 blk_waiters;
+	TAILQ_HEAD(, grow) grows;	/* the first one is with a worker */
 	struct follows	 follows;	/* open files */
 	struct sinks	 sinks;
 	char		*errors[ERRORS_MAX];
@@ -370,6 +384,12 @@ int	 attr_get(struct op *, struct node *, struct stat *, double *timeout);
 bool	 attr_known(struct node *, struct stat *);
 bool	 attr_of_dir(struct fs *, const struct node_key *, struct stat *);
 
+/* grow.c */
+/* What is known of a file's size now may be told: then it is in known.  What
+ * it ends with is read from h, NULL for text. */
+int	 grow_to(struct op *, struct node *, const struct attr_known *,
+	    struct ehandle *h);
+
 /* topics.c */
 int	 topics_fresh(struct op *, int max_age_ms);
 struct topic *topic_find(struct fs *, const char *name);
@@ -387,6 +407,9 @@ struct tseg *node_seg(const struct node *);
 /* Has its fd in h. */
 int	 tseg_open(struct op *, struct tseg *);
 void	 tseg_touch(struct tseg *);
+/* It is not what we took it for: for all who know it, it is gone; one that is
+ * not measured yet takes its place. */
+void	 tseg_distrust(struct tseg *);
 
 /* text.c */
 /* All text of the segment that readers may see is measured. */
@@ -400,6 +423,8 @@ int	 tseg_locate(struct op *, struct slice *, struct tseg *, int64_t offset,
 void	 tseg_drop_text(struct tseg *);
 /* Keeps what was measured of one that is sealed, for other mounts. */
 void	 tseg_keep(struct tseg *);
+/* Brings the directory of what is kept within its bounds. */
+void	 cache_bound(struct fs *);
 
 /* raw.c */
 void	 raw_open(fuse_req_t, fuse_ino_t, const struct fuse_file_info *);

@@ -66,6 +66,7 @@ loop_link_changed(void *arg, enum err why)
 	fs->link_err = why;
 	if (why == E_OK) {
 		fs->fail_until_ms = 0;
+		fs->links++;
 		log_debug("engine link up");
 		return;
 	}

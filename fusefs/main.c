@@ -446,6 +446,7 @@ fs_lists(struct fs *fs)
 	TAILQ_INIT(&fs->open_segs);
 	TAILQ_INIT(&fs->blks);
 	TAILQ_INIT(&fs->blk_waiters);
+	TAILQ_INIT(&fs->grows);
 	TAILQ_INIT(&fs->follows);
 	TAILQ_INIT(&fs->sinks);
 	for (int i = 0; i < 1024; i++) {

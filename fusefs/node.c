@@ -113,7 +113,8 @@ node_new(struct fs *fs, const struct node_key *k, uint64_t ino)
 	n->key = *k;
 	n->ino = ino;
 	n->refs = 1;
-	n->known_size = -1;
+	n->known.size = -1;
+	TAILQ_INIT(&n->grow_waiters);
 	TAILQ_INIT(&n->doc.waiters);
 	TAILQ_INIT(&n->slice.waiters);
 	n->slice.from_text = n->slice.to_text = -1;

@@ -519,8 +519,11 @@ fs_init(void *arg, struct fuse_conn_info *c)
 	(void)arg;
 	c->want |= c->capable & (FUSE_CAP_READDIRPLUS |
 	    FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
-	    FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA |
+	    FUSE_CAP_ASYNC_READ | FUSE_CAP_EXPLICIT_INVAL_DATA |
 	    FUSE_CAP_ATOMIC_O_TRUNC);
+	/* What grows keeps its pages, see grow.c; and else opening throws
+	 * away what may have changed. */
+	c->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 	c->max_readahead = MIB;
 }
 

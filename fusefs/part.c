@@ -118,15 +118,39 @@ tseg_gone(struct tseg *s)
 	ops_wake(&s->waiters);
 }
 
+void
+tseg_distrust(struct tseg *s)
+{
+	const struct part_segs_res_seg r = { .base = s->base };
+	struct part *p = s->part;
+	struct tseg *now;
+
+	tseg_gone(s);
+	p->rewrites++;
+	if ((now = tseg_new(p, &r)) == NULL)
+		return;		/* the engine will tell of it again */
+	now->end = s->end;
+	now->bytes = s->bytes;
+	now->id = s->id;
+	now->link = s->link;
+	now->max_ts = s->max_ts;
+	now->written_ms = s->written_ms;
+	now->sealed = s->sealed;
+	now->replaces = true;
+	now->born_gen = p->rewrites;
+}
+
 static void
 take_seg(struct part *p, const struct part_segs_res_seg *r)
 {
 	struct tseg *s = part_seg(p, r->base);
 	bool replaces = false;
 
-	/* What is sealed changes only by compaction, which writes it anew. */
+	/* What is there changes only by compaction, which writes it anew: then
+	 * it has another name; if the engine is another one, another size. */
 	if (s != NULL && (r->bytes < s->bytes ||
-	    (s->sealed && r->bytes != s->bytes))) {
+	    (s->sealed && r->bytes != s->bytes) ||
+	    (s->link == p->fs->links && s->id != r->handle))) {
 		tseg_gone(s);
 		p->rewrites++;
 		s = NULL;
@@ -140,6 +164,8 @@ take_seg(struct part *p, const struct part_segs_res_seg *r)
 	}
 	s->end = r->end_offset;
 	s->bytes = r->bytes;
+	s->id = r->handle;
+	s->link = p->fs->links;
 	s->max_ts = r->max_ts;
 	s->written_ms = r->written_ms;
 	s->sealed = r->sealed;
@@ -322,7 +348,10 @@ fetch_done(struct ecall *c, enum err e, void *res)
 		e = extents_take(s->part->fs->link, res, &x);
 	if (e == E_OK) {
 		fs_heard(s->part->fs);
-		if (x.n > 0 && s->h == NULL && !s->gone)
+		if (x.n > 0 && s->link == s->part->fs->links &&
+		    x.v[0].h->id != s->id && !s->gone)
+			tseg_distrust(s);	/* it is not that any more */
+		else if (x.n > 0 && s->h == NULL && !s->gone)
 			opened(s, x.v[0].h);
 		else if (x.n == 0)
 			e = E_OFFSET_OUT_OF_RANGE;
