@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See cache.h. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +12,18 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "lib/batch.h"
 #include "lib/crc32c.h"
 
 #define MAGIC	"CHRONFSI"
 
-enum { CACHE_VERSION = 1, HEADER = 72, ROW = 24, BLOCKS_MAX = 16 * MIB };
+enum {
+	CACHE_VERSION	= 2,
+	HEADER		= 76,
+	ROW		= 24,
+	BLOCKS_MAX	= 16 * MIB,
+	MARKS		= 16,		/* batches that are looked at */
+};
 
 enum err
 cache_key_of(const struct fs *fs, const struct tseg *s, struct cache_key *k)
@@ -42,7 +52,8 @@ cache_key_of(const struct fs *fs, const struct tseg *s, struct cache_key *k)
 }
 
 static void
-put_header(struct wr *w, const struct cache_key *k, int64_t text, int n)
+put_header(struct wr *w, const struct cache_key *k, int64_t text, int n,
+    uint32_t mark)
 {
 	wr_bytes(w, MAGIC, 8);
 	wr_i32(w, CACHE_VERSION);
@@ -54,9 +65,30 @@ put_header(struct wr *w, const struct cache_key *k, int64_t text, int n)
 	wr_i64(w, k->bytes);
 	wr_i64(w, text);
 	wr_i32(w, n);
+	wr_i32(w, (int32_t)mark);
 }
 
-/* All of a file that is not too large. */
+/* Tells segments apart that have all else in common, as after a backup was put
+ * back.  False: it cannot be, or blocks do not begin with batches. */
+static bool
+mark_of(int fd, const struct block *v, int n, uint32_t *mark)
+{
+	uint8_t p[BATCH_HEADER];
+	int some = n < MARKS ? n : MARKS;
+
+	*mark = 0;
+	for (int i = 0; i < some; i++) {
+		const struct block *b = &v[(int64_t)i * n / some];
+
+		if (pread(fd, p, sizeof p, b->pos) != sizeof p ||
+		    (int64_t)be64(p) != b->off)
+			return false;
+		*mark = crc32c(*mark, p, sizeof p);
+	}
+	return true;
+}
+
+/* All of a file of ours that is not too large. */
 static enum err
 slurp(const char *path, struct wr *w)
 {
@@ -68,10 +100,12 @@ slurp(const char *path, struct wr *w)
 	if (fd < 0)
 		return errno == ENOENT ? E_NOTFOUND : err_of_errno(errno);
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
 	    st.st_size >= HEADER + 4 &&
 	    st.st_size <= HEADER + 4 + (int64_t)BLOCKS_MAX * ROW &&
 	    (p = wr_room(w, (size_t)st.st_size)) != NULL)
 		n = read(fd, p, (size_t)st.st_size);
+	(void)!futimens(fd, NULL);	/* used last */
 	close(fd);
 	return n >= 0 && n == st.st_size ? E_OK : E_CORRUPT;
 }
@@ -98,13 +132,14 @@ take(struct rd *r, const struct cache_key *k, int64_t text, struct block *v,
 }
 
 enum err
-cache_load(const struct cache_key *k, int64_t *text, struct block **blocks,
-    int *n)
+cache_load(const struct cache_key *k, int fd, int64_t *text,
+    struct block **blocks, int *n)
 {
 	struct wr w = wr_grow((size_t)HEADER + 4 + (size_t)BLOCKS_MAX * ROW);
 	struct wr want = wr_grow(KIB);
 	struct rd r;
 	enum err e = slurp(k->path, &w);
+	uint32_t mark = 0, now;
 
 	*blocks = NULL;
 	if (e == E_OK && crc32c(0, w.p, w.len - 4) != be32(w.p + w.len - 4))
@@ -112,7 +147,8 @@ cache_load(const struct cache_key *k, int64_t *text, struct block **blocks,
 	if (e == E_OK) {
 		*text = (int64_t)be64(w.p + 60);
 		*n = (int)be32(w.p + 68);
-		put_header(&want, k, *text, *n);
+		mark = be32(w.p + 72);
+		put_header(&want, k, *text, *n, mark);
 		if (*n < 0 || *text < 0 || want.bad ||
 		    memcmp(want.p, w.p, HEADER) != 0 ||
 		    w.len != HEADER + 4 + (size_t)*n * ROW)
@@ -122,7 +158,9 @@ cache_load(const struct cache_key *k, int64_t *text, struct block **blocks,
 		*blocks = calloc((size_t)*n + 1, sizeof **blocks);
 		r = rd_of(w.p + HEADER, w.len - HEADER - 4);
 		e = *blocks == NULL ? E_NOMEM :
-		    take(&r, k, *text, *blocks, *n) ? E_OK : E_CORRUPT;
+		    take(&r, k, *text, *blocks, *n) &&
+		    mark_of(fd, *blocks, *n, &now) && now == mark ? E_OK :
+		    E_CORRUPT;
 	}
 	if (e != E_OK) {
 		free(*blocks);
@@ -159,16 +197,51 @@ spill(const char *path, const struct wr *w)
 	return E_OK;
 }
 
+/* The base of the segment that a name is of; -1 if it is no name of ours. */
+static int64_t
+base_of(const char *name)
+{
+	int64_t base;
+	unsigned render;
+	int used = 0;
+
+	if (sscanf(name, "%20" SCNd64 "-%8x.sizes%n", &base, &render,
+	    &used) != 2 || used == 0 || base < 0)
+		return -1;
+	/* Or one that is being written, or was when somebody died. */
+	return name[used] == '\0' || name[used] == '.' ? base : -1;
+}
+
+/* What is there of segments that are no more. */
+static void
+drop_older(const char *path, int64_t first)
+{
+	char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	DIR *d = dir == NULL ? NULL : opendir(dir);
+	struct dirent *e;
+	int64_t base;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if ((base = base_of(e->d_name)) >= 0 && base < first)
+			(void)!unlinkat(dirfd(d), e->d_name, 0);
+	if (d != NULL)
+		closedir(d);
+	free(dir);
+}
+
 enum err
-cache_save(const struct cache_key *k, int64_t text, const struct block *v,
-    int n)
+cache_save(const struct cache_key *k, int fd, int64_t text,
+    const struct block *v, int n, int64_t first)
 {
 	struct wr w = wr_grow((size_t)HEADER + 4 + (size_t)BLOCKS_MAX * ROW);
+	uint32_t mark;
 	uint8_t *crc;
 	char *temp;
 	enum err e;
 
-	put_header(&w, k, text, n);
+	if (!mark_of(fd, v, n, &mark))
+		return E_IO;
+	put_header(&w, k, text, n, mark);
 	for (int i = 0; i < n; i++) {
 		wr_i64(&w, v[i].off);
 		wr_i64(&w, v[i].pos);
@@ -189,7 +262,82 @@ cache_save(const struct cache_key *k, int64_t text, const struct block *v,
 		(void)!unlink(temp);
 	free(temp);
 	wr_free(&w);
+	drop_older(k->path, first);
 	return e;
+}
+
+/* ---- bounds ------------------------------------------------------------- */
+
+struct swept {
+	char	*path;
+	int64_t	 used, bytes;
+};
+
+static int
+by_use(const void *a, const void *b)
+{
+	const struct swept *x = a, *y = b;
+
+	return (x->used > y->used) - (x->used < y->used);
+}
+
+/* Notes a file; one that is too old, or one too many, goes at once. */
+static void
+sweep_file(struct wr *found, const FTSENT *f)
+{
+	const struct stat *st = f->fts_statp;
+	struct swept x = { NULL, st->st_mtime, st->st_blocks * 512 };
+
+	if (x.bytes < st->st_size)
+		x.bytes = st->st_size;
+	if (x.used < wall_ms() / 1000 - CACHE_DAYS_MAX * 86400 ||
+	    (x.path = strdup(f->fts_path)) == NULL) {
+		(void)!unlink(f->fts_path);
+		return;
+	}
+	wr_bytes(found, &x, sizeof x);
+	if (found->bad) {
+		(void)!unlink(x.path);
+		free(x.path);
+	}
+}
+
+/* Only what has our names, in the depth where ours are, and no link is
+ * followed.  Directories go when they are empty. */
+void
+cache_sweep(const char *dir)
+{
+	char *roots[] = { (char *)dir, NULL };
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV,
+	    NULL);
+	struct wr found = wr_grow(SWEPT_MAX * sizeof(struct swept));
+	struct swept *v;
+	int64_t bytes = 0;
+	FTSENT *f;
+	size_t n;
+
+	while (fts != NULL && (f = fts_read(fts)) != NULL) {
+		if (f->fts_info == FTS_F && f->fts_level == 4 &&
+		    base_of(f->fts_name) >= 0)
+			sweep_file(&found, f);
+		else if (f->fts_info == FTS_DP && f->fts_level > 0)
+			(void)!rmdir(f->fts_path);
+		else if (f->fts_info == FTS_D && f->fts_level > 3)
+			fts_set(fts, f, FTS_SKIP);
+	}
+	if (fts != NULL)
+		fts_close(fts);
+	v = (struct swept *)(void *)found.p;
+	n = found.len / sizeof *v;
+	if (n > 0)
+		qsort(v, n, sizeof *v, by_use);
+	for (size_t i = n; i-- > 0;) {
+		bytes += v[i].bytes;
+		if (bytes > CACHE_BYTES_MAX)
+			(void)!unlink(v[i].path);
+		free(v[i].path);
+	}
+	wr_free(&found);
 }
 
 void

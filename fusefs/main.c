@@ -513,6 +513,7 @@ main(int argc, char **argv)
 		go_background();
 	fs_open(&fs);
 	mount_it(&fs);
+	cache_bound(&fs);
 	tell_ready();
 	log_info("mounted", LS("on", fs.conf.mountpoint),
 	    LS("engine", fs.conf.engine));

@@ -39,6 +39,7 @@ struct work {
 	/* Of a sealed segment: what is kept of it, path NULL if nothing. */
 	struct cache_key key;
 	bool		 loaded;
+	int64_t		 first;		/* base of the partition's segments */
 };
 
 /* Rendered text of a block.  ready: it may be read; else a job makes it. */
@@ -94,9 +95,16 @@ block_note(struct work *w, int64_t off, int64_t pos)
 static bool
 load(struct work *w)
 {
-	if (w->key.path == NULL || w->pos != 0 || cache_load(&w->key,
-	    &w->text, &w->blocks, &w->nblocks) != E_OK)
+	struct block *v;
+	int64_t text;
+	int n;
+
+	if (w->key.path == NULL || w->pos != 0 ||
+	    cache_load(&w->key, w->h->fd, &text, &v, &n) != E_OK)
 		return false;
+	w->blocks = v;
+	w->nblocks = n;
+	w->text = text;
 	w->off = w->key.end;
 	w->pos = w->key.bytes;
 	w->loaded = true;
@@ -169,7 +177,8 @@ keep(uv_work_t *u)
 {
 	struct work *w = u->data;
 
-	w->err = cache_save(&w->key, w->text, w->blocks, w->nblocks);
+	w->err = cache_save(&w->key, w->h->fd, w->text, w->blocks,
+	    w->nblocks, w->first);
 }
 
 /* ---- jobs --------------------------------------------------------------- */
@@ -239,7 +248,46 @@ kept(uv_work_t *u, int status)
 	/* Once is enough: a disk that is full is told of by others. */
 	if (w->err != E_OK)
 		fs_error(w->fs, w->key.path, err_errno(w->err), w->err);
+	else if (++w->fs->saves >= CACHE_SAVES_MAX)
+		cache_bound(w->fs);
 	work_free(w);
+}
+
+static void
+sweep(uv_work_t *u)
+{
+	cache_sweep(((struct fs *)u->data)->conf.cache);
+}
+
+static void
+swept(uv_work_t *u, int status)
+{
+	(void)status;
+	free(u);
+}
+
+void
+cache_bound(struct fs *fs)
+{
+	uv_work_t *u;
+
+	fs->saves = 0;
+	if (fs->conf.cache == NULL || (u = calloc(1, sizeof *u)) == NULL)
+		return;
+	u->data = fs;
+	uv_queue_work(&fs->loop, u, sweep, swept);
+}
+
+/* The lowest base of what there is. */
+static int64_t
+first_base(const struct part *p)
+{
+	struct tseg *s;
+
+	TAILQ_FOREACH(s, &p->segs, next)
+		if (!s->gone)
+			return s->base;
+	return 0;
 }
 
 void
@@ -249,7 +297,7 @@ tseg_keep(struct tseg *s)
 	struct work *w;
 
 	if (fs->conf.cache == NULL || s->kept || !s->sealed || s->gone ||
-	    s->m_pos < s->bytes)
+	    s->h == NULL || s->m_pos < s->bytes)
 		return;
 	s->kept = true;
 	w = work_new(fs, s, 0, 0);
@@ -265,6 +313,7 @@ tseg_keep(struct tseg *s)
 		    (size_t)s->nblocks * sizeof *w->blocks);
 	w->nblocks = s->nblocks;
 	w->text = s->m_text;
+	w->first = first_base(s->part);
 	uv_queue_work(&fs->loop, &w->work, keep, kept);
 }
 
@@ -283,6 +332,7 @@ measured(uv_work_t *u, int status)
 	if (s->err == E_OK && w->err != E_OK)
 		s->err = w->err;
 	s->kept |= w->loaded;
+	s->believed |= w->loaded;
 	tseg_keep(s);
 	ops_wake(&s->waiters);
 	work_free(w);
@@ -384,6 +434,7 @@ blk_made(uv_work_t *u, int status)
 	struct work *w = u->data;
 	struct fs *fs = w->fs;
 	struct blk *b = w->blk;
+	bool wrong;
 
 	(void)status;
 	b->ready = true;
@@ -391,6 +442,7 @@ blk_made(uv_work_t *u, int status)
 	/* What was measured is what is rendered, or nothing is. */
 	if (b->err == E_OK && (int64_t)w->out.len != w->text)
 		b->err = E_CORRUPT;
+	wrong = !b->dead && b->err == E_CORRUPT && w->seg->believed;
 	fs->stats.blocks_made++;
 	if (b->dead)
 		free(b);
@@ -405,6 +457,8 @@ blk_made(uv_work_t *u, int status)
 		TAILQ_REMOVE(&fs->blks, b, lru);
 		TAILQ_INSERT_TAIL(&fs->blks, b, lru);
 	}
+	if (wrong)
+		tseg_distrust(w->seg);
 	ops_wake(&fs->blk_waiters);
 	blks_trim(fs);
 	work_free(w);
