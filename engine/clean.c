@@ -7,18 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/crc32c.h"
+#include "lib/limits.h"
 #include "lib/log.h"
-#include "recover.h"
-
-static void
-clean_put(uint8_t p[CLEAN_SIZE])
-{
-	memcpy(p, CLEAN_MAGIC, 8);
-	be16_put(p + 8, CLEAN_VERSION);
-	be16_put(p + 10, 0);
-	be32_put(p + 12, crc32c(0, p, 12));
-}
+#include "roster.h"
 
 static void
 clean_path(char *path, const char *data)
@@ -29,50 +20,70 @@ clean_path(char *path, const char *data)
 }
 
 enum err
-clean_write(const char *data)
+clean_write(const char *data, const struct wr *bytes)
 {
+	struct wr none = wr_grow(KIB);
 	char path[PATH_SIZE];
-	uint8_t p[CLEAN_SIZE];
+	enum err err = bytes == NULL ? roster_write(NULL, &none) : E_OK;
 
 	clean_path(path, data);
-	clean_put(p);
-	return disk_replace(path, p, sizeof p);
+	if (bytes == NULL)
+		bytes = &none;
+	if (err == E_OK)
+		err = disk_replace(path, bytes->p, bytes->len);
+	wr_free(&none);
+	return err;
+}
+
+/* *r is NULL when it is not good. */
+static enum err
+clean_read(const char *data, struct roster **r)
+{
+	char path[PATH_SIZE];
+	enum err err;
+	uint8_t *p;
+	size_t n;
+
+	*r = NULL;
+	clean_path(path, data);
+	err = disk_slurp(path, CLEAN_MAX, &p, &n);
+	if (err == E_OK)
+		err = roster_open(p, n, r);
+	return err == E_TOO_LARGE || err == E_CORRUPT ||
+	    err == E_UNSUPPORTED_VERSION ? E_OK : err;
 }
 
 enum err
 clean_look(const char *data, bool *good)
 {
-	char path[PATH_SIZE];
-	uint8_t want[CLEAN_SIZE], *p;
-	enum err err;
-	size_t n;
+	struct roster *r;
+	enum err err = clean_read(data, &r);
 
-	*good = false;
-	clean_path(path, data);
-	clean_put(want);
-	err = disk_slurp(path, 4096, &p, &n);
-	if (err == E_OK) {
-		*good = n == sizeof want && memcmp(p, want, n) == 0;
-		free(p);
-	}
-	return err == E_TOO_LARGE ? E_OK : err;
+	*good = r != NULL;
+	roster_free(r);
+	return err;
 }
 
 enum err
-clean_take(const char *data, bool *was)
+clean_take(const char *data, bool *was, struct roster **out)
 {
 	char path[PATH_SIZE];
-	enum err err = clean_look(data, was);
+	struct roster *r;
+	enum err err = clean_read(data, &r);
 
-	if (err == E_NOTFOUND)
-		return E_OK;
+	*was = false;
+	if (out != NULL)
+		*out = NULL;
 	if (err != E_OK)
-		return err;
+		return err == E_NOTFOUND ? E_OK : err;
 	clean_path(path, data);
 	err = disk->unlink(path);
 	if (err == E_OK)
 		err = disk->sync_dir(data);
-	if (err != E_OK)
-		*was = false;
+	*was = err == E_OK && r != NULL;
+	if (out != NULL && *was)
+		*out = r;
+	else
+		roster_free(r);
 	return err;
 }

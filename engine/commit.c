@@ -30,6 +30,8 @@ enum {
 struct write_op {
 	struct part	*part;
 	struct seg	*seg;		/* ours; NULL: made at new_base */
+	struct seg	*last;		/* ours: before the new one; NULL when
+					 * it was looked at */
 	struct append_list appends;
 	struct iovec	*iov;
 	int		 niov;
@@ -161,7 +163,9 @@ write_run(struct write_op *w)
 	w->undone = true;
 	if (w->seg == NULL) {
 		part_dir(p, dir);
-		e = seg_open(dir, &p->id, w->new_base, true, &w->seg);
+		e = w->last == NULL ? E_OK : told_check(w->last, -1);
+		if (e == E_OK)
+			e = seg_open(dir, &p->id, w->new_base, true, &w->seg);
 		if (e == E_OK) {
 			seg_reserve(w->seg, w->reserve);
 			if (!PLANT(no_dir_sync))
@@ -405,8 +409,8 @@ round_done(struct job *j)
 		part_job_done(r->syncs[i].part);
 	}
 	for (int i = 0; i < r->nwrites; i++) {
-		if (r->writes[i].seg != NULL)
-			seg_unref(r->writes[i].seg);
+		seg_unref(r->writes[i].seg);
+		seg_unref(r->writes[i].last);
 		free(r->writes[i].iov);
 		part_job_done(r->writes[i].part);
 	}
@@ -450,6 +454,8 @@ write_take(struct part *p, struct write_op *w, int64_t *room)
 	if (w->iov == NULL)
 		return E_NOMEM;
 	w->seg = s == NULL ? NULL : seg_ref(s);
+	if (s == NULL && p->nsegs > 0 && told_open(part_active(p)))
+		w->last = seg_ref(part_active(p));
 	while (n-- > 0 && (a = p->queue.head) != NULL) {
 		if (w->niov > 0 && (*room <= 0 ||
 		    !fill_takes(&f, &a->b, now)))
@@ -770,6 +776,8 @@ idx_run(struct job *j)
 	char path[PATH_SIZE];
 	int fd;
 
+	if ((x->err = told_check(x->seg, -1)) != E_OK)
+		return;
 	/* Blocks that were reserved, perhaps before a crash, and not needed; no
 	 * byte changes, so what fails here costs room only. */
 	if (x->seal)

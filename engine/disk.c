@@ -32,8 +32,9 @@ static struct disk_stat
 stat_of(const struct stat *s)
 {
 	return (struct disk_stat){ .size = s->st_size,
-	    .written_ms = (int64_t)s->st_mtim.tv_sec * 1000 +
-	    s->st_mtim.tv_nsec / 1000000, .dir = S_ISDIR(s->st_mode) };
+	    .written_ns = (int64_t)s->st_mtim.tv_sec * 1000000000 +
+	    s->st_mtim.tv_nsec, .ino = s->st_ino,
+	    .dir = S_ISDIR(s->st_mode) };
 }
 
 /* Newer than the C library's headers. */

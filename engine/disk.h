@@ -26,7 +26,9 @@ enum disk_mode {
 
 struct disk_stat {
 	int64_t	size;		/* bytes */
-	int64_t	written_ms;	/* wall clock */
+	int64_t	written_ns;	/* wall clock; of a directory: names in it came
+				 * or went */
+	uint64_t ino;		/* names the file on its file system */
 	bool	dir;
 };
 

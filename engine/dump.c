@@ -14,6 +14,7 @@
 #include "journal_file.h"
 #include "lib/crc32c.h"
 #include "lib/limits.h"
+#include "roster.h"
 #include "scan.h"
 
 bool (*dump_meta_record)(const struct record *, struct wr *);
@@ -439,28 +440,80 @@ dump_prod(struct dump *d)
 	return E_OK;
 }
 
+static void
+put_told(struct dump *d, const struct roster_part *x)
+{
+	struct roster_seg s;
+	const char *why = roster_odd(x);
+
+	line(d, "told");
+	put_hex(d, "topic", x->id.topic.b, 16);
+	put_int(d, "part", x->id.part);
+	put_int(d, "leader_epoch", x->epoch);
+	put_int(d, "epoch_start", x->epoch_start);
+	put_int(d, "end_offset", x->end);
+	put_int(d, "snapshot", x->snapped);
+	if (x->deleted_due != INT64_MAX)
+		put_int(d, "deleted_due", x->deleted_due);
+	put_int(d, "directory_ns", x->dir_ns);
+	put_int(d, "producer_bytes", (int64_t)x->nprods);
+	put_int(d, "segments", x->nsegs);
+	line_end(d);
+	for (int i = 0; i < x->nsegs; i++) {
+		roster_seg(x, i, &s);
+		line(d, "segment");
+		put_int(d, "offset", s.base);
+		put_int(d, "end_offset", s.end);
+		put_int(d, "bytes", s.size);
+		put_int(d, "written_ns", s.written_ns);
+		put_int(d, "inode", (int64_t)s.ino);
+		put_int(d, "max_timestamp", s.max_ts);
+		put_int(d, "first_timestamp", s.first_ts);
+		put_int(d, "entries", s.nidx);
+		put_bool(d, "sealed", s.sealed);
+		line_end(d);
+	}
+	if (why != NULL)
+		damage(d, 0, d->size, why);
+}
+
 static enum err
 dump_clean(struct dump *d)
 {
+	struct roster_head h;
+	struct roster_part x;
 	const uint8_t *p;
+	struct rd parts;
 	enum err err;
-	bool ok;
+	int32_t n = 0;
 
-	if (d->size != CLEAN_SIZE) {
+	if (d->size < CLEAN_SIZE || d->size > CLEAN_MAX) {
 		damage(d, 0, d->size, "not the size of a clean marker");
 		return E_OK;
 	}
-	if ((err = view(d, 0, CLEAN_SIZE, &p)) != E_OK)
+	if ((err = view(d, 0, (size_t)d->size, &p)) != E_OK)
 		return err;
-	ok = be32(p + 12) == crc32c(0, p, 12);
+	err = roster_head(p, (size_t)d->size, &h, &parts);
 	line(d, "clean");
 	put_int(d, "version", be16(p + 8));
 	put_int(d, "flags", be16(p + 10));
-	put_bool(d, "crc_ok", ok);
+	put_bool(d, "crc_ok", err != E_CORRUPT);
+	if (err == E_OK && h.stopped_ms >= 0) {
+		put_int(d, "parts", h.n);
+		put_int(d, "catalogue_end", h.meta_end);
+		put_int(d, "stopped", h.stopped_ms);
+	}
 	line_end(d);
-	if (!ok || be16(p + 8) != CLEAN_VERSION || be16(p + 10) != 0)
-		damage(d, 0, CLEAN_SIZE, ok ? "unknown version or flags" :
-		    "wrong CRC");
+	if (err != E_OK) {
+		damage(d, 0, d->size, err == E_CORRUPT ? "wrong CRC" :
+		    "unknown version or flags");
+		return E_OK;
+	}
+	for (; (err = roster_next(&parts, &x)) == E_OK; n++)
+		put_told(d, &x);
+	if (err == E_CORRUPT || n != h.n)
+		damage(d, 0, d->size,
+		    "the number of partitions is not that of the header");
 	return E_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening and closing a data directory: the lock, the clean marker, the
- * catalogue, then every partition, a few at a time in the bulk pool.
+ * catalogue, then every partition: by the word of the last stop, or a few at a
+ * time in the bulk pool.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "fetch.h"
 #include "lib/log.h"
 #include "retain.h"
+#include "roster.h"
 
 enum { RECOVER_AT_ONCE = 16 };
 
@@ -202,27 +204,35 @@ maybe_ready(struct engine *eng)
 }
 
 static void
+opened(struct part *p, enum err e, struct recovered *got)
+{
+	struct engine *eng = p->eng;
+
+	if (e == E_OK) {
+		if (got->epoch > eng->epoch)
+			eng->epoch = got->epoch;
+		e = part_install(p, got, eng->epoch);
+	}
+	if (e == E_CORRUPT || e == E_NOTFOUND) {
+		log_warn("partition is damaged and stays offline",
+		    LS("topic", p->topic->name), LI("part", p->id.part),
+		    LS("why", got->why));
+		p->state = PART_OFFLINE;
+	} else if (e != E_OK) {
+		p->state = PART_ONLINE;
+		part_fence(p, e, NULL, false);
+	}
+	recover_free(got);
+}
+
+static void
 opening_done(struct job *j)
 {
 	struct opening *o = (struct opening *)j;
 	struct part *p = o->part;
 	struct engine *eng = p->eng;
 
-	if (o->err == E_OK) {
-		if (o->got.epoch > eng->epoch)
-			eng->epoch = o->got.epoch;
-		o->err = part_install(p, &o->got, eng->epoch);
-	}
-	if (o->err == E_CORRUPT || o->err == E_NOTFOUND) {
-		log_warn("partition is damaged and stays offline",
-		    LS("topic", p->topic->name), LI("part", p->id.part),
-		    LS("why", o->got.why));
-		p->state = PART_OFFLINE;
-	} else if (o->err != E_OK) {
-		p->state = PART_ONLINE;
-		part_fence(p, o->err, NULL, false);
-	}
-	recover_free(&o->got);
+	opened(p, o->err, &o->got);
 	free(o);
 	eng->recovering--;
 	part_job_done(p);
@@ -230,12 +240,38 @@ opening_done(struct job *j)
 	maybe_ready(eng);
 }
 
+/* By the word of the last stop, if it said something. */
+static bool
+open_told(struct part *p)
+{
+	struct engine *eng = p->eng;
+	struct recovered got;
+	char dir[PATH_SIZE];
+
+	if (eng->roster == NULL || journal_holds_part(&eng->journal, p))
+		return false;
+	part_dir(p, dir);
+	if (roster_part(eng->roster, dir, &p->id, &got) != E_OK)
+		return false;
+	if (got.end < p->trimmed) {
+		recover_free(&got);
+		return false;
+	}
+	for (int i = 0; i < got.nsegs; i++)
+		got.segs[i]->idx.interval = part_idx_interval(p);
+	opened(p, E_OK, &got);
+	eng->told++;
+	return true;
+}
+
 static void
 open_part(struct engine *eng, struct part *p)
 {
-	struct opening *o = calloc(1, sizeof *o);
+	struct opening *o;
 
-	if (o == NULL) {
+	if (open_told(p))
+		return;
+	if ((o = calloc(1, sizeof *o)) == NULL) {
 		p->state = PART_ONLINE;
 		part_fence(p, E_NOMEM, NULL, false);
 		return;
@@ -268,6 +304,10 @@ recover_more(struct engine *eng)
 			eng->recover_topic = t->next;
 			eng->recover_part = 0;
 		}
+	}
+	if (eng->recover_topic == NULL) {
+		roster_free(eng->roster);
+		eng->roster = NULL;
 	}
 }
 
@@ -396,7 +436,7 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	if (e == E_OK)
 		e = commit_open(&eng->commit, eng, commit, eng->data);
 	if (e == E_OK)
-		e = clean_take(eng->data, &eng->clean_start);
+		e = clean_take(eng->data, &eng->clean_start, &eng->roster);
 	/* What a failed write-back has left in memory is called clean then,
 	 * and read from the disk. */
 	if (e == E_OK && !eng->clean_start)
@@ -411,6 +451,13 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	if (e == E_OK)
 		e = meta_open(&eng->meta, eng, eng->clean_start, apply, why,
 		    size);
+	if (e == E_OK && eng->roster != NULL &&
+	    !roster_fits(eng->roster, eng)) {
+		log_warn("the clean marker is of other files: every partition "
+		    "is looked at", LS("data_dir", eng->data));
+		roster_free(eng->roster);
+		eng->roster = NULL;
+	}
 	if (e == E_OK) {
 		configs_ready(eng);
 		e = epoch_bump(eng);
@@ -430,6 +477,7 @@ engine_open(struct engine *eng, const struct conf *conf, struct pool *commit,
 	}
 	eng->recover_topic = eng->topics.first;
 	eng->recover_part = 0;
+	eng->odd = told_odd();
 	recover_more(eng);
 	engine_turn(eng);
 	maybe_ready(eng);
@@ -461,9 +509,27 @@ engine_imagine(struct engine *eng, const struct conf *conf, const char *path,
 	return e;
 }
 
+/* Files were changed while no engine ran: what is on the disk counts. */
+static void
+odd_look(struct engine *eng)
+{
+	if (eng->odd == told_odd())
+		return;
+	eng->odd = told_odd();
+	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
+		for (int32_t i = 0; t->state == TOPIC_LIVE && i < t->nparts;
+		    i++) {
+			struct part *p = t->parts[i];
+
+			if (p->nsegs > 0 && told_is_odd(p->segs[0]))
+				part_fence(p, E_CORRUPT, NULL, false);
+		}
+}
+
 void
 engine_turn(struct engine *eng)
 {
+	odd_look(eng);
 	fetches_run(eng);
 	view_run(eng);
 	fetch_reads_run(eng);
@@ -510,6 +576,25 @@ all_online(const struct engine *eng)
 	return true;
 }
 
+/*
+ * The marker, with what all partitions are like.  One sync of all before it:
+ * of files too that only save a start some work, and of the times at which
+ * files were written, which the marker holds.
+ */
+static enum err
+clean_stop(struct engine *eng)
+{
+	struct wr w = wr_grow(CLEAN_MAX);
+	enum err e = disk->syncfs(eng->commit.data_fd);
+
+	if (e == E_OK)
+		e = roster_write(eng, &w);
+	if (e == E_OK)
+		e = clean_write(eng->data, &w);
+	wr_free(&w);
+	return e;
+}
+
 enum err
 engine_stop(struct engine *eng)
 {
@@ -528,12 +613,14 @@ engine_stop(struct engine *eng)
 		return E_BUSY;
 	if (!eng->opened || !all_online(eng) || !journal_empty(&eng->journal))
 		return E_OK;	/* no marker: the next start scans */
-	return clean_write(eng->data);
+	return clean_stop(eng);
 }
 
 void
 engine_close(struct engine *eng)
 {
+	roster_free(eng->roster);
+	eng->roster = NULL;
 	cleaner_close(eng);
 	groups_free(eng);
 	fetch_sessions_free(eng);

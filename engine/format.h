@@ -55,12 +55,37 @@
  *     last    4 CRC-32C of everything before
  *
  * Clean marker (clean): there exactly while the data directory was stopped in
- * order; removed (and the directory synced) before the first write.
+ * order; removed (and the directory synced) before the first write.  It holds
+ * the roster: what a start would find out by looking at every partition.  One
+ * that is not named is looked at.
  *
  *        0    8 magic "CHRONCLN"
- *        8    2 version, 1
+ *        8    2 version, 2; 1 has 4 more bytes, the CRC-32C of 0-11, and no
+ *               partitions
  *       10    2 must-understand flags, 0
- *       12    4 CRC-32C of bytes 0-11
+ *       12    4 number of partitions
+ *       16    8 end offset of the catalogue, -1 not known: no partitions then
+ *       24    8 when it was written, ms since 1970
+ *       32    n the partitions
+ *     last    4 CRC-32C of everything before
+ *   each partition:
+ *        0   16 topic id
+ *       16    4 partition
+ *       20    4 leader epoch
+ *       24    8 the log's end when that epoch began
+ *       32    8 end offset
+ *       40    8 offset of the newest producer snapshot, -1 none
+ *       48    8 when its first deleted segment is due, 2^63 - 1: there is none
+ *       56    8 when names came or went in its directory, ns since 1970
+ *       64    4 number of segments
+ *       68    4 length of the producer state, 0: there are no producers
+ *       72    n the producer state at the end, as in a snapshot; then for each
+ *               segment, oldest first: base offset 8, end offset 8, size of
+ *               the .log 8, when it was written 8 (ns since 1970), its inode
+ *               number 8, greatest timestamp 8 (-1 none), timestamp of the
+ *               first batch 8 (-1 not known, -2 none), number of index
+ *               entries 8 (the last is at the end of the .log), flags 4 (1
+ *               sealed), zero 4
  *
  * Journal file (.jnl): bytes that have been written to segments, in case the
  * segments lose them before they are synced.  Files have a fixed size, are
@@ -117,8 +142,12 @@ enum {
 	IDX_SEALED	= 1,
 	PROD_VERSION	= 1,
 	PROD_HEADER	= 44,
-	CLEAN_VERSION	= 1,
-	CLEAN_SIZE	= 16,
+	CLEAN_VERSION	= 2,
+	CLEAN_BARE	= 1,	/* the version without partitions */
+	CLEAN_SIZE	= 16,	/* of that one */
+	CLEAN_HEAD	= 32,
+	CLEAN_PART	= 72,
+	CLEAN_SEG	= 72,
 	JOURNAL_VERSION	= 1,
 	JOURNAL_HEAD	= 64,
 	JOURNAL_BLOCK	= 4096,

@@ -12,6 +12,7 @@
 #include "dump.h"
 #include "engine.h"
 #include "journal.h"
+#include "roster.h"
 #include "scan.h"
 
 enum { HEX = 32 };		/* digits of a topic's directory */
@@ -387,12 +388,63 @@ topics(struct data *d)
 
 /* ---- the directory ------------------------------------------------------ */
 
+/* The marker names other files than are there: what, or NULL. */
+static const char *
+told_otherwise(const struct roster_part *x, const char *dir)
+{
+	char path[PATH_SIZE];
+	struct disk_stat st;
+	struct roster_seg s;
+
+	if (disk->stat(dir, &st) != E_OK || st.written_ns != x->dir_ns)
+		return "names came or went in it";
+	for (int i = 0; i < x->nsegs; i++) {
+		roster_seg(x, i, &s);
+		seg_path(path, dir, s.base, ".log");
+		if (disk->stat(path, &st) != E_OK || st.ino != s.ino ||
+		    st.size != s.size || st.written_ns != s.written_ns)
+			return "a segment's file was written to, or is "
+			    "another one";
+	}
+	return NULL;
+}
+
+/* Files that were changed, or copied, are no damage: the next start looks at
+ * them. */
+static enum err
+marker_told(struct data *d, const char *marker, bool *named)
+{
+	struct roster_head h;
+	struct roster_part x;
+	char dir[PATH_SIZE];
+	struct rd parts;
+	const char *why;
+	uint8_t *p;
+	size_t n;
+	enum err err = disk_slurp(marker, CLEAN_MAX, &p, &n);
+
+	if (err != E_OK)
+		return fsck_fail(d->c, err, marker);
+	err = roster_head(p, n, &h, &parts);
+	*named = err == E_OK && h.n > 0;
+	while (err == E_OK && (err = roster_next(&parts, &x)) == E_OK) {
+		log_dir(d->dir, &x.id, dir);
+		if ((why = told_otherwise(&x, dir)) == NULL)
+			continue;
+		fsck_found(d->c, NULL, FOUND_NOTE, "marker", dir, -1, -1,
+		    "since the engine was stopped, %s; the next start reads "
+		    "this log as after a crash", why);
+	}
+	free(p);
+	return err == E_EOF ? E_OK : fsck_fail(d->c, err, marker);
+}
+
 static enum err
 marker(struct data *d)
 {
 	char path[PATH_SIZE];
 	enum err err;
-	bool good;
+	bool good, named;
 
 	join(path, d->dir, "clean");
 	err = clean_look(d->dir, &good);
@@ -403,9 +455,16 @@ marker(struct data *d)
 	d->c->files++;
 	/* A damaged one was whole once: no crash leaves half of it. */
 	d->c->clean = true;
-	if (good)
-		return E_OK;
-	if (d->c->repair && (err = clean_take(d->dir, &good)) != E_OK)
+	if (good) {
+		err = marker_told(d, path, &named);
+		/* What is repaired is another file than it says. */
+		if (err == E_OK && named && d->c->repair &&
+		    (err = clean_write(d->dir, NULL)) != E_OK)
+			err = fsck_fail(d->c, err, path);
+		return err;
+	}
+	if (d->c->repair && (err = clean_take(d->dir, &good,
+	    NULL)) != E_OK)
 		return fsck_fail(d->c, err, path);
 	fsck_found(d->c, NULL, d->c->repair ? FOUND_FIXED : FOUND_FIXABLE,
 	    "marker", path, -1, -1, "the clean marker is damaged; without "
@@ -607,6 +666,11 @@ fsck_dir(struct fsck *c, const char *path)
 		return err;
 	if (clean_look(data, &c->clean) != E_OK)
 		c->clean = false;
+	/* What is repaired is another file than it says. */
+	if (c->clean && c->repair && (err = clean_write(data, NULL)) != E_OK) {
+		disk->close(fd);
+		return fsck_fail(c, err, data);
+	}
 	c->data = data;
 	err = journal_look(c, &l.id);
 	if (err == E_OK)

@@ -59,19 +59,25 @@ part_refusal(const struct batch *b)
 }
 
 void
+log_dir(const char *data, const struct log_id *id, char *dir)
+{
+	static const char hex[] = "0123456789abcdef";
+	int n = snprintf(dir, PATH_SIZE, "%.4000s/topics/", data);
+
+	for (int i = 0; i < 16; i++) {
+		dir[n++] = hex[id->topic.b[i] >> 4];
+		dir[n++] = hex[id->topic.b[i] & 15];
+	}
+	snprintf(dir + n, (size_t)(PATH_SIZE - n), "/%d", (int)id->part);
+}
+
+void
 part_dir(const struct part *p, char *dir)
 {
-	int n = snprintf(dir, PATH_SIZE, "%s/", p->eng->data);
-
-	if (p->topic == NULL) {
-		snprintf(dir + n, (size_t)(PATH_SIZE - n), "meta");
-		return;
-	}
-	n += snprintf(dir + n, (size_t)(PATH_SIZE - n), "topics/");
-	for (int i = 0; i < 16; i++)
-		n += snprintf(dir + n, (size_t)(PATH_SIZE - n), "%02x",
-		    p->id.topic.b[i]);
-	snprintf(dir + n, (size_t)(PATH_SIZE - n), "/%d", (int)p->id.part);
+	if (p->topic != NULL)
+		log_dir(p->eng->data, &p->id, dir);
+	else
+		snprintf(dir, PATH_SIZE, "%s/meta", p->eng->data);
 }
 
 static void retry_fire(struct timer *);
@@ -200,7 +206,8 @@ part_install(struct part *p, struct recovered *r, int32_t epoch)
 		p->hw = p->start;
 	p->snapped = r->snapped;
 	p->epoch = epoch;
-	p->epoch_start = r->epoch == epoch ? r->start : r->end;
+	p->epoch_start = r->epoch != epoch ? r->end :
+	    r->epoch_start >= 0 ? r->epoch_start : r->start;
 	fetch_wake(p);		/* not online yet: wakes everybody */
 	p->state = PART_ONLINE;
 	p->gen++;

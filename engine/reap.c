@@ -66,6 +66,7 @@ reap_due(int64_t delay_ms)
 struct reaping {
 	struct job	 job;
 	struct part	*part;
+	struct seg	*oldest;	/* ours, or NULL */
 	char		 dir[PATH_SIZE];
 	int64_t		 now, next;	/* next: due after this */
 	int		 n;
@@ -99,7 +100,8 @@ reap_run(struct job *j)
 {
 	struct reaping *r = (struct reaping *)j;
 
-	if (disk->list(r->dir, reap_each, r) != E_OK)
+	if ((r->oldest != NULL && told_check(r->oldest, -1) != E_OK) ||
+	    disk->list(r->dir, reap_each, r) != E_OK)
 		r->next = r->now + FAILED_MS;
 }
 
@@ -116,6 +118,7 @@ reap_done(struct job *j)
 		    LI("segments", r->n));
 	if (p->state != PART_GONE)
 		reap_note(p, r->next);
+	seg_unref(r->oldest);
 	free(r);
 	part_job_done(p);
 }
@@ -129,6 +132,7 @@ reap_part(struct part *p, int64_t now)
 	    (r = calloc(1, sizeof *r)) == NULL)
 		return;
 	r->part = p;
+	r->oldest = p->nsegs > 0 ? seg_ref(p->segs[0]) : NULL;
 	r->now = now;
 	r->next = INT64_MAX;
 	part_dir(p, r->dir);

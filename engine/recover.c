@@ -964,8 +964,8 @@ recover_log(const struct recover_how *how, struct recovered *r)
 	    .epoch_of = -1, .tail_epoch = -1 };
 	enum err err;
 
-	*r = (struct recovered){ .epoch = -1, .snapped = -1,
-	    .deleted_due = INT64_MAX };
+	*r = (struct recovered){ .epoch = -1, .epoch_start = -1,
+	    .snapped = -1, .deleted_due = INT64_MAX };
 	err = run(&w);
 	free(w.logs.v);
 	free(w.idxs.v);
@@ -986,4 +986,6 @@ recover_free(struct recovered *r)
 	r->segs = NULL;
 	prod_free(r->prods);
 	r->prods = NULL;
+	told_unref(r->told);
+	r->told = NULL;
 }

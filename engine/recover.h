@@ -9,6 +9,8 @@
 #include "prod.h"
 #include "seg.h"
 
+struct roster;
+
 struct recovered {
 	struct seg	**segs;		/* rising bases; one ref each, ours */
 	int		  nsegs;	/* 0: an empty directory */
@@ -22,6 +24,9 @@ struct recovered {
 	int64_t		  scanned;	/* bytes read */
 	int64_t		  deleted_due;	/* when the first of the deleted
 					 * segments may go, INT64_MAX none */
+	int64_t		  epoch_start;	/* where that epoch began, -1: not
+					 * known */
+	struct told_dir	 *told;		/* by whose word, NULL: by its looks */
 	char		  why[256];	/* not E_OK: file, place, words */
 };
 
@@ -68,11 +73,13 @@ struct recover_how {
 enum err recover_log(const struct recover_how *, struct recovered *) MUST;
 void	 recover_free(struct recovered *);
 
-/* The clean marker of a data directory. */
-enum err clean_write(const char *data) MUST;
+/* The clean marker of a data directory; its bytes are roster_write's, NULL for
+ * one that names no partition. */
+enum err clean_write(const char *data, const struct wr *) MUST;
 /* Whether there is a good one: E_NOTFOUND when there is none at all. */
 enum err clean_look(const char *data, bool *good) MUST;
-/* Takes it away; *was tells whether a good one was there. */
-enum err clean_take(const char *data, bool *was) MUST;
+/* Takes it away; *was tells whether a good one was there.  r, if not NULL: what
+ * it said, for roster_free, or NULL. */
+enum err clean_take(const char *data, bool *was, struct roster **r) MUST;
 
 #endif

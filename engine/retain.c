@@ -26,7 +26,7 @@ struct removal {
 	int64_t		 due;		/* when they go for good, 0 now */
 	int64_t		 roll;		/* new segment's base, -1 none */
 	int64_t		 reserve;	/* bytes for it */
-	struct seg	*fresh;
+	struct seg	*fresh, *oldest;	/* ours */
 	bool		 loose;		/* fresh, but its entry is not synced */
 	enum err	 err;
 };
@@ -43,6 +43,8 @@ removal_run(struct job *j)
 	char dir[PATH_SIZE];
 
 	part_dir(r->part, dir);
+	if ((r->err = told_check(r->oldest, -1)) != E_OK)
+		return;
 	if (r->roll >= 0) {
 		r->err = seg_open(dir, &r->part->id, r->roll, true,
 		    &r->fresh);
@@ -111,8 +113,8 @@ removal_done(struct job *j)
 	if (r->err != E_OK)
 		log_warn("retention stopped", LS("topic", p->topic->name),
 		    LI("part", p->id.part), LE(r->err));
-	if (r->fresh != NULL)
-		seg_unref(r->fresh);
+	seg_unref(r->fresh);
+	seg_unref(r->oldest);
 	if (p->queue.head != NULL && p->state == PART_ONLINE)
 		commit_dirty(&p->eng->commit, p);
 	free(r->bases);
@@ -183,6 +185,7 @@ retain_part(struct part *p, int64_t now)
 	r->reserve = part_reserve(p);
 	if (p->topic->conf.file_delete_delay_ms > 0)
 		r->due = reap_due(p->topic->conf.file_delete_delay_ms);
+	r->oldest = seg_ref(p->segs[0]);
 	r->part = p;
 	r->gen = p->gen;
 	r->job.run = removal_run;

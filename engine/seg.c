@@ -80,7 +80,11 @@ seg_fd(struct seg *s, int *fd)
 	if ((*fd = s->fd) >= 0)
 		return E_OK;
 	if ((err = disk->open(s->path, DISK_WRITE, &mine)) != E_OK)
+		return told_missing(s, err);
+	if ((err = told_check(s, mine)) != E_OK) {
+		disk->close(mine);
 		return err;
+	}
 	if (atomic_compare_exchange_strong(&s->fd, &none, mine)) {
 		atomic_fetch_add(&nopen, 1);
 		*fd = mine;
@@ -114,11 +118,39 @@ seg_sync(struct seg *s)
 	return e;
 }
 
+static struct seg *
+seg_new(const char *path, const struct log_id *id, int64_t base)
+{
+	static atomic_uint_fast64_t handles;
+	struct seg *s = calloc(1, sizeof *s);
+
+	if (s == NULL || (s->path = strdup(path)) == NULL) {
+		free(s);
+		return NULL;
+	}
+	s->fd = -1;
+	s->id = *id;
+	s->refs = 1;
+	s->handle = atomic_fetch_add(&handles, 1) + 1;
+	s->base = s->end_offset = s->synced_offset = base;
+	s->max_ts = s->first_ts = -1;
+	s->made_ms = wall_ms();
+	idx_init(&s->idx);
+	return s;
+}
+
+static void
+seg_found(struct seg *s, int64_t size, int64_t written_ns)
+{
+	s->size = size;
+	s->written_ms = written_ns / 1000000;
+	trust_init(&s->trust, size);
+}
+
 enum err
 seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
     struct seg **out)
 {
-	static atomic_uint_fast64_t handles;
 	char path[PATH_SIZE];
 	struct disk_stat st = { 0 };
 	struct seg *s;
@@ -127,35 +159,40 @@ seg_open(const char *dir, const struct log_id *id, int64_t base, bool create,
 
 	*out = NULL;
 	seg_path(path, dir, base, ".log");
-	if ((s = calloc(1, sizeof *s)) == NULL)
+	if ((s = seg_new(path, id, base)) == NULL)
 		return E_NOMEM;
-	s->fd = -1;
-	err = E_NOMEM;
-	if ((s->path = strdup(path)) == NULL)
-		goto bad;
-	if (create && (err = disk->open(path, DISK_CREATE_NEW, &fd)) == E_OK) {
+	if (!create)
+		err = disk->stat(path, &st);
+	else if ((err = disk->open(path, DISK_CREATE_NEW, &fd)) == E_OK) {
 		s->fd = fd;
 		atomic_fetch_add(&nopen, 1);
-	} else if (!create)
-		err = disk->stat(path, &st);
-	if (err != E_OK)
-		goto bad;
-	s->id = *id;
-	s->refs = 1;
-	s->handle = atomic_fetch_add(&handles, 1) + 1;
-	s->base = s->end_offset = s->synced_offset = base;
-	s->size = st.size;
-	s->max_ts = s->first_ts = -1;
-	s->made_ms = wall_ms();
-	s->written_ms = create ? s->made_ms : st.written_ms;
-	idx_init(&s->idx);
-	trust_init(&s->trust, s->size);
+	}
+	if (err != E_OK) {
+		free(s->path);
+		free(s);
+		return err;
+	}
+	seg_found(s, st.size, create ? s->made_ms * 1000000 : st.written_ns);
 	*out = s;
 	return E_OK;
-bad:
-	free(s->path);
-	free(s);
-	return err;
+}
+
+enum err
+seg_told(const char *dir, const struct log_id *id, int64_t base,
+    const struct told_file *t, struct seg **out)
+{
+	char path[PATH_SIZE];
+	struct seg *s;
+
+	seg_path(path, dir, base, ".log");
+	if ((s = *out = seg_new(path, id, base)) == NULL)
+		return E_NOMEM;
+	seg_found(s, t->size, t->written_ns);
+	s->told.dir = told_ref(t->dir);
+	s->told.ino = t->ino;
+	s->told.size = t->size;
+	s->told.written_ns = t->written_ns;
+	return E_OK;
 }
 
 void
@@ -213,6 +250,7 @@ seg_unref(struct seg *s)
 	seg_close(s);
 	idx_free(&s->idx);
 	trust_free(&s->trust);
+	told_unref(s->told.dir);
 	free(s->path);
 	free(s);
 }

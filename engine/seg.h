@@ -24,6 +24,7 @@
 #include "format.h"
 #include "idx.h"
 #include "lib/batch.h"
+#include "told.h"
 #include "trust.h"
 
 struct files;
@@ -57,6 +58,7 @@ struct seg {
 	bool		 lax;		/* nobody waits for its syncs */
 	struct idx	 idx;
 	struct trust	 trust;		/* what readers may be told */
+	struct told_file told;		/* not looked at since the start */
 	atomic_bool	 stale;		/* the files under its names are, or
 					 * will be, another segment's */
 	char		*path;		/* of the .log */
@@ -80,6 +82,10 @@ bool	 seg_name(const char *name, const char *ext, int64_t *base);
  * opened; one reference is the caller's.  The caller syncs the directory. */
 enum err seg_open(const char *dir, const struct log_id *, int64_t base,
 	    bool create, struct seg **) MUST;
+/* A segment whose file is there by the word of the stop before; touches no
+ * disk. */
+enum err seg_told(const char *dir, const struct log_id *, int64_t base,
+	    const struct told_file *, struct seg **) MUST;
 /* Its disk handle, for as long as the caller's reference lasts.  May block. */
 enum err seg_fd(struct seg *, int *fd) MUST;
 /* Makes what was written to it durable; final when it fails.  Blocks. */

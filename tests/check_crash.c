@@ -59,7 +59,7 @@ recover(const struct run *x, struct recovered *r, int64_t least)
 	enum err err;
 	bool was;
 
-	err = clean_take(".", &was);
+	err = clean_take(".", &was, NULL);
 	ck_assert_int_eq(err, E_OK);
 	how.clean = was;
 	err = recover_log(&how, r);
@@ -204,10 +204,10 @@ clean_restart(struct run *x)
 
 	err = mini_stop(x->m);
 	if (err == E_OK)
-		err = clean_write(".");
+		err = clean_write(".", NULL);
 	ck_assert_int_eq(err, E_OK);
 	mini_close(x->m);
-	err = clean_take(".", &was);
+	err = clean_take(".", &was, NULL);
 	ck_assert_int_eq(err, E_OK);
 	ck_assert(was);
 	err = recover_log(&how, &r);

@@ -14,7 +14,7 @@
 
 #include "dump.h"
 #include "lib/log.h"
-#include "recover.h"
+#include "roster.h"
 #include "simdisk.h"
 
 static const struct log_id id = { { { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
@@ -117,6 +117,34 @@ make_log(struct wr *log, int64_t pos[3])
 	append(log, &m, BASE + 4, 4711, -1);
 }
 
+/* A marker that tells of the log, and of one without records. */
+static void
+make_marker(const struct wr *log, const struct wr *prod)
+{
+	struct roster_part x = { .id = id, .epoch = 7, .epoch_start = BASE,
+	    .end = BASE + 5, .snapped = BASE + 5, .deleted_due = INT64_MAX,
+	    .dir_ns = MS * 1000000 + 1, .nsegs = 1, .prods = prod->p,
+	    .nprods = prod->len };
+	struct roster_seg s = { .base = BASE, .end = BASE + 5,
+	    .size = (int64_t)log->len, .written_ns = MS * 1000000 + 2,
+	    .ino = 12, .max_ts = MS + 10, .first_ts = MS + 5, .nidx = 1 };
+	struct wr w = wr_grow(MIB);
+
+	roster_begin(&w, 99, MS + 1000);
+	roster_put(&w, &x, &s);
+	x.id.part++;
+	x.end = x.epoch_start = 0;
+	x.snapped = -1;
+	x.deleted_due = MS + 60000;
+	x.nprods = 0;
+	s = (struct roster_seg){ .written_ns = MS * 1000000 + 3, .ino = 13,
+	    .max_ts = -1, .first_ts = -1 };
+	roster_put(&w, &x, &s);
+	OK(roster_end(&w, 2));
+	OK(clean_write(".", &w));
+	wr_free(&w);
+}
+
 /* The set, as the engine's own code writes it. */
 static void
 write_all(void)
@@ -145,7 +173,7 @@ write_all(void)
 	OK(prod_note(t, &b));
 	OK(prod_encode(t, &id, BASE + 5, &prod));
 	sim_put(sim, files[PROD], prod.p, prod.len);
-	OK(clean_write("."));
+	make_marker(&log, &prod);
 	prod_free(t);
 	wr_free(&log);
 	wr_free(&prod);
@@ -210,19 +238,37 @@ START_TEST(test_read)
 	struct recover_how how = { .dir = "old", .lost = "lost", .id = id };
 	struct recovered r;
 	char path[PATH_SIZE];
+	struct roster *told;
+	uint8_t *old;
+	size_t n;
 	bool was;
 
 	OK(disk->mkdir("old"));
 	for (int i = 0; i < NFILES; i++) {
-		size_t n;
 		uint8_t *p = golden(files[i], &n);
 
 		snprintf(path, sizeof path, "old/%s", files[i]);
 		sim_put(sim, path, p, n);
 		free(p);
 	}
-	OK(clean_take("old", &was));
+	OK(clean_take("old", &was, &told));
 	ck_assert(was);
+	ck_assert_int_eq(told->nv, 2);
+	ck_assert_int_eq(told->head.meta_end, 99);
+	OK(roster_part(told, "old", &id, &r));
+	ck_assert_int_eq(r.end, BASE + 5);
+	ck_assert_int_eq(r.snapped, BASE + 5);
+	ck_assert_int_eq(prod_count(r.prods), 2);
+	recover_free(&r);
+	roster_free(told);
+	/* Of the version before. */
+	old = golden("clean.1", &n);
+	sim_put(sim, "old/clean", old, n);
+	free(old);
+	OK(clean_take("old", &was, &told));
+	ck_assert(was);
+	ck_assert_int_eq(told->nv, 0);
+	roster_free(told);
 	OK(recover_log(&how, &r));
 	ck_assert_int_eq(r.nsegs, 1);
 	ck_assert_int_eq(r.start, BASE);

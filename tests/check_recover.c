@@ -758,34 +758,34 @@ START_TEST(test_clean_marker)
 	bool was;
 	size_t n;
 
-	OK(clean_take(".", &was));
+	OK(clean_take(".", &was, NULL));
 	ck_assert(!was);
-	OK(clean_write("."));
+	OK(clean_write(".", NULL));
 	(void)sim_bytes(sim, "./clean", &n);
-	ck_assert_uint_eq(n, CLEAN_SIZE);
-	OK(clean_take(".", &was));
+	ck_assert_uint_eq(n, CLEAN_HEAD + 4);
+	OK(clean_take(".", &was, NULL));
 	ck_assert(was);
-	OK(clean_take(".", &was));
+	OK(clean_take(".", &was, NULL));
 	ck_assert(!was);
 	/* Its removal survives. */
 	sim_crash(sim, 1);
-	OK(clean_take(".", &was));
+	OK(clean_take(".", &was, NULL));
 	ck_assert(!was);
-	for (size_t i = 0; i < CLEAN_SIZE; i++) {
-		OK(clean_write("."));
+	for (size_t i = 0; i < CLEAN_HEAD + 4; i++) {
+		OK(clean_write(".", NULL));
 		flip("clean", i);
-		OK(clean_take(".", &was));
+		OK(clean_take(".", &was, NULL));
 		ck_assert(!was);
 		ck_assert_ptr_null(sim_bytes(sim, "clean", &n));
 	}
-	OK(clean_write("."));
+	OK(clean_write(".", NULL));
 	shorten("clean", 1);
-	OK(clean_take(".", &was));
+	OK(clean_take(".", &was, NULL));
 	ck_assert(!was);
 	/* A removal that may come undone is an error. */
-	OK(clean_write("."));
+	OK(clean_write(".", NULL));
 	sim_fail_op(sim, SIM_SYNC_DIR, 1, E_IO);
-	ck_assert_int_eq(clean_take(".", &was), E_IO);
+	ck_assert_int_eq(clean_take(".", &was, NULL), E_IO);
 	ck_assert(!was);
 }
 END_TEST

@@ -269,7 +269,7 @@ change_add(struct inode *i, const struct change *c)
 	i->changes = sim_grow(i->changes, &i->cap, i->nchanges,
 	    sizeof *i->changes);
 	i->changes[i->nchanges++] = *c;
-	i->written_ms = wall_ms();
+	sim_touch(sim_cur, i);
 	change_apply(&i->view, c);
 }
 
@@ -388,8 +388,11 @@ static enum err
 sim_sync(int fd)
 {
 	enum err err = enter(SIM_SYNC, fd, NULL);
+	struct inode *i = inode_of(fd);
 
-	return sync_inode(inode_of(fd), err);
+	if (err == E_OK)
+		i->stable_ns = i->written_ns;
+	return sync_inode(i, err);
 }
 
 static bool
@@ -445,9 +448,11 @@ sim_syncfs(int fd)
 		if (first == E_OK)
 			first = err;
 	}
-	for (int i = 0; first == E_OK && i < sim_cur->ninodes; i++)
+	for (int i = 0; first == E_OK && i < sim_cur->ninodes; i++) {
+		sim_cur->inodes[i].stable_ns = sim_cur->inodes[i].written_ns;
 		if (sim_cur->inodes[i].dir)
 			sync_entries(sim_cur, i);
+	}
 	return first;
 }
 
@@ -484,7 +489,8 @@ static void
 stat_fill(const struct inode *i, struct disk_stat *st)
 {
 	*st = (struct disk_stat){ .size = i->view.size,
-	    .written_ms = i->written_ms, .dir = i->dir };
+	    .written_ns = i->written_ns, .ino = (uint64_t)(i - sim_cur->inodes),
+	    .dir = i->dir };
 }
 
 static enum err
@@ -655,6 +661,7 @@ sim_sync_dir(const char *path)
 	if ((ino = sim_lookup(sim_cur, path)) < 0 || !sim_cur->inodes[ino].dir)
 		return E_NOTFOUND;
 	sync_entries(sim_cur, ino);
+	sim_cur->inodes[ino].stable_ns = sim_cur->inodes[ino].written_ns;
 	return E_OK;
 }
 
@@ -765,6 +772,7 @@ crash_file(struct sim *d, struct inode *i, int keep)
 	changes_forget(i);
 	blob_free(i->view.b);
 	i->view = content_ref(i->stable);
+	i->written_ns = i->stable_ns;
 	i->cold = false;
 }
 

@@ -8,6 +8,7 @@
  *    In a crash each other one is kept, lost, or torn at 512 bytes, one
  *    independently of the next, so that later ones may survive earlier ones
  *    (the hole reads as zeros); the size may have grown without the data.
+ *  - A time of writing is durable when more than the data was synced.
  *  - A directory's entries are durable once the directory was synced.  In a
  *    crash each other creation, deletion and renaming has happened or not,
  *    independently of the others; a rename is never half done.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "simstate.h"
 
 struct sim *sim_cur;
@@ -181,6 +182,16 @@ dir_change(struct sim *d, const struct entry *del, const struct entry *add)
 	d->dirs = sim_grow(d->dirs, &d->dirs_cap, d->ndirs, sizeof *d->dirs);
 	d->dirs[d->ndirs++] = c;
 	dir_change_apply(&d->view, &c);
+	if (del != NULL)
+		sim_touch(d, &d->inodes[del->dir]);
+	if (add != NULL)
+		sim_touch(d, &d->inodes[add->dir]);
+}
+
+void
+sim_touch(struct sim *d, struct inode *i)
+{
+	i->written_ns = wall_ms() * 1000000 + ++d->stamps % 1000000;
 }
 
 int
@@ -189,6 +200,8 @@ inode_new(struct sim *d, bool dir)
 	d->inodes = sim_grow(d->inodes, &d->inodes_cap, d->ninodes,
 	    sizeof *d->inodes);
 	d->inodes[d->ninodes] = (struct inode){ .dir = dir };
+	sim_touch(d, &d->inodes[d->ninodes]);
+	d->inodes[d->ninodes].stable_ns = d->inodes[d->ninodes].written_ns;
 	return d->ninodes++;
 }
 
@@ -322,6 +335,10 @@ sim_put(struct sim *d, const char *path, const void *p, size_t n)
 
 	if (!sim_resolve(d, path, &e))
 		ASSERT(!"sim_put: no such directory");
+	if (p == NULL || e.ino < 0) {
+		sim_touch(d, &d->inodes[e.dir]);
+		d->inodes[e.dir].stable_ns = d->inodes[e.dir].written_ns;
+	}
 	if (p == NULL) {
 		entries_del(&d->view, &e);
 		entries_del(&d->stable, &e);
@@ -336,6 +353,8 @@ sim_put(struct sim *d, const char *path, const void *p, size_t n)
 	blob_free(d->inodes[e.ino].stable.b);
 	d->inodes[e.ino].view = content_of(p, (int64_t)n);
 	d->inodes[e.ino].stable = content_ref(d->inodes[e.ino].view);
+	sim_touch(d, &d->inodes[e.ino]);
+	d->inodes[e.ino].stable_ns = d->inodes[e.ino].written_ns;
 }
 
 static uint64_t

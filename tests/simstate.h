@@ -37,7 +37,8 @@ struct change {
 struct inode {
 	bool		 dir;
 	bool		 cold;		/* not in memory: pread_now is busy */
-	int64_t		 written_ms;	/* by the clock in use */
+	int64_t		 written_ns;	/* by the clock in use, no two alike */
+	int64_t		 stable_ns;	/* what a crash leaves of it */
 	int64_t		 reserved;	/* bytes that have their room */
 	struct content	 view, stable;
 	struct change	*changes;
@@ -75,6 +76,7 @@ struct sim {
 	struct handle	  *handles;
 	int		   nhandles, handles_cap;
 	int64_t		   calls, fail_n, failed_at, op_left, space;
+	int64_t		   stamps;	/* times that were given to inodes */
 	enum err	   fail_err, op_err;
 	enum sim_op	   op;
 	bool		   persistent, dead;
@@ -105,6 +107,8 @@ void	 dir_change_apply(struct entries *, const struct dir_change *);
 void	 dir_change(struct sim *, const struct entry *del,
 	    const struct entry *add);
 int	 inode_new(struct sim *, bool dir);
+/* It is written to now. */
+void	 sim_touch(struct sim *, struct inode *);
 /* The directory that holds a path's last name, which is put into the entry
  * with its inode (-1 none); false when there is no such directory. */
 bool	 sim_resolve(const struct sim *, const char *path, struct entry *);

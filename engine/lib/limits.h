@@ -26,6 +26,7 @@ enum {
 	PARTS_MAX		= 200000,	/* whole engine: memory */
 	TOPICS_MAX		= 100000,	/* whole engine: memory */
 	TOPICS_REMOVING_MAX	= 10000,	/* deleted, files still there */
+	CLEAN_MAX		= 256 * MIB,	/* clean marker: read whole */
 
 	/* Record batches */
 	BATCH_MAX		= 100 * MIB,	/* no batch beats its frame */
