@@ -56,7 +56,7 @@ struct engine {
 	struct topic	 *recover_topic; /* next to be opened */
 	int32_t		  recover_part;
 	int		  recovering;	/* partitions being opened */
-	struct roster	 *roster;	/* while they are, NULL: there is none */
+	struct roster	 *roster;	/* while they are; NULL: none */
 	int64_t		  told;		/* partitions that it told of */
 	unsigned	  odd;		/* of told_odd, dealt with */
 	struct timer	  retain_timer, reap_timer, producers_timer;

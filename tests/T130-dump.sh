@@ -49,8 +49,8 @@ check_grep '^producer id=' "$tmp/out" "a producer"
 
 # Several files at once, in their order.
 check_rc 0 chronik dump "$DATA/clean" "$log"
-check_eq "$(sed -n '1s/ .*//p; 2s/ .*//p' "$tmp/out" | tr '\n' ' ')" \
-    "clean batch " "two files"
+check_eq "$(sed -n 's/^\(clean\|told\|segment\|batch\) .*/\1/p' "$tmp/out" |
+    uniq | tr '\n' ' ')" "clean told segment batch " "two files"
 
 # ---- damage --------------------------------------------------------------------
 

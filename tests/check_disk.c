@@ -572,6 +572,8 @@ main(void)
 	int failed;
 
 	log_setup("check_disk", LOG_FATAL, LOG_TEXT);
+	tcase_set_timeout(real, 60);
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(real, setup_real, teardown_real);
 	add_common(real);
 	tcase_add_test(real, test_real);

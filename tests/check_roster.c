@@ -117,7 +117,8 @@ state(bool marks)
 			    (long long)s->base, (long long)s->end_offset,
 			    (long long)s->size, (long long)s->synced,
 			    (long long)s->synced_offset, (long long)s->max_ts,
-			    (long long)s->idx.nfile, (long long)s->idx.last.offset,
+			    (long long)s->idx.nfile,
+			    (long long)s->idx.last.offset,
 			    (long long)s->idx.last.pos,
 			    (long long)s->idx.last.max_ts, s->idx.sealed,
 			    marks && k == p->nsegs - 1 ?
