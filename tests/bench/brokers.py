@@ -161,15 +161,27 @@ class Chronik(Broker):
 
 
 class Null(Broker):
-    roles = ("null",)
-    name = "null"
+    """name says which: null checks and writes nothing, or keeps all in memory;
+    control and control sync do the least that a broker must."""
 
-    def __init__(self, build, dir_, partitions, keep=False):
+    roles = ("null",)
+    SETTINGS = {
+        "null": "one process, checks and writes nothing",
+        "control": "one process, proves checksums and writes",
+        "control sync": "the same, and syncs before it answers",
+    }
+
+    def __init__(self, name, build, dir_, partitions, keep=False):
+        self.name = name
         super().__init__(dir_)
         words = [os.path.join(build, "tests", "bench", "null"),
                  f"partitions={partitions}"] + (["keep"] if keep else [])
+        if name != "null":
+            words.append(f"file={self.tmp}")
+        if name == "control sync":
+            words.append("sync")
         self.kafka = self.launch(words, r"^ready (\S+)").group(1)
-        self.settings = "one process, checks and writes nothing"
+        self.settings = self.SETTINGS[name]
 
 
 def kafka_jars(source, cache):

@@ -3,6 +3,7 @@
 What the machine itself can do, measured in the same run as everything else:
 the disk by plain writes and syncs, the network by loopback.
 """
+import mmap
 import os
 import socket
 import statistics
@@ -10,6 +11,26 @@ import threading
 import time
 
 MIB = 1 << 20
+MADV_POPULATE_WRITE = 23
+
+
+def back_memory(size):
+    """A virtual machine's host may have taken back memory that was free, and
+    gives it again page by page at first touch, for more than all else that is
+    done to a byte.  So what is about to be filled is touched and freed."""
+    m = mmap.mmap(-1, max(size, 256 * MIB),
+                  flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        m.madvise(MADV_POPULATE_WRITE)
+    except OSError:
+        for at in range(0, len(m), mmap.PAGESIZE):
+            m[at] = 1
+    m.close()
+
+
+def congestion():
+    with open("/proc/sys/net/ipv4/tcp_congestion_control") as f:
+        return f.read().strip()
 
 
 def sync_us(directory, prewritten):

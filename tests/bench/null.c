@@ -7,13 +7,19 @@
  * with `partitions=N` partitions.  It speaks few versions and no codec's
  * FindCoordinator, trusts its peer and is for benchmarks alone.
  *
- * usage: null [keep] [partitions=N]
+ * With `file=DIR` it is the control: the least that a broker of one process
+ * must do.  It proves each batch's checksum and writes it to a file of its
+ * partition; with `sync` it syncs the files written, once for all that one
+ * read of a connection brought, before it answers.
+ *
+ * usage: null [keep | file=DIR [sync]] [partitions=N]
  *
  * Prints "ready HOST:PORT".
  */
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -23,7 +29,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include "lib/crc32c.h"
 
 enum {
 	PARTS	= 1024,		/* most partitions of all names together */
@@ -41,6 +50,10 @@ struct part {
 	/* Where a fetch for an offset begins: batches as they came. */
 	struct place { int64_t base; size_t at; } *batches;
 	size_t		 nbatches, batches_cap;
+	/* The control's: its file, and how long that is. */
+	int		 fd;
+	off_t		 size;
+	bool		 dirty;
 };
 
 struct conn {
@@ -56,7 +69,8 @@ struct out {
 
 static struct part parts[PARTS];
 static int nparts, partitions = 1, port;
-static bool keep;
+static bool keep, synced;
+static const char *dir;
 static struct conn *conns[CONNS];
 static struct out out;
 
@@ -174,7 +188,42 @@ part_of(const char *name, int n, int32_t index)
 		die("too many partitions, or a long name");
 	memcpy(parts[nparts].topic, name, (size_t)n);
 	parts[nparts].index = index;
+	if (dir != NULL) {
+		char path[4096];
+
+		snprintf(path, sizeof path, "%s/%d", dir, nparts);
+		parts[nparts].fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0644);
+		if (parts[nparts].fd < 0)
+			die("%s: %s", path, strerror(errno));
+	}
 	return &parts[nparts++];
+}
+
+/* The control: a batch with its offset to the file. */
+static void
+part_write(struct part *part, const uint8_t *p, size_t size)
+{
+	uint64_t base = htobe64((uint64_t)part->next);
+	struct iovec v[] = { { &base, sizeof base },
+		{ (void *)(uintptr_t)(p + sizeof base), size - sizeof base } };
+	const uint8_t *at = p + 17;
+
+	if ((uint32_t)get32(&at) != crc32c(0, p + 21, size - 21))
+		die("a batch whose checksum is wrong");
+	if (pwritev(part->fd, v, 2, part->size) != (ssize_t)size)
+		die("write: %s", strerror(errno));
+	part->size += (off_t)size;
+	part->dirty = true;
+}
+
+static void
+parts_sync(void)
+{
+	for (int i = 0; synced && i < nparts; i++) {
+		if (parts[i].dirty && fdatasync(parts[i].fd) < 0)
+			die("sync: %s", strerror(errno));
+		parts[i].dirty = false;
+	}
 }
 
 /* Takes a partition's batches: counts their records, and keeps them. */
@@ -186,6 +235,8 @@ part_take(struct part *part, const uint8_t *p, int32_t n)
 		size_t size = 12 + (size_t)get32(&at);
 		uint64_t base = htobe64((uint64_t)part->next);
 
+		if (dir != NULL)
+			part_write(part, p, size);
 		if (keep) {
 			if (part->len + size > part->cap)
 				part->kept = more(part->kept,
@@ -461,6 +512,7 @@ conn_read(struct conn *c)
 		at += size;
 	}
 	memmove(c->in, c->in + at, c->len -= at);
+	parts_sync();
 	if (flush(c->fd))
 		return true;
 	out.len = 0;
@@ -520,6 +572,10 @@ main(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "keep") == 0)
 			keep = true;
+		else if (strcmp(argv[i], "sync") == 0)
+			synced = true;
+		else if (strncmp(argv[i], "file=", 5) == 0)
+			dir = argv[i] + 5;
 		else if (sscanf(argv[i], "partitions=%d", &partitions) != 1)
 			die("%s: not an option", argv[i]);
 	if (poll < 0 || epoll_ctl(poll, EPOLL_CTL_ADD, from, &e) < 0)
