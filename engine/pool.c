@@ -51,14 +51,17 @@ queue_take(struct queue *q)
 	return j;
 }
 
-/* Tells the loop, once until it has reaped.  Called with the lock held. */
+/* Lets go of the lock and tells the loop, once until it has reaped: while the
+ * lock is held the woken would only wait for it. */
 static void
 call_loop(struct pool *p)
 {
-	if (!p->woken) {
-		p->woken = true;
+	bool was = p->woken;
+
+	p->woken = true;
+	pthread_mutex_unlock(&p->mu);
+	if (!was)
 		p->wake(p->arg);
-	}
 }
 
 static void *
@@ -78,6 +81,7 @@ worker(void *arg)
 		pthread_mutex_lock(&p->mu);
 		queue_put(&p->done, j);
 		call_loop(p);
+		pthread_mutex_lock(&p->mu);
 	}
 	pthread_mutex_unlock(&p->mu);
 	return NULL;
@@ -153,7 +157,6 @@ pool_progress(struct job *j)
 	*p->progress.tail = j;
 	p->progress.tail = &j->next_progress;
 	call_loop(p);
-	pthread_mutex_unlock(&p->mu);
 }
 
 void

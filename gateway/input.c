@@ -22,6 +22,8 @@
 #define HEAP_FIRST	1024	/* of a frame whose rest is to come */
 #define PIECE_FIRST	(1 * MIB)
 #define TURN_BYTES	(1 * MIB) /* read before others have their turn */
+#define SPILL		(4 * KIB) /* read behind a large frame: what is of the
+				 * next one has to be copied to its place */
 #define STALL_MS	10000	/* without a byte, while others wait */
 #define PACE_BYTES	(32 * KIB) /* of a frame, in each frame-timeout-ms */
 
@@ -298,7 +300,7 @@ static bool
 read_once(struct conn *c, size_t *total)
 {
 	struct iovec v[2];
-	size_t room = 0, rest;
+	size_t room = 0, rest, spill;
 	ssize_t n;
 	int nv = 0;
 
@@ -308,7 +310,8 @@ read_once(struct conn *c, size_t *total)
 		room = c->in_cap - c->in_len;
 		v[nv++] = (struct iovec){ c->in + c->in_len, room };
 	}
-	v[nv++] = (struct iovec){ c->gw->scratch, SCRATCH };
+	spill = c->place >= 0 && c->in_need > SCRATCH ? SPILL : SCRATCH;
+	v[nv++] = (struct iovec){ c->gw->scratch, spill };
 	n = readv(c->fd, v, nv);
 	if (n <= 0) {
 		if (n == 0)
@@ -329,7 +332,7 @@ read_once(struct conn *c, size_t *total)
 		if (k < rest && !c->closing)
 			hold(c, c->gw->scratch + k, rest - k);
 	}
-	return (size_t)n == room + SCRATCH;
+	return (size_t)n == room + spill;
 }
 
 void
