@@ -199,13 +199,12 @@ part_checks(const struct part *p, const struct fetch_row *row)
 		return E_STORAGE;
 	if (p->state == PART_RECOVERING)
 		return E_LEADER_NOT_AVAILABLE;
-	if (row->offset < p->start || row->offset > p->next)
-		return E_OFFSET_OUT_OF_RANGE;
-	return E_OK;
+	return row->offset < p->start ? E_OFFSET_OUT_OF_RANGE : E_OK;
 }
 
 /* What its client read last is not of this log: says where they part
- * (KIP-595).  E_BUSY: not known yet. */
+ * (KIP-595), which is a better answer to one that is past the end than that
+ * it is.  E_BUSY: not known yet. */
 static enum err
 row_diverges(struct fetch *f, struct round *rd, struct part *p,
     const struct fetch_row *row, struct extents_res_part *r)
@@ -316,6 +315,8 @@ try_row(struct fetch *f, struct round *rd, struct fetch_row *row,
 	    ? E_UNSUPPORTED_VERSION : part_checks(p, row);
 	if (e == E_OK)
 		e = row_diverges(f, rd, p, row, r);
+	if (e == E_OK && r->diverging_epoch < 0 && row->offset > p->next)
+		e = E_OFFSET_OUT_OF_RANGE;
 	if (e == E_BUSY)
 		return E_OK;		/* there will be another try */
 	if (e == E_NOMEM)
