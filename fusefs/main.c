@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "lib/child.h"
 #include "lib/log.h"
 #include "loop.h"
 #include "pass.h"
@@ -500,6 +501,7 @@ main(int argc, char **argv)
 {
 	static struct fs fs;
 
+	std_open();
 	configure(&fs, argc, argv);
 	log_setup("chronik-fs", fs.conf.debug ? LOG_DEBUG : LOG_INFO,
 	    LOG_TEXT);

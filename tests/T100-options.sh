@@ -25,6 +25,10 @@ while read -r command; do
 done <"$tmp/commands"
 check_rc 0 chronik help topic
 check_grep '^  topic create ' "$tmp/out" "help topic"
+for h in --help -h; do
+	check_rc 0 chronik topic $h
+	check_grep '^  topic create ' "$tmp/out" "topic $h"
+done
 check_rc 0 chronik --version
 check_grep '^chronik [0-9]' "$tmp/out" --version
 

@@ -162,3 +162,41 @@ if grep -qE ' lo$' /proc/net/if_inet6 2>/dev/null; then
 	gateway_kill9
 	wait_ready || fail "not ready after gateway_kill9 with IPv6"
 fi
+
+# ---- standard descriptors that are closed -----------------------------------------
+
+broker_stop
+# Some launchers leave none: no file or socket of ours may get their numbers.
+"$CHRONIK_BUILD/chronik" start --data-dir "$DATA" --bind-addr 127.0.0.1:0 \
+    --engine "$tmp/closed.sock" --search off <&- >&- 2>&- &
+BROKER_PID=$!
+ENGINE=$tmp/closed.sock
+wait_until chronik cluster status >/dev/null 2>&1 ||
+    fail "it does not start without standard output"
+wait_until lib_gateway 1 || fail "it has no gateway"
+for p in $BROKER_PID $(engine_pid) $(gateway_pids); do
+	for fd in 0 1 2; do
+		case $(readlink "/proc/$p/fd/$fd") in
+		/dev/null|pipe:*|socket:*) ;;
+		*) fail "descriptor $fd: $(readlink "/proc/$p/fd/$fd")" ;;
+		esac
+	done
+done
+check_eq "$(readlink "/proc/$BROKER_PID/fd/1")" /dev/null "standard output"
+broker_stop
+chronik topic ls --engine "$tmp/none" <&- >&- 2>&- && fail "there is no engine"
+
+# ---- directories that cannot be used ------------------------------------------------
+
+echo text >"$tmp/file"
+check_rc 1 chronik start --data-dir "$tmp/file" --bind-addr 127.0.0.1:0
+check_grep "$tmp/file: not a directory" "$tmp/err" "a file"
+check_rc 2 chronik start --data-dir "" --bind-addr 127.0.0.1:0
+check_grep 'must not be empty' "$tmp/err" "no directory"
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	mkdir "$tmp/foreign"
+	chmod 711 "$tmp"
+	check_rc 3 setpriv --reuid 65534 --regid 65534 --clear-groups \
+	    "$CHRONIK_BUILD/chronik-engine" --data-dir "$tmp/foreign/data"
+	check_grep 'foreign/data: permission denied' "$tmp/err" "not ours"
+fi

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "lib/child.h"
 
 static const char intro[] =
     "usage: chronik NOUN VERB [option ...] [operand ...]\n"
@@ -69,16 +70,26 @@ help_command(const struct cmd *c)
 			    options[i].argument, options[i].help);
 }
 
+static bool
+is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static bool
+is_noun(const char *word)
+{
+	for (const struct cmd *c = cmds; c < cmds + NCMDS; c++)
+		if (strcmp(c->noun, word) == 0)
+			return true;
+	return false;
+}
+
 /* The words of a noun that has no such verb. */
 static _Noreturn void
 unknown(const char *noun, const char *verb)
 {
-	const struct cmd *c;
-
-	for (c = cmds; c < cmds + NCMDS; c++)
-		if (noun != NULL && strcmp(c->noun, noun) == 0)
-			break;
-	if (c < cmds + NCMDS) {
+	if (noun != NULL && is_noun(noun)) {
 		if (verb == NULL || verb[0] == '-')
 			fprintf(stderr, "chronik %s: needs a verb:\n", noun);
 		else
@@ -113,7 +124,7 @@ int
 cmd_help(struct args *a)
 {
 	const struct cmd *c;
-	int taken, i;
+	int taken;
 
 	if (a->noperands == 0) {
 		help_all(stdout);
@@ -124,12 +135,21 @@ cmd_help(struct args *a)
 		help_command(c);
 		return EXIT_OK;
 	}
-	for (i = 0; a->noperands == 1 && i < NCMDS; i++)
-		if (strcmp(cmds[i].noun, a->operands[0]) == 0) {
-			list_commands(stdout, cmds[i].noun);
-			return EXIT_OK;
-		}
+	if (a->noperands == 1 && is_noun(a->operands[0])) {
+		list_commands(stdout, a->operands[0]);
+		return EXIT_OK;
+	}
 	unknown(a->operands[0], a->noperands > 1 ? a->operands[1] : NULL);
+}
+
+/* The exit status, unless what was printed did not get out. */
+static int
+finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "chronik: cannot write the output\n");
+	return EXIT_ITEM;
 }
 
 int
@@ -139,18 +159,23 @@ main(int argc, char **argv)
 	const struct cmd *c;
 	int taken = 0, i;
 
+	std_open();
 	if (argc < 2)
 		unknown(NULL, NULL);
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("chronik %s\n", PACKAGE_VERSION);
-		return EXIT_OK;
+		return finish(EXIT_OK);
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+	if (is_help(argv[1])) {
 		help_all(stdout);
-		return EXIT_OK;
+		return finish(EXIT_OK);
 	}
 	c = argv[1][0] == '-' ? find(1, (char *[]){ (char *)"start" },
 	    &taken) : find(argc - 1, argv + 1, &taken);
+	if (c == NULL && argc > 2 && is_help(argv[2]) && is_noun(argv[1])) {
+		list_commands(stdout, argv[1]);
+		return finish(EXIT_OK);
+	}
 	if (c == NULL)
 		unknown(argv[1], argc > 2 ? argv[2] : NULL);
 	if (argv[1][0] == '-')
@@ -162,7 +187,7 @@ main(int argc, char **argv)
 		for (i = 0; i < a.argc && strcmp(a.argv[i], "--") != 0; i++)
 			if (strcmp(a.argv[i], "--help") == 0) {
 				help_command(c);
-				return EXIT_OK;
+				return finish(EXIT_OK);
 			}
 		args_parse(&a);
 	}
@@ -171,10 +196,5 @@ main(int argc, char **argv)
 	free(a.configs);
 	free(a.unsets);
 	free(a.topics);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "%s: cannot write the output\n",
-		    args_command(&a));
-		return EXIT_ITEM;
-	}
-	return i;
+	return finish(i);
 }

@@ -600,6 +600,11 @@ check_conf(struct super *s)
 		    "HOST:PORT, not \"%s\"\n", s->conf.bind_addr);
 		exit(EXIT_USAGE);
 	}
+	if (s->conf.data_dir[0] == '\0') {
+		fprintf(stderr, "chronik start: --data-dir must not be "
+		    "empty\n");
+		exit(EXIT_USAGE);
+	}
 	if (s->conf.engine[0] != '\0')
 		snprintf(s->engine_path, sizeof(s->engine_path), "%s",
 		    s->conf.engine);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The death signal of a supervised program.  The signal is asked for by the
- * child itself, since a spawned program keeps no such setting of its parent.
+ * The first steps of a program.  The death signal of a supervised one is asked
+ * for by the child itself, since a spawned program keeps no such setting of
+ * its parent.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -13,11 +15,25 @@
 #include "log.h"
 
 void
+std_open(void)
+{
+	int fd;
+
+	/* The lowest number that is free is the one that open takes. */
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+void
 child_setup(void)
 {
 	const char *s = getenv(CHILD_ENV);
 	long pid;
 
+	std_open();
 	if (s == NULL)
 		return;
 	pid = strtol(s, NULL, 10);

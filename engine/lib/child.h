@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What ties a program to the `chronik start` that spawned it.
+ * What a program needs before it does anything: the three descriptors that
+ * everybody has, and what ties it to the `chronik start` that spawned it.
  */
 #ifndef CHILD_H
 #define CHILD_H
@@ -9,7 +10,14 @@
 #define CHILD_ENV	"CHRONIK_SUPERVISOR_PID"
 
 /*
- * To be called first by main.  In a child of a supervisor: has the kernel
+ * To be called first by main.  Opens /dev/null for each of standard input,
+ * output and error that is closed, lest a file or a socket gets its number
+ * and is written to by every printf.
+ */
+void	 std_open(void);
+
+/*
+ * std_open, and more: in a child of a supervisor: has the kernel
  * send SIGTERM when the supervisor dies, however it dies, so that nothing is
  * left behind that holds the data directory or the port; ends the process if
  * the supervisor has died already.  Otherwise does nothing.

@@ -66,6 +66,11 @@ err_of_errno(int eno)
 		return E_NOMEM;
 	case ENOENT:
 		return E_NOTFOUND;
+	case EACCES:
+	case EPERM:
+		return E_ACCESS;
+	case ENOTDIR:
+		return E_NOTDIR;
 	case EPIPE:
 	case ECONNRESET:
 		return E_CLOSED;
