@@ -64,9 +64,8 @@ scalar(struct parse *p, const json_t *v, const char *clause)
 	return parse_copy(p, buf, strlen(buf));
 }
 
-/* The name of a member: without ".keyword", which others append. */
-static const char *
-path_of(struct parse *p, const char *field)
+const char *
+dsl_path(struct parse *p, const char *field)
 {
 	size_t n = strlen(field);
 
@@ -81,8 +80,8 @@ any_field(const char *field)
 	return strcmp(field, "*") == 0 || strcmp(field, "_all") == 0;
 }
 
-static bool
-is_time(const char *field)
+bool
+dsl_is_time(const char *field)
 {
 	return strcmp(field, "@timestamp") == 0 ||
 	    strcmp(field, "timestamp") == 0;
@@ -103,7 +102,7 @@ field_is(struct parse *p, const char *field, const char *value, bool prefix)
 	else if (strcmp(field, "key") != 0 && strcmp(field, "partition") != 0
 	    && strcmp(field, "offset") != 0) {
 		n = node_new(p, Q_FIELD);
-		if (n == NULL || (n->path = path_of(p, field)) == NULL ||
+		if (n == NULL || (n->path = dsl_path(p, field)) == NULL ||
 		    (n->text = folded(p, value, &n->len)) == NULL)
 			return NULL;
 		n->prefix = prefix;
@@ -154,9 +153,8 @@ one_field(struct parse *p, const json_t *v, const char *clause,
 	return field;
 }
 
-/* Refuses options that are not among "a|b". */
-static bool
-only(struct parse *p, const json_t *options, const char *clause,
+bool
+dsl_only(struct parse *p, const json_t *options, const char *clause,
     const char *known)
 {
 	const char *name;
@@ -195,7 +193,7 @@ word_node(struct parse *p, const char *field, const char *s, size_t n)
 	q->len = n;
 	q->by_words = !any;
 	if (!any)
-		q->path = path_of(p, field);
+		q->path = dsl_path(p, field);
 	return q->text == NULL || (!any && q->path == NULL) ? NULL : q;
 }
 
@@ -211,12 +209,16 @@ c_match(struct parse *p, const json_t *v)
 	size_t n;
 	bool and;
 
-	if (field == NULL || !only(p, options, "match", "query|operator") ||
+	if (field == NULL || !dsl_only(p, options, "match", "query|operator") ||
 	    (text = scalar(p, value, "match")) == NULL)
 		return NULL;
 	op = json_object_get(options, "operator");
-	and = op != NULL && json_is_string(op) &&
-	    strcasecmp(json_string_value(op), "and") == 0;
+	s = op == NULL ? "or" : json_string_value(op);
+	and = s != NULL && strcasecmp(s, "and") == 0;
+	if (s == NULL || (!and && strcasecmp(s, "or") != 0)) {
+		parse_fail(p, "[match] operator is and or or");
+		return NULL;
+	}
 	if (strcmp(field, "key") == 0 || strcmp(field, "_index") == 0 ||
 	    strcmp(field, "topic") == 0)
 		return field_is(p, field, text, false);
@@ -242,12 +244,12 @@ c_match_phrase(struct parse *p, const json_t *v)
 	struct tokens ts;
 	struct token w;
 
-	if (field == NULL || !only(p, options, "match_phrase", "query") ||
+	if (field == NULL || !dsl_only(p, options, "match_phrase", "query") ||
 	    (text = scalar(p, value, "match_phrase")) == NULL ||
 	    (q = node_new(p, Q_PHRASE)) == NULL ||
 	    (q->text = folded(p, text, &q->len)) == NULL)
 		return NULL;
-	if (!any_field(field) && (q->path = path_of(p, field)) == NULL)
+	if (!any_field(field) && (q->path = dsl_path(p, field)) == NULL)
 		return NULL;
 	tokens_init(&ts, q->text, q->len);
 	if (!tokens_next(&ts, &w))
@@ -262,7 +264,7 @@ c_term(struct parse *p, const json_t *v)
 	const char *field = one_field(p, v, "term", "value", &value,
 	    &options), *text;
 
-	if (field == NULL || !only(p, options, "term",
+	if (field == NULL || !dsl_only(p, options, "term",
 	    "value|case_insensitive") ||
 	    (text = scalar(p, value, "term")) == NULL)
 		return NULL;
@@ -303,7 +305,7 @@ c_prefix(struct parse *p, const json_t *v)
 	const char *field = one_field(p, v, "prefix", "value", &value,
 	    &options), *text;
 
-	if (field == NULL || !only(p, options, "prefix",
+	if (field == NULL || !dsl_only(p, options, "prefix",
 	    "value|case_insensitive") ||
 	    (text = scalar(p, value, "prefix")) == NULL)
 		return NULL;
@@ -318,7 +320,7 @@ c_wildcard(struct parse *p, const json_t *v)
 	    &options), *text;
 	size_t n;
 
-	if (field == NULL || !only(p, options, "wildcard",
+	if (field == NULL || !dsl_only(p, options, "wildcard",
 	    "value|case_insensitive") ||
 	    (text = scalar(p, value, "wildcard")) == NULL)
 		return NULL;
@@ -344,9 +346,21 @@ c_exists(struct parse *p, const json_t *v)
 		parse_fail(p, "[exists] lacks [field]");
 		return NULL;
 	}
-	if (!only(p, v, "exists", "field") || q == NULL)
+	if (!dsl_only(p, v, "exists", "field") || q == NULL)
 		return NULL;
-	q->path = path_of(p, field);
+	if (dsl_is_time(field) || strcmp(field, "topic") == 0 ||
+	    strcmp(field, "_index") == 0 || strcmp(field, "_id") == 0 ||
+	    strcmp(field, "partition") == 0 || strcmp(field, "offset") == 0) {
+		q->op = Q_ALL;
+		return q;
+	}
+	if (strcmp(field, "key") == 0) {
+		q->op = Q_KEY;
+		q->text = "";
+		q->prefix = true;
+		return q;
+	}
+	q->path = dsl_path(p, field);
 	return q->path == NULL ? NULL : q;
 }
 
@@ -361,6 +375,9 @@ time_end(struct parse *p, const json_t *v, bool end, int64_t *out)
 		*out = json_integer_value(v);
 	else if (s != NULL && strcmp(s, "now") == 0)
 		*out = p->q->now_ms;
+	else if (s != NULL && strlen(s) > 4 && strlen(s) < 18 &&
+	    s[strspn(s, "0123456789")] == '\0')
+		*out = strtoll(s, NULL, 10);
 	else if (s == NULL || !(strncmp(s, "now-", 4) == 0 ? query_time(
 	    s + 4, strlen(s + 4), p->q->now_ms, end, out) : query_time(s,
 	    strlen(s), p->q->now_ms, end, out))) {
@@ -369,6 +386,62 @@ time_end(struct parse *p, const json_t *v, bool end, int64_t *out)
 		return false;
 	}
 	return true;
+}
+
+/* Those that say what is understood anyway. */
+static bool
+time_format(struct parse *p, const json_t *v)
+{
+	static const char *const known[] = { "strict_date_optional_time",
+	    "date_optional_time", "epoch_millis" };
+	const char *s = json_string_value(v);
+
+	while (s != NULL) {
+		size_t n = strcspn(s, "|");
+		bool found = false;
+
+		for (size_t i = 0; i < 3; i++)
+			found |= strlen(known[i]) == n &&
+			    memcmp(known[i], s, n) == 0;
+		if (!found)
+			break;
+		if (s[n] == '\0')
+			return true;
+		s += n + 1 + (s[n + 1] == '|');
+	}
+	parse_fail(p, "[range] [format] is strict_date_optional_time or "
+	    "epoch_millis");
+	return false;
+}
+
+/* Of offsets and partitions, which are whole numbers. */
+static struct query *
+range_place(struct parse *p, const json_t *o, enum query_op op)
+{
+	struct query *q = node_new(p, op);
+	const char *name;
+	json_t *v;
+
+	if (q == NULL)
+		return NULL;
+	q->low = INT64_MIN;
+	q->high = INT64_MAX;
+	json_object_foreach((json_t *)(uintptr_t)o, name, v) {
+		int64_t at = json_integer_value(v);
+
+		if (!json_is_integer(v)) {
+			parse_fail(p, "[range] of an offset or a partition "
+			    "wants whole numbers");
+			return NULL;
+		}
+		if (name[0] == 'g')
+			q->low = at + (name[2] == '\0' && at < INT64_MAX);
+		else
+			q->high = at - (name[2] == '\0' && at > INT64_MIN);
+	}
+	if (q->low > q->high)
+		q->op = Q_OR;		/* of nothing */
+	return q;
 }
 
 static struct query *
@@ -384,8 +457,11 @@ range_time(struct parse *p, const json_t *o)
 	q->low = INT64_MIN;
 	q->high = INT64_MAX;
 	json_object_foreach((json_t *)(uintptr_t)o, name, v) {
-		if (strcmp(name, "format") == 0)
+		if (strcmp(name, "format") == 0) {
+			if (!time_format(p, v))
+				return NULL;
 			continue;
+		}
 		if (!time_end(p, v, strcmp(name, "gt") == 0 ||
 		    strcmp(name, "lte") == 0, &at))
 			return NULL;
@@ -415,19 +491,23 @@ c_range(struct parse *p, const json_t *v)
 		return NULL;
 	}
 	field = json_object_iter_key(it);
-	if (!only(p, o, "range", "gt|gte|lt|lte|format"))
+	if (!dsl_only(p, o, "range", "gt|gte|lt|lte|format"))
 		return NULL;
-	if (is_time(field))
+	if (dsl_is_time(field))
 		return range_time(p, o);
+	if (json_object_get(o, "format") != NULL) {
+		parse_fail(p, "[range] [format] is of times");
+		return NULL;
+	}
+	if (strcmp(field, "offset") == 0 || strcmp(field, "partition") == 0)
+		return range_place(p, o, *field == 'o' ? Q_OFFSET : Q_PART);
 	q = node_new(p, Q_RANGE);
-	if (q == NULL || (q->path = path_of(p, field)) == NULL)
+	if (q == NULL || (q->path = dsl_path(p, field)) == NULL)
 		return NULL;
 	q->no_low = q->no_high = q->is_num = true;
 	json_object_foreach(o, name, end) {
 		bool low = name[0] == 'g';
 
-		if (strcmp(name, "format") == 0)
-			continue;
 		if (json_is_number(end))
 			*(low ? &q->num : &q->num2) = json_number_value(end);
 		else if (json_is_string(end)) {
@@ -463,12 +543,17 @@ c_query_string(struct parse *p, const json_t *v)
 	bool any = p->q->any;
 	enum err e;
 
+	if (json_object_get(v, "default_operator") != NULL && (op == NULL ||
+	    (strcasecmp(op, "and") != 0 && strcasecmp(op, "or") != 0))) {
+		parse_fail(p, "[query_string] default_operator is AND or OR");
+		return NULL;
+	}
 	if (s == NULL) {
 		parse_fail(p, "[query_string] lacks [query]");
 		return NULL;
 	}
-	if (!only(p, v, "query_string", "query|default_operator|"
-	    "analyze_wildcard|time_zone"))
+	if (!dsl_only(p, v, "query_string", "query|default_operator|"
+	    "analyze_wildcard"))
 		return NULL;
 	p->q->any = op == NULL || strcasecmp(op, "and") != 0;
 	/* The tree borrows from the text, which outlives the request so. */
@@ -575,6 +660,33 @@ list_size(const json_t *v)
 	return v == NULL ? 0 : json_is_array(v) ? json_array_size(v) : 1;
 }
 
+/* 2, "2", -1 (all but one), "75%" (rounded down), "-25%"; NULL: *out stays. */
+static bool
+least_read(struct parse *p, const json_t *v, int n, int64_t *out)
+{
+	const char *s = json_string_value(v);
+	char *end;
+	long long at;
+
+	if (v == NULL)
+		return true;
+	if (json_is_integer(v)) {
+		at = json_integer_value(v);
+	} else {
+		at = s == NULL || *s == '\0' ? 0 : strtoll(s, &end, 10);
+		if (s == NULL || *s == '\0' || (*end != '\0' &&
+		    strcmp(end, "%") != 0) || at < -100000 || at > 100000) {
+			parse_fail(p, "[minimum_should_match] wants a number "
+			    "or a percentage");
+			return false;
+		}
+		if (*end == '%')
+			at = at * n / 100;
+	}
+	*out = at < 0 ? (at < -n ? 0 : n + at) : at;
+	return true;
+}
+
 static struct query *
 c_bool(struct parse *p, const json_t *v)
 {
@@ -589,20 +701,17 @@ c_bool(struct parse *p, const json_t *v)
 		parse_fail(p, "[bool] wants an object");
 		return NULL;
 	}
-	if (!only(p, v, "bool", "must|filter|should|must_not|"
+	if (!dsl_only(p, v, "bool", "must|filter|should|must_not|"
 	    "minimum_should_match"))
 		return NULL;
-	if (least != NULL && !json_is_integer(least)) {
-		parse_fail(p, "[minimum_should_match] wants a number");
-		return NULL;
-	}
 	all = join_new(p, Q_AND, list_size(must) + list_size(filter) + 2);
 	some = join_new(p, Q_SOME, list_size(should));
 	if (all == NULL || some == NULL || !list(p, must, all) ||
 	    !list(p, filter, all) || !list(p, should, some))
 		return NULL;
-	some->low = least != NULL ? json_integer_value(least) :
-	    all->nkids == 0 && some->nkids > 0;
+	some->low = all->nkids == 0 && some->nkids > 0;
+	if (!least_read(p, least, some->nkids, &some->low))
+		return NULL;
 	if (some->low > 0)
 		all->kids[all->nkids++] = some;
 	if (list_size(not) > 0) {

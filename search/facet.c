@@ -19,6 +19,8 @@ by_text(const void *a, const void *b)
 {
 	const struct value *x = a, *y = b;
 
+	if (x->bare != y->bare)
+		return x->bare ? -1 : 1;
 	return strcmp(x->text, y->text);
 }
 
@@ -33,36 +35,43 @@ by_count(const void *a, const void *b)
 }
 
 static void
-facet_count(struct facet *f, const char *s, size_t n)
+facet_add(struct facet *f, const struct value *key)
 {
-	struct value key, **at;
+	struct value *v = malloc(sizeof *v);
+
+	if (v != NULL)
+		*v = (struct value){ strdup(key->text), 1, key->bare };
+	if (v == NULL || v->text == NULL ||
+	    tsearch(v, &f->tree, by_text) == NULL) {
+		if (v != NULL)
+			free(v->text);
+		free(v);
+		f->failed = true;
+		return;
+	}
+	f->n++;
+}
+
+/* bare: a number or the like of JSON. */
+static void
+facet_count(struct facet *f, const char *s, size_t n, bool bare)
+{
+	char text[FACET_VALUE_MAX + 1];
+	struct value key = { text, 0, bare }, **at;
 
 	if (n > FACET_VALUE_MAX) {
 		f->rest++;
 		return;
 	}
-	key = (struct value){ strndup(s, n), 0 };
-	if (key.text == NULL)
-		cmd_fail("out of memory");
+	memcpy(text, s, n);
+	text[n] = '\0';
 	at = tfind(&key, &f->tree, by_text);
-	if (at != NULL) {
+	if (at != NULL)
 		(*at)->count++;
-		free(key.text);
-		return;
-	}
-	if (f->n == SEARCH_FACETS_MAX) {
+	else if (f->n == SEARCH_FACETS_MAX)
 		f->rest++;
-		free(key.text);
-		return;
-	}
-	struct value *v = malloc(sizeof *v);
-
-	if (v == NULL)
-		cmd_fail("out of memory");
-	*v = (struct value){ key.text, 1 };
-	if (tsearch(v, &f->tree, by_text) == NULL)
-		cmd_fail("out of memory");
-	f->n++;
+	else
+		facet_add(f, &key);
 }
 
 /* A record counts once for each value that it has. */
@@ -72,13 +81,14 @@ facet_hit(struct facet *f, const struct doc *d, const struct hit *h)
 	char buf[24];
 
 	if (strcmp(f->path, "topic") == 0)
-		facet_count(f, h->walk->topic, strlen(h->walk->topic));
+		facet_count(f, h->walk->topic, strlen(h->walk->topic),
+		    false);
 	else if (strcmp(f->path, "partition") == 0) {
 		snprintf(buf, sizeof buf, "%d", h->walk->part);
-		facet_count(f, buf, strlen(buf));
+		facet_count(f, buf, strlen(buf), true);
 	} else if (strcmp(f->path, "key") == 0) {
 		if (d->key.raw != NULL)
-			facet_count(f, d->key.raw, d->key.raw_len);
+			facet_count(f, d->key.raw, d->key.raw_len, false);
 	}
 	for (int i = 0; i < d->ntexts; i++) {
 		const struct doc_text *t = &d->texts[i];
@@ -92,7 +102,7 @@ facet_hit(struct facet *f, const struct doc *d, const struct hit *h)
 			    d->texts[j].raw_len == t->raw_len &&
 			    memcmp(d->texts[j].raw, t->raw, t->raw_len) == 0;
 		if (!before)
-			facet_count(f, t->raw, t->raw_len);
+			facet_count(f, t->raw, t->raw_len, !t->is_str);
 	}
 }
 
@@ -111,8 +121,10 @@ void
 facet_sort(struct facet *f)
 {
 	f->v = calloc((size_t)f->n + 1, sizeof *f->v);
-	if (f->v == NULL)
-		cmd_fail("out of memory");
+	if (f->v == NULL) {
+		f->failed = true;
+		return;
+	}
 	collecting = f;
 	twalk(f->tree, collect);
 	qsort(f->v, (size_t)f->nv, sizeof *f->v, by_count);
@@ -160,8 +172,7 @@ hist_open(struct hist *h)
 {
 	h->start = calloc(HIST_MAX + 1, sizeof *h->start);
 	h->count = calloc(HIST_MAX + 1, sizeof *h->count);
-	if (h->start == NULL || h->count == NULL)
-		cmd_fail("out of memory");
+	h->failed = h->start == NULL || h->count == NULL;
 }
 
 void
@@ -172,11 +183,14 @@ hist_free(struct hist *h)
 }
 
 void
-hist_hit(struct hist *h, int64_t step, int64_t ts)
+hist_hit(struct hist *h, int64_t step, int64_t shift, int64_t ts)
 {
-	int64_t at = ts < 0 ? -1 : ts - ts % step;
+	int64_t over = (ts - shift) % step;
+	int64_t at = ts - over - (over < 0 ? step : 0);
 	int i;
 
+	if (h->failed)
+		return;
 	/* Hits come from the newest to the oldest, mostly. */
 	for (i = h->n; i > 0 && h->start[i - 1] < at; i--)
 		;
@@ -294,11 +308,16 @@ cmd_facets(struct cmd *c)
 		for (int i = 0; i < c->nfacets; i++)
 			facet_hit(&f[i], &d, hit);
 		if (hist)
-			hist_hit(&h, c->hist_ms, hit->r.ts);
+			hist_hit(&h, c->hist_ms, 0, hit->r.ts);
 	}
 	doc_free(&d);
-	for (int i = 0; i < c->nfacets; i++)
+	for (int i = 0; i < c->nfacets; i++) {
 		facet_sort(&f[i]);
+		if (f[i].failed)
+			cmd_fail("out of memory");
+	}
+	if (h.failed)
+		cmd_fail("out of memory");
 	if (c->out.format == OUT_JSON || c->out.format == OUT_JSONL)
 		print_json(c, f, &h, hits);
 	else

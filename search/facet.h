@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counting hits by the values of members, and by time. */
+/* Counting hits by the values of members, and by time.  What lacks memory for
+ * it has failed, and its counts are of no use. */
 #ifndef FACET_H
 #define FACET_H
 
@@ -9,6 +10,7 @@
 struct value {
 	char	*text;
 	int64_t	 count;
+	bool	 bare;			/* in JSON it has no quotes */
 };
 
 /* Zero but for path and shown; path may also be topic, partition, key. */
@@ -17,18 +19,21 @@ struct facet {
 	int64_t	 shown;
 	void	*tree;			/* of struct value */
 	int	 n;
-	int64_t	 rest;			/* of values beyond the bound */
+	int64_t	 rest;			/* of values beyond the bounds */
 	struct value **v;		/* after facet_sort: the shown ones */
 	int	 nv;
+	bool	 failed;
 };
 void	 facet_hit(struct facet *, const struct doc *, const struct hit *);
 void	 facet_sort(struct facet *);
 void	 facet_free(struct facet *);
 
 /* Newest first. */
-struct hist { int64_t *start, *count; int n; int64_t lost; };
+struct hist { int64_t *start, *count; int n; int64_t lost; bool failed; };
 void	 hist_open(struct hist *);
-void	 hist_hit(struct hist *, int64_t step_ms, int64_t ts);
+/* shift_ms: a moment when a step begins. */
+void	 hist_hit(struct hist *, int64_t step_ms, int64_t shift_ms,
+	    int64_t ts);
 void	 hist_free(struct hist *);
 
 #endif

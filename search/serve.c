@@ -24,27 +24,21 @@ enum {
 	IDLE_S		= 60,		/* of a connection */
 	CONNECTIONS	= 256,
 	BODY_MAX	= 1 * MIB,
+	BODY_READ_MAX	= 16 * MIB,	/* to answer that it is too large */
 	ANSWER_MAX	= 512 * MIB,
 };
 
 struct server { struct src *src; char dir[SHARD_PATH]; };
 
 /* A request on its way in. */
-struct incoming { struct wr body; };
+struct incoming {
+	struct wr	 body;
+	int64_t		 taken;		/* bytes of it, also those beyond */
+	int64_t		 began_ms;
+	bool		 refused;	/* it was answered at its head */
+};
 
 /* ---- routes ------------------------------------------------------------ */
-
-/* What Elasticsearch's clients ask first: its product check. */
-static void
-answer_root(struct serve_call *c)
-{
-	static const char text[] = "{\"name\":\"chronik\",\"cluster_name\":"
-	    "\"chronik\",\"version\":{\"number\":\"8.0.0\","
-	    "\"build_flavor\":\"chronik\"},"
-	    "\"tagline\":\"You Know, for Search\"}\n";
-
-	wr_bytes(&c->out, text, sizeof text - 1);
-}
 
 static const struct {
 	const char	*name;
@@ -58,33 +52,16 @@ static const struct {
 	{ "health", answer_health, false },
 };
 
-/* Parameters of the URL: those that mean something here, and those that may be
- * passed over. */
-static const char *const known[] = { "q", "size", "from", "format",
-    "pretty", "human", "error_trace", "filter_path", "ignore_unavailable",
-    "allow_no_indices", "expand_wildcards", "preference", "request_cache",
-    "typed_keys", "track_total_hits", "timeout", "ignore_throttled",
-    "rest_total_hits_as_int", "v" };
-
-static enum MHD_Result
-check_param(void *arg, enum MHD_ValueKind kind, const char *name,
-    const char *value)
+static bool
+is_head(const char *method)
 {
-	const char **unknown = arg;
-
-	(void)kind;
-	(void)value;
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		if (strcmp(name, known[i]) == 0)
-			return MHD_YES;
-	*unknown = name;
-	return MHD_NO;
+	return strcmp(method, "HEAD") == 0;
 }
 
 static void
-dispatch(struct serve_call *c, char *path)
+dispatch(struct serve_call *c, const char *method, char *path)
 {
-	char *rest;
+	char *rest, why[160];
 
 	path += *path == '/';
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
@@ -102,7 +79,14 @@ dispatch(struct serve_call *c, char *path)
 			routes[i].answer(c);
 			return;
 		}
-	answer_error(c, 404, "unknown_path", "there is no such path");
+	if (rest == NULL && *path != '_' && is_head(method)) {
+		c->topics = path;
+		answer_topic(c);
+		return;
+	}
+	snprintf(why, sizeof why, "no handler found for uri [/%.60s] and "
+	    "method [%.10s]", path, method);
+	answer_error(c, 404, "no_handler_found_exception", why);
 }
 
 /* ---- libmicrohttpd ----------------------------------------------------- */
@@ -114,7 +98,9 @@ reply(struct MHD_Connection *conn, struct serve_call *c)
 	enum MHD_Result ok;
 
 	if (c->out.bad)
-		answer_error(c, 500, "too_large", "the answer is too large");
+		answer_error(c, 400, "illegal_argument_exception", "the "
+		    "answer is too large: a smaller [size], or [_source], "
+		    "helps");
 	r = MHD_create_response_from_buffer(c->out.len, c->out.p,
 	    MHD_RESPMEM_MUST_COPY);
 	wr_free(&c->out);
@@ -122,48 +108,83 @@ reply(struct MHD_Connection *conn, struct serve_call *c)
 		return MHD_NO;
 	MHD_add_response_header(r, "Content-Type", c->type);
 	MHD_add_response_header(r, "X-Elastic-Product", "Elasticsearch");
+	if (c->status == 405)
+		MHD_add_response_header(r, "Allow", "GET, HEAD, POST");
 	ok = MHD_queue_response(conn, (unsigned)c->status, r);
 	MHD_destroy_response(r);
 	return ok;
 }
 
-static const char *
-param(struct MHD_Connection *conn, const char *name)
+static enum MHD_Result
+take_param(void *arg, enum MHD_ValueKind kind, const char *name,
+    const char *value)
 {
-	return MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND,
-	    name);
+	struct serve_call *c = arg;
+
+	(void)kind;
+	if (c->nparams < PARAMS_MAX) {
+		c->params[c->nparams].name = name;
+		c->params[c->nparams].value = value;
+	}
+	c->nparams++;
+	return MHD_YES;
+}
+
+static struct serve_call
+call_new(const struct server *s)
+{
+	return (struct serve_call){ .src = s->src, .dir = s->dir,
+	    .out = wr_grow(ANSWER_MAX), .status = 200,
+	    .type = "application/json" };
+}
+
+static enum MHD_Result
+refuse_body(const struct server *s, struct MHD_Connection *conn)
+{
+	struct serve_call c = call_new(s);
+
+	answer_error(&c, 413, "content_too_large_exception",
+	    "a body has at most 1 MiB");
+	return reply(conn, &c);
 }
 
 static enum MHD_Result
 answer(struct server *s, struct MHD_Connection *conn, const char *url,
     const char *method, struct incoming *in)
 {
-	const char *format = param(conn, "format"), *unknown = NULL;
-	struct serve_call c = { .src = s->src, .dir = s->dir,
-	    .body = (const char *)in->body.p, .body_len = in->body.len,
-	    .q = param(conn, "q"), .size = param(conn, "size"),
-	    .from = param(conn, "from"), .out = wr_grow(ANSWER_MAX),
-	    .json = format != NULL && strcmp(format, "json") == 0,
-	    .status = 200, .type = "application/json" };
-	char *path = strdup(url), why[128];
+	struct serve_call c = call_new(s);
+	char *path, why[128];
 
-	MHD_get_connection_values(conn, MHD_GET_ARGUMENT_KIND, check_param,
-	    &unknown);
-	if (path == NULL || in->body.bad)
-		answer_error(&c, 413, "too_large",
-		    "a body has at most 1 MiB");
-	else if (unknown != NULL) {
-		snprintf(why, sizeof why, "unknown parameter [%.60s]",
-		    unknown);
-		answer_error(&c, 400, "illegal_argument_exception", why);
-	} else if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0
-	    && strcmp(method, "HEAD") != 0)
-		answer_error(&c, 405, "method_not_allowed",
-		    "there are GET, POST and HEAD");
+	if (in->body.bad)
+		return refuse_body(s, conn);
+	c.body = (const char *)in->body.p;
+	c.body_len = in->body.len;
+	path = strdup(url);
+	MHD_get_connection_values(conn, MHD_GET_ARGUMENT_KIND, take_param,
+	    &c);
+	if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0 &&
+	    !is_head(method)) {
+		snprintf(why, sizeof why, "incorrect HTTP method [%.20s]: "
+		    "there are GET, HEAD and POST", method);
+		answer_error(&c, 405, "method_not_allowed_exception", why);
+	} else if (c.nparams > PARAMS_MAX)
+		answer_error(&c, 400, "illegal_argument_exception",
+		    "too many parameters");
+	else if (path == NULL)
+		answer_error(&c, 503, "unavailable", "out of memory");
 	else
-		dispatch(&c, path);
+		dispatch(&c, method, path);
 	free(path);
 	return reply(conn, &c);
+}
+
+static bool
+body_too_large(struct MHD_Connection *conn)
+{
+	const char *s = MHD_lookup_connection_value(conn, MHD_HEADER_KIND,
+	    "Content-Length");
+
+	return s != NULL && strtoull(s, NULL, 10) > BODY_MAX;
 }
 
 /* Called first with the head, then with pieces of the body, then without. */
@@ -180,15 +201,21 @@ on_request(void *arg, struct MHD_Connection *conn, const char *url,
 		if (in == NULL)
 			return MHD_NO;
 		in->body = wr_grow(BODY_MAX);
+		in->began_ms = elink_now_ms();
 		*state = in;
-		return MHD_YES;
+		/* One that says so is not read at all. */
+		in->refused = body_too_large(conn);
+		return in->refused ? refuse_body(arg, conn) : MHD_YES;
 	}
 	if (*n > 0) {
 		wr_bytes(&in->body, data, *n);
+		in->taken += (int64_t)*n;
 		*n = 0;
-		return MHD_YES;
+		/* Nor one that goes on and on, or comes by and by. */
+		return in->taken > BODY_READ_MAX || elink_now_ms() -
+		    in->began_ms > IDLE_S * 1000 ? MHD_NO : MHD_YES;
 	}
-	return answer(arg, conn, url, method, in);
+	return in->refused ? MHD_NO : answer(arg, conn, url, method, in);
 }
 
 static void

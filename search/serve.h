@@ -6,6 +6,8 @@
 #include "lib/buf.h"
 #include "walk.h"
 
+enum { PARAMS_MAX = 32 };
+
 /* A request that has come whole, and its answer. */
 struct serve_call {
 	struct src	*src;
@@ -13,8 +15,8 @@ struct serve_call {
 	const char	*topics;	/* "a,b" of the path; NULL: all */
 	const char	*body;		/* JSON, or nothing */
 	size_t		 body_len;
-	const char	*q, *size, *from; /* of the URL, or NULL */
-	bool		 json;		/* format=json */
+	struct { const char *name, *value; } params[PARAMS_MAX];
+	int		 nparams;
 	struct wr	 out;
 	int		 status;	/* of HTTP */
 	const char	*type;		/* of the answer's content */
@@ -23,8 +25,11 @@ struct serve_call {
 /* In answer.c. */
 void	 answer_search(struct serve_call *);
 void	 answer_count(struct serve_call *);
+void	 answer_topic(struct serve_call *);	/* whether they are there */
 void	 answer_indices(struct serve_call *);
 void	 answer_health(struct serve_call *);
+/* What Elasticsearch's clients ask first: its product check. */
+void	 answer_root(struct serve_call *);
 /* An error in Elasticsearch's form. */
 void	 answer_error(struct serve_call *, int status, const char *type,
 	    const char *why);

@@ -53,7 +53,7 @@ done | kcat -b "$BOOTSTRAP" -P -t logs -K :
 echo 'plain text' | kcat -b "$BOOTSTRAP" -P -t logs
 
 ask 200 / && check_grep '"number"' "$tmp/answer" version
-ask 200 /_cat/indices && check_grep '^green open logs 1 5 ' "$tmp/answer" cat
+ask 200 /_cat/indices && check_grep '^green open logs 1 0 5 ' "$tmp/answer" cat
 ask 200 /_search && total 5
 ask 200 '/_search?q=level:error&size=1' && total 2
 ask 200 /logs/_search '{"query":{"match":{"msg":"connection reset"}}}'
@@ -110,4 +110,60 @@ ask 400 /_search "$(printf '{"query":%s{}%s}' \
     "$(printf '}}%.0s' $(seq 200))")"
 head -c 2000000 /dev/zero | tr '\0' ' ' >"$tmp/large"
 ask 413 /_search "@$tmp/large"
+check_grep '"status":413' "$tmp/answer" "a large body"
+ask 400 /_search "$(printf '[%.0s' $(seq 5000))"
+ask 400 "/_search?$(printf 'a=%.0s&' $(seq 100))"
+ask 400 '/_search?size=-1' && check_grep 'size' "$tmp/answer" "a bad size"
+ask 400 '/_search?pretty=perhaps' && check_grep 'pretty' "$tmp/answer" flag
+ask 400 /_count '{"sort":"_doc"}' ||
+    fail "a count with more than a query"
+ask 414 "/_search?q=$(head -c 60000 /dev/zero | tr '\0' a)" ||
+    fail "a long address"
+
+# curl_is WANTED ARGUMENT...: what it prints.
+curl_is()
+{
+	local want=$1
+
+	shift
+	check_eq "$(curl -s -m "$lib_wait_s" -o "$tmp/answer" "$@")" "$want" \
+	    "curl $*"
+}
+code='%{http_code} '
+curl_is '200 ' -I -w "$code" "$url/"
+check_eq "$(tr -d '\r' <"$tmp/answer" | grep -ci '^x-elastic-product: ')" 1 \
+    "the product of HEAD"
+curl_is '200 ' -I -w "$code" "$url/logs"
+curl_is '404 ' -I -w "$code" "$url/nosuch"
+curl_is '405 ' -X DELETE -D "$tmp/head" -w "$code" "$url/logs/_search"
+check_grep '^Allow: GET, HEAD, POST' "$tmp/head" "what is allowed"
+# One connection for all of them.
+check_eq "$(curl -s -m "$lib_wait_s" -o /dev/null -o /dev/null -w \
+    '%{num_connects}' "$url/health" "$url/_count")" 10 "connections made"
+# A body without a length, that goes on for ever.
+timeout "$lib_wait_s" curl -s -o /dev/null -X POST -T - \
+    -H 'Transfer-Encoding: chunked' "$url/_search" </dev/zero
+[ $? != 124 ] || fail "a body that never ends is read for ever"
+# Those that send nothing, or begin and do not go on, keep nobody waiting.
+for i in 3 4 5 6 7 8 9; do
+	eval "exec $i<>/dev/tcp/127.0.0.1/$port"
+	[ $i = 3 ] || printf 'POST /_search HTTP/1.1\r\nContent-Length: 9\r\n' \
+	    >&$i
+	[ $i -lt 6 ] || printf 'Host: x\r\n\r\n{"q' >&$i
+done
+printf 'nonsense\r\n\r\n' >&3
 ask 200 /health
+ask 200 /_search && total 5
+for i in 3 4 5 6 7 8 9; do
+	eval "exec $i>&-"
+done
+
+# The engine may go and come back.
+engine_kill9
+ask_again()
+{
+	[ "$(curl -s -m "$lib_wait_s" -o "$tmp/answer" -w '%{http_code}' \
+	    "$url/_search")" = 200 ]
+}
+wait_until ask_again || fail "no answer after the engine came back: $(cat "$tmp/answer")"
+total 5

@@ -32,6 +32,7 @@ TAILQ_HEAD(ehandles, ehandle);
 
 struct elink {
 	struct elink_conf conf;
+	char		 path[sizeof ((struct sockaddr_un *)0)->sun_path];
 	enum state	 state;
 	struct ipc	 ipc;		/* unless DOWN */
 	uint32_t	 id;		/* of the newest request */
@@ -545,6 +546,9 @@ elink_open(const struct elink_conf *conf, struct elink **out)
 	if ((l = calloc(1, sizeof *l)) == NULL)
 		return E_NOMEM;
 	l->conf = *conf;
+	/* Who opens it need not keep it. */
+	strcpy(l->path, conf->path);
+	l->conf.path = l->path;
 	TAILQ_INIT(&l->wait);
 	TAILQ_INIT(&l->sent);
 	for (int i = 0; i < CHAINS; i++)

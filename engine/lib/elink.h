@@ -68,7 +68,7 @@ struct elink_conf {
 
 struct elink;
 
-/* Connects at the first elink_run.  The strings must outlive the link.
+/* Connects at the first elink_run.  The program's name must outlive the link.
  * E_NOMEM, E_USAGE: the path is too long. */
 enum err elink_open(const struct elink_conf *, struct elink **) MUST;
 /* Ends all calls with E_CLOSED.  Handles that are still held live on. */
