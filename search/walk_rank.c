@@ -49,6 +49,22 @@ answers(const struct rank *r, struct xap_db *db)
 	return xap_match(db, r->plan->q, 0, 0, &none, &none, &total) == E_OK;
 }
 
+/* Whether it was made by the configs that the query is planned by, since the
+ * words of others are not its words, and goes as far as it was said to. */
+static bool
+fits(struct xap_db *db, const struct walk *w, const struct shard *s)
+{
+	struct sconf conf;
+	int64_t next, gaps;
+	bool same;
+
+	if (shard_facts(db, &next, &gaps, &conf) != E_OK)
+		return false;
+	same = sconf_eq(&conf, &w->conf) && next >= s->end;
+	sconf_free(&conf);
+	return same;
+}
+
 /* Opens the shards of a walk; those that are of no use leave its list. */
 static void
 open_walk(struct rank *r, struct walk *w, bool ask)
@@ -63,7 +79,8 @@ open_walk(struct rank *r, struct walk *w, bool ask)
 		shard_path(path, dir, &w->shards.v[j]);
 		if (xap_open(path, &db) != E_OK)
 			db = NULL;
-		if (db != NULL && ask && !answers(r, db)) {
+		if (db != NULL && (!fits(db, w, &w->shards.v[j]) || (ask &&
+		    !answers(r, db)))) {
 			xap_close(db);
 			db = NULL;
 		}
