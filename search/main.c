@@ -116,8 +116,10 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_DFL);
 	if (argc > 1 && strcmp(argv[1], "index") == 0)
 		return cmd_index(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "serve") == 0)
+	if (argc > 1 && strcmp(argv[1], "serve") == 0) {
+		bound_memory();
 		return cmd_serve(argc - 1, argv + 1);
+	}
 	if (argc > 1 && strcmp(argv[1], "verify") == 0)
 		return cmd_verify(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "status") == 0)

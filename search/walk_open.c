@@ -59,6 +59,44 @@ leave_tail(struct walk *w)
 	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
 }
 
+/* The offsets between which all that matches lies. */
+static void
+bounds(const struct query *q, const char *topic, int32_t part, int64_t *low,
+    int64_t *high)
+{
+	bool any = q->op == Q_OR || (q->op == Q_SOME && q->low > 0);
+	int64_t l, h;
+
+	*low = any ? INT64_MAX : INT64_MIN;
+	*high = any ? INT64_MIN : INT64_MAX;
+	if (q->op == Q_OFFSET) {
+		*low = q->low;
+		*high = q->high;
+	}
+	for (int i = 0; i < q->nkids && (any || q->op == Q_AND); i++) {
+		bounds(q->kids[i], topic, part, &l, &h);
+		if (any && !match_scope(q->kids[i], topic, part))
+			continue;
+		if (any ? l < *low : l > *low)
+			*low = l;
+		if (any ? h > *high : h < *high)
+			*high = h;
+	}
+}
+
+/* What the query leaves of a walk; the rest counts as searched. */
+static void
+narrow(struct walk *w)
+{
+	int64_t low, high;
+
+	bounds(w->search->query, w->topic, w->part, &low, &high);
+	if (low > w->start)
+		w->start = low < w->end ? low : w->end;
+	if (high < w->end - 1)
+		w->end = high + 1 > w->start ? high + 1 : w->start;
+}
+
 static enum err
 walk_open(struct search *s, struct walk *w, const struct view_res_topic *t,
     const struct view_res_part *p)
@@ -77,8 +115,9 @@ walk_open(struct search *s, struct walk *w, const struct view_res_topic *t,
 	w->end = p->high_watermark;
 	if (w->end < w->start)
 		w->end = w->start;
-	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
 	s->records += w->end - w->start;
+	narrow(w);
+	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
 	if (p->error != E_OK) {
 		walk_miss(w, w->end - w->start, (enum err)p->error);
 		w->over = true;
@@ -232,7 +271,7 @@ path_there(struct search *s, const char *path)
 	return there;
 }
 
-enum { LIKE_MAX = 40, LIKE_DISTANCE = 2 };
+enum { LIKE_MAX = 40, LIKE_DISTANCE = 2, LIKE_SHARE = 3 };
 
 /* Letters to be changed, left out or put in. */
 static int
@@ -305,6 +344,10 @@ search_unknown(struct search *s, char **like)
 	if (indexed)
 		path = unknown_in(s, s->query);
 	l.path = path;
+	/* One letter is like any other. */
+	if (path != NULL && (int)strlen(path) + 1 <= LIKE_DISTANCE *
+	    LIKE_SHARE)
+		l.distance = ((int)strlen(path) + 1) / LIKE_SHARE + 1;
 	for (int i = 0; path != NULL && i < s->nwalks && l.best == NULL;
 	    i++) {
 		struct walk *w = &s->walks[i];

@@ -93,7 +93,8 @@ check_grep '^3 of [0-9,]* shown' "$tmp/err" footer
 check_grep 'not indexed 0$' "$tmp/err" "what is not indexed"
 for q in alpha 'alpha beta' '"alpha beta"' 'alp*' '/gam.*alpha/' 'NOT alpha' \
     'level:warn -beta' 'ms:100..250' 'ms:>=990 OR level:error' 10.0.3.17 \
-    'key:k3 ip:10.0.*' 'has:ip partition:0' 'offset:100..200' '*'; do
+    'key:k3 ip:10.0.*' 'has:ip partition:0' 'offset:100..200' 'NOT offset:7..' '*' \
+    'offset:3..9 alpha OR partition:1 offset:50..2000 beta'; do
 	same "$q"
 done
 
