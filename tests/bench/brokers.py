@@ -171,7 +171,7 @@ class Null(Broker):
         "control sync": "the same, and syncs before it answers",
     }
 
-    def __init__(self, name, build, dir_, partitions, keep=False):
+    def __init__(self, build, dir_, partitions, keep=False, name="null"):
         self.name = name
         super().__init__(dir_)
         words = [os.path.join(build, "tests", "bench", "null"),

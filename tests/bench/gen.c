@@ -19,11 +19,11 @@
  * produce sends count records and waits for every answer; consume reads them
  * all from the start; rtt sends one at a time and waits for its answer, and
  * for a consumer that waits at the end of the log to get it; pace sends at a
- * rate whatever the broker does, and measures each record from the time that
- * it was due until a consumer has it.  create makes the topic, with one
- * config if config=KEY=VALUE is given, and waits until it can be used; delete
- * removes it. The others print one JSON object.  Topics must be there
- * already.
+ * rate whatever the broker does, and measures each record until its answer
+ * comes, and from the time that it was due until a consumer has it.  create
+ * makes the topic, with one config if config=KEY=VALUE is given, and waits
+ * until it can be used; delete removes it.  The others print one JSON object.
+ * Topics must be there already.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -521,7 +521,7 @@ pace_consume(void *arg)
 static void
 pace(const struct opts *o)
 {
-	struct tally t = { 0 };
+	struct tally t = { .ack_ns = calloc((size_t)o->count, sizeof t.n) };
 	rd_kafka_t *out = client_open(o, RD_KAFKA_PRODUCER, &t);
 	rd_kafka_t *in = client_open(o, RD_KAFKA_CONSUMER, NULL);
 	rd_kafka_topic_t *out_t = topic_open(out, o);
@@ -531,7 +531,7 @@ pace(const struct opts *o)
 	char *value = malloc(o->size);
 	pthread_t reader;
 
-	if (value == NULL || p.late == NULL)
+	if (value == NULL || p.late == NULL || t.ack_ns == NULL)
 		die("out of memory");
 	p.q = consume_start(in, in_t, o);
 	p.start = now_ns() + INT64_C(500000000);
@@ -551,9 +551,12 @@ pace(const struct opts *o)
 	}
 	answers(&out, o, &t);
 	pthread_join(reader, NULL);
-	printf("{\"records\": %" PRId64 ", \"size\": %zu, \"rate\": %" PRId64
+	printf("{");
+	print_percentiles("ack", t.ack_ns, o->count, ", ");
+	printf("\"records\": %" PRId64 ", \"size\": %zu, \"rate\": %" PRId64
 	    ", ", o->count, o->size, o->rate);
 	print_percentiles("arrival", p.late, o->count, "}\n");
+	free(t.ack_ns);
 	free(p.late);
 	free(value);
 	rd_kafka_topic_destroy(out_t);
