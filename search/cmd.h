@@ -67,7 +67,7 @@ int	 cmd_begin(struct cmd *);
 int	 cmd_batch(struct cmd *, int (*one)(struct cmd *));
 /* In wait.c.  Until all that is there now is indexed; false: not in time. */
 bool	 cmd_await_index(struct cmd *);
-/* Ends the program some time after a query must have been over. */
+/* Ends the program when a query works for longer than it may by far. */
 void	 cmd_watch(const struct cmd *);
 /* In facet.c: counts hits by members and by time. */
 int	 cmd_facets(struct cmd *);

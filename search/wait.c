@@ -59,7 +59,7 @@ cmd_await_index(struct cmd *c)
 /* ---- the watch --------------------------------------------------------- */
 
 static void
-on_alarm(int sig)
+on_time_up(int sig)
 {
 	static const char text[] = "chronik-search: incomplete: out of time, "
 	    "in the middle of a shard (--timeout gives more)\n";
@@ -76,8 +76,9 @@ cmd_watch(const struct cmd *c)
 	int64_t ms = c->opt[OPT_follow] != NULL ? 0 : c->timeout_ms *
 	    (c->opt[OPT_wait_index] != NULL ? 2 : 1) + WATCH_MS;
 	struct itimerval t = { .it_value = { ms / 1000, ms % 1000 * 1000 } };
-	struct sigaction sa = { .sa_handler = on_alarm };
+	struct sigaction sa = { .sa_handler = on_time_up };
 
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &t, NULL);
+	/* Of work: who reads slowly, or asks seldom, may take his time. */
+	sigaction(SIGPROF, &sa, NULL);
+	setitimer(ITIMER_PROF, &t, NULL);
 }
