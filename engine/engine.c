@@ -356,11 +356,8 @@ orphan_each(const char *name, void *arg)
 			return 0;
 		id.b[i] = (uint8_t)x;
 	}
-	if (topic_find_id(&eng->topics, id) != NULL)
+	if (topic_any(&eng->topics, id) != NULL)
 		return 0;
-	for (struct topic *t = eng->topics.first; t != NULL; t = t->next)
-		if (uuid_eq(t->id, id))		/* being deleted */
-			return 0;
 	/* Left by a creation that did not finish, or something odd: nothing
 	 * is deleted for looking odd. */
 	log_warn("directory of no topic", LS("name", name));

@@ -194,16 +194,6 @@ number_read(const char *name, int32_t *n)
 	    strcmp(back, name) == 0;
 }
 
-static struct topic *
-topic_any(struct engine *eng, const struct uuid *id)
-{
-	struct topic *t = eng->topics.first;
-
-	while (t != NULL && !uuid_eq(t->id, *id))
-		t = t->next;
-	return t;
-}
-
 /* Does a directory of no partition hold records? */
 struct content {
 	const char	*dir;
@@ -260,7 +250,7 @@ part_each(const char *name, void *arg)
 
 	join(path, d->sub, name);
 	if (hex_read(d->sub + strlen(d->sub) - HEX, &id))
-		t = topic_any(d->eng, &id);
+		t = topic_any(&d->eng->topics, id);
 	if (!number_read(name, &n))
 		fsck_found(d->c, NULL, FOUND_NOTE, "foreign", path, -1, -1,
 		    "it is left alone");
@@ -285,7 +275,7 @@ topic_each(const char *name, void *arg)
 		    "it is left alone");
 		return 0;
 	}
-	t = d->told ? topic_any(d->eng, &id) : NULL;
+	t = d->told ? topic_any(&d->eng->topics, id) : NULL;
 	if (!d->told || (t != NULL && t->state == TOPIC_DELETING))
 		return 0;
 	err = disk->list(d->sub, t == NULL ? stray_each : part_each, d);

@@ -58,12 +58,30 @@ id_slot(struct topics *ts, struct uuid id)
 	return &ts->by_id[hash_bytes(id.b, 16, false) & (ts->size - 1)];
 }
 
+static void
+name_put(struct topics *ts, struct topic *t)
+{
+	struct topic **slot = name_slot(ts, kstr_of(t->name));
+
+	t->next_name = *slot;
+	*slot = t;
+}
+
+static void
+id_put(struct topics *ts, struct topic *t)
+{
+	struct topic **slot = id_slot(ts, t->id);
+
+	t->next_id = *slot;
+	*slot = t;
+}
+
 static enum err
 tables_grow(struct topics *ts)
 {
 	struct topics old = *ts;
 
-	if (ts->n < ts->size)
+	if (ts->nlist < ts->size)
 		return E_OK;
 	ts->size = old.size == 0 ? 64 : old.size * 4;
 	ts->by_name = calloc(ts->size, sizeof(struct topic *));
@@ -75,25 +93,24 @@ tables_grow(struct topics *ts)
 		return E_NOMEM;
 	}
 	for (struct topic *t = ts->first; t != NULL; t = t->next) {
-		struct topic **slot;
-
-		if (t->state == TOPIC_DELETING)
-			continue;
-		slot = name_slot(ts, kstr_of(t->name));
-		t->next_name = *slot;
-		*slot = t;
-		slot = id_slot(ts, t->id);
-		t->next_id = *slot;
-		*slot = t;
+		if (t->state != TOPIC_DELETING)
+			name_put(ts, t);
+		id_put(ts, t);
 	}
 	free(old.by_name);
 	free(old.by_id);
 	return E_OK;
 }
 
-static void
+/* Those that are being deleted are on the list too, and found by their id. */
+static enum err
 list_put(struct topics *ts, struct topic *t)
 {
+	enum err e = tables_grow(ts);
+
+	if (e != E_OK)
+		return e;
+	id_put(ts, t);
 	t->prev = ts->last;
 	t->next = NULL;
 	t->seq = ++ts->seq;
@@ -102,11 +119,18 @@ list_put(struct topics *ts, struct topic *t)
 	else
 		ts->first = t;
 	ts->last = t;
+	ts->nlist++;
+	return E_OK;
 }
 
 static void
 list_drop(struct topics *ts, struct topic *t)
 {
+	struct topic **slot = id_slot(ts, t->id);
+
+	while (*slot != t)
+		slot = &(*slot)->next_id;
+	*slot = t->next_id;
 	if (t->prev != NULL)
 		t->prev->next = t->next;
 	else
@@ -115,29 +139,24 @@ list_drop(struct topics *ts, struct topic *t)
 		t->next->prev = t->prev;
 	else
 		ts->last = t->prev;
+	ts->nlist--;
 }
 
 static enum err
 table_put(struct topics *ts, struct topic *t)
 {
-	struct topic **slot;
-	enum err e = tables_grow(ts);
+	enum err e = list_put(ts, t);
 
 	if (e != E_OK)
 		return e;
-	slot = name_slot(ts, kstr_of(t->name));
-	t->next_name = *slot;
-	*slot = t;
-	slot = id_slot(ts, t->id);
-	t->next_id = *slot;
-	*slot = t;
+	name_put(ts, t);
 	ts->n++;
 	ts->nparts += t->nparts;
 	ts->changes++;
-	list_put(ts, t);
 	return E_OK;
 }
 
+/* It stays on the list. */
 static void
 table_drop(struct topics *ts, struct topic *t)
 {
@@ -146,9 +165,6 @@ table_drop(struct topics *ts, struct topic *t)
 	for (slot = name_slot(ts, kstr_of(t->name)); *slot != t; )
 		slot = &(*slot)->next_name;
 	*slot = t->next_name;
-	for (slot = id_slot(ts, t->id); *slot != t; )
-		slot = &(*slot)->next_id;
-	*slot = t->next_id;
 	ts->n--;
 	ts->nparts -= t->nparts;
 	ts->changes++;
@@ -177,12 +193,20 @@ topic_find(struct topics *ts, struct kstr name)
 }
 
 struct topic *
-topic_find_id(struct topics *ts, struct uuid id)
+topic_any(struct topics *ts, struct uuid id)
 {
 	struct topic *t = ts->size == 0 ? NULL : *id_slot(ts, id);
 
 	while (t != NULL && !uuid_eq(t->id, id))
 		t = t->next_id;
+	return t;
+}
+
+struct topic *
+topic_find_id(struct topics *ts, struct uuid id)
+{
+	struct topic *t = topic_any(ts, id);
+
 	return t != NULL && t->state == TOPIC_LIVE ? t : NULL;
 }
 
@@ -726,16 +750,6 @@ topic_restore(struct engine *eng, const struct uuid *id, const void *rec,
 	return E_OK;
 }
 
-static struct topic *
-list_find(struct topics *ts, const struct uuid *id)
-{
-	struct topic *t = ts->first;
-
-	while (t != NULL && !uuid_eq(t->id, *id))
-		t = t->next;
-	return t;
-}
-
 void
 topic_unrestore(struct engine *eng, const struct uuid *id)
 {
@@ -754,9 +768,10 @@ topic_restore_deleted(struct engine *eng, const struct uuid *id,
     int32_t nparts, int64_t remove_ms)
 {
 	struct topic *t;
+	enum err e;
 
 	if (nparts < 0) {		/* its tombstone: files are gone */
-		t = list_find(&eng->topics, id);
+		t = topic_any(&eng->topics, *id);
 		if (t != NULL && t->state == TOPIC_DELETING) {
 			list_drop(&eng->topics, t);
 			topic_free(t);
@@ -772,8 +787,10 @@ topic_restore_deleted(struct engine *eng, const struct uuid *id,
 	t->nparts = nparts;
 	t->remove_ms = remove_ms;
 	t->state = TOPIC_DELETING;
-	list_put(&eng->topics, t);
-	return E_OK;
+	e = list_put(&eng->topics, t);
+	if (e != E_OK)
+		free(t);
+	return e;
 }
 
 enum err

@@ -45,6 +45,7 @@ struct topics {
 	struct topic	**by_name, **by_id;	/* size is a power of two */
 	size_t		  size, n;		/* n: live and in change */
 	struct topic	 *first, *last;
+	size_t		  nlist;		/* those, and what is deleted */
 	int64_t		  nparts;
 	int		  nremoving;	/* deleted, whose files are kept */
 	uint64_t	  seq;		/* the last one's */
@@ -55,6 +56,8 @@ struct topics {
 /* Live topics only. */
 struct topic *topic_find(struct topics *, struct kstr name);
 struct topic *topic_find_id(struct topics *, struct uuid id);
+/* Also what is being made or deleted. */
+struct topic *topic_any(struct topics *, struct uuid id);
 /* A live partition or NULL. */
 struct part *topic_part(struct topic *, int32_t index);
 /* E_OK when a topic may bear the name: 1-249 of [a-zA-Z0-9._-], not "." or
