@@ -58,6 +58,7 @@ enum idx_state {
 struct found {
 	enum idx_state	state;
 	int64_t		ckpt;	/* synced up to here, 0 when unknown */
+	bool		pids;	/* producers' batches lie behind that */
 	const char	*bad;	/* why the batches end before the file */
 };
 
@@ -375,10 +376,10 @@ batch_at(struct work *w, struct seg *s, int64_t pos, int64_t expect,
 /* The end of the whole batches from the checkpoint on becomes the segment's
  * end; next: base of the next segment. */
 static enum err
-scan(struct work *w, struct seg *s, int64_t pos, int64_t next,
-    const char **bad)
+scan(struct work *w, struct seg *s, struct found *f, int64_t next)
 {
-	int64_t at = pos;
+	int64_t pos = f->ckpt, at = pos;
+	const char **bad = &f->bad;
 	struct batch b;
 	enum err err = E_OK;
 
@@ -400,6 +401,7 @@ scan(struct work *w, struct seg *s, int64_t pos, int64_t next,
 			break;
 		}
 		s->end_offset = batch_last_offset(&b) + 1;
+		f->pids |= b.pid >= 0;
 		w->tail_epoch = b.leader_epoch;
 		if (batch_records_ts(&b) > s->max_ts)
 			s->max_ts = batch_records_ts(&b);
@@ -706,7 +708,7 @@ read_tail(struct work *w, int i, int64_t next)
 		err = PLANT(keep_cache) ? E_OK : disk->drop_cache(fd);
 	if (err != E_OK)
 		return io(w, err, s->path);
-	if ((err = scan(w, s, f->ckpt, next, &f->bad)) != E_OK)
+	if ((err = scan(w, s, f, next)) != E_OK)
 		return err;
 	if (s->synced > 0)
 		w->epoch_of = i;
@@ -845,7 +847,8 @@ note_producer(const struct batch *b, int64_t pos, void *arg)
 	return x->err == E_OK ? 0 : 1;
 }
 
-/* Takes in the batches from an offset to the end. */
+/* Takes in the batches from an offset to the end: but not those of which the
+ * scan has said that they are nobody's. */
 static enum err
 replay(struct work *w, int64_t from)
 {
@@ -857,6 +860,7 @@ replay(struct work *w, int64_t from)
 		struct replay x = { r->prods, from, s->base, s->end_offset,
 		    E_OK };
 		struct idx_entry e = { s->base, 0, -1 };
+		int64_t end = w->found[i].pids ? s->size : w->found[i].ckpt;
 
 		if (s->end_offset <= from)
 			continue;
@@ -864,7 +868,8 @@ replay(struct work *w, int64_t from)
 		    (err = idx_pos(w, s, 0, from, &e)) != E_OK)
 			return err;
 		x.first = e.offset;
-		err = walk_synced(w, s, e.pos, s->size, note_producer, &x);
+		err = e.pos >= end ? E_OK :
+		    walk_synced(w, s, e.pos, end, note_producer, &x);
 		if (err == E_OK)
 			err = io(w, x.err, s->path);
 		if (err != E_OK)
