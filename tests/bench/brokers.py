@@ -52,6 +52,17 @@ def tree(root):
     return found
 
 
+def alive(pid):
+    """Any of its threads: one may still be in the kernel."""
+    for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+        try:
+            if read(path).rsplit(")", 1)[1].split()[0] not in "ZX":
+                return True
+        except OSError:
+            pass
+    return False
+
+
 class Broker:
     """A running broker.  roles names the programs whose costs count."""
 
@@ -151,13 +162,33 @@ class Chronik(Broker):
         self.name, self.sync = name, sync == "commit"
         super().__init__(dir_)
         self.data = os.path.join(self.tmp, "data")
-        ready = self.launch(
-            [os.path.join(build, "chronik"), "start", "--data-dir", self.data,
-             "--bind-addr", "127.0.0.1:0", "--sync", sync,
-             "--gateways", str(gateways), *words],
-            r"^ready kafka=(\S+) engine=(\S+)")
+        words = ["--sync", sync, "--gateways", str(gateways), *words]
+        self.words = [os.path.join(build, "chronik"), "start", "--data-dir",
+                      self.data, "--bind-addr", "127.0.0.1:0", *words]
+        self.settings = " ".join(words)
+        self.start()
+
+    def start(self):
+        """Also once more, after stop or kill."""
+        ready = self.launch(self.words, r"^ready kafka=(\S+) engine=(\S+)")
         self.kafka, self.engine = ready.groups()
-        self.settings = f"--sync {sync} --gateways {gateways}"
+
+    def kill(self):
+        """kill -9 of all of it at once."""
+        pids = [pid for _, pid in tree(self.process.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        end = time.monotonic() + WAIT_S
+        while any(alive(pid) for pid in pids):
+            if time.monotonic() > end:
+                fail("a process survives kill -9")
+            time.sleep(0.002)
+
+    def files(self):
+        """Open descriptors, by role."""
+        return {role: len(os.listdir(f"/proc/{pid}/fd"))
+                for role, pid in self.processes()}
 
 
 class Null(Broker):

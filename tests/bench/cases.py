@@ -7,15 +7,17 @@ produces it reads back and compares.  Nothing here asserts a time.
 import os
 import resource
 import socket
+import statistics
 import struct
-import subprocess
+import threading
 import time
 
-import brokers
 import limits
+import parts
 
 LARGE = {"linger_ms": 5, "batch": 100000}
 TEN = {"linger_ms": 0, "batch": 10}
+KILL_S = 3		# of load before a kill
 
 
 def b0(run):
@@ -104,24 +106,100 @@ def b6wide(run):
                     linger_ms=5)
 
 
+def timed(f):
+    start = time.monotonic()
+    f()
+    return time.monotonic() - start
+
+
+def metadata_ms(target, n=5):
+    """All topics, as a client asks for them."""
+    c = parts.Conn(target.kafka)
+    took = []
+    for _ in range(n):
+        start = time.monotonic()
+        c.send(3, 1, struct.pack(">i", -1))
+        c.recv()
+        took.append((time.monotonic() - start) * 1e3)
+    return statistics.median(took)
+
+
+def ask_names(target, key, version, rows, tail):
+    """A request about many topics, 1,000 at a time; none may fail."""
+    c = parts.Conn(target.kafka)
+    for first in range(0, len(rows), parts.ROWS_MAX):
+        some = rows[first:first + parts.ROWS_MAX]
+        c.send(key, version, struct.pack(">i", len(some)) + b"".join(some) +
+               tail)
+        f = c.recv()
+        at = 8
+        for _ in some:
+            size, = struct.unpack_from(">h", f, at)
+            name = f[at + 2:at + 2 + size].decode()
+            error, = struct.unpack_from(">h", f, at + 2 + size)
+            if error:
+                parts.fail("topic", name, "error", error)
+            at += 4 + size
+            if key == 19:		# and a message, null
+                at += 2
+
+
+def create_topics(target, names, size):
+    """CreateTopics v2."""
+    ask_names(target, 19, 2, [parts.text(n) + struct.pack(
+        ">ihii", size, 1, 0, 0) for n in names], struct.pack(">ib", 60000, 0))
+
+
+def delete_topics(target, names):
+    """DeleteTopics v1."""
+    ask_names(target, 20, 1, [parts.text(n) for n in names],
+              struct.pack(">i", 60000))
+
+
+def anon_kib(target):
+    return {role: m["anon_kib"] for role, m in target.memory().items()}
+
+
+def idle_parts(run, target, topics, size):
+    """Topics of so many partitions each that nobody uses."""
+    before = anon_kib(target)
+    made = [f"idle-{i}" for i in range(topics)]
+    took = timed(lambda: create_topics(target, made, size))
+    n = topics * size
+    time.sleep(1)
+    held = {role: kib - before[role] for role, kib in
+            anon_kib(target).items()}
+    run.row(target, {
+        "what": f"{topics} topics x {size}", "create_s": took,
+        "kib_per_partition": held["engine"] / n,
+        "gateway_kib_per_partition": held["gateway"] / n,
+        "metadata_ms": metadata_ms(target),
+        "idle_cpu_percent": run.idle(target)})
+    return made
+
+
 def b7(run):
-    """Memory of idle partitions, and round trips beside them."""
-    steps = (1000, 10000) if run.full else (1000,)
-    for target in run.brokers("ours", own=True):
-        before, have = target.resident_kib(), 0
-        run.rtt(target, "round trip, no others", count=3000, size=100,
-                acks="all")
-        for n in steps:
-            while have < n:
-                some = min(1000, n - have)
-                run.topic(target, some, keep=True)
-                have += some
+    """Idle partitions: memory, making and deleting them, metadata, a start,
+    and 100 busy ones beside them against 1."""
+    sizes = [(1, 1000), (1000, 1)]
+    if run.full:
+        sizes = [(1, 1000), (10, 1000), (50, 1000), (10000, 1)]
+    busy = dict(rate=2000, count=20000, size=100, acks="all", linger_ms=0)
+    for topics, size in sizes:
+        for target in run.brokers("ours", own=True):
+            run.pace(target, "1 busy, no others", 1, **busy)
+            made = idle_parts(run, target, topics, size)
+            run.pace(target, f"100 busy, {topics} x {size} others", 100,
+                     **busy)
+            target.stop()
+            target.start()
+            held = anon_kib(target)["engine"]
+            run.row(target, {"what": f"start, {topics} x {size}",
+                             "start_ms": target.start_ms,
+                             "kib_per_partition": held / topics / size})
             run.row(target, {
-                "what": f"{n} partitions",
-                "kib_per_partition": (target.resident_kib() - before) / n,
-                "idle_cpu_percent": run.idle(target)})
-            run.rtt(target, f"round trip, {n} others", count=3000, size=100,
-                    acks="all")
+                "what": f"deleting {topics} x {size}", "delete_s": timed(
+                    lambda: delete_topics(target, made))})
 
 
 def api_versions():
@@ -247,6 +325,118 @@ def b12(run):
             s.close()
 
 
+def killed(target, topic, n, acked):
+    """Produces to all partitions until the broker is killed, which is soon;
+    counts in acked what was answered for.  How many were sent."""
+    data = parts.R.batch(parts.R.recs(1, size=100, key=False))
+    bodies = parts.requests(topic, n, data)
+    conns = [parts.Conn(target.kafka) for _ in range(parts.CONNS)]
+    flying, sent, start = [], 0, time.monotonic()
+    killer = threading.Timer(KILL_S, target.kill)
+    killer.start()
+    try:
+        while time.monotonic() < start + KILL_S + 30:
+            while len(flying) < len(conns):
+                c, turn = conns[sent % len(conns)], sent % len(bodies)
+                c.send(parts.PRODUCE, 5, bodies[turn][1])
+                flying.append((c, turn))
+                sent += 1
+            c, turn = flying.pop(0)
+            parts.answered(c.recv(), topic, bodies[turn][0])
+            acked[turn] += 1
+    except (OSError, struct.error):
+        pass
+    killer.join()
+    return sent, data
+
+
+def ends(target, topic, n):
+    """The end of each partition's log; ListOffsets v1."""
+    c, found = parts.Conn(target.kafka), {}
+    for first in range(0, n, parts.ROWS_MAX):
+        some = range(first, min(first + parts.ROWS_MAX, n))
+        c.send(2, 1, struct.pack(">ii", -1, 1) + parts.text(topic) +
+               struct.pack(">i", len(some)) +
+               b"".join(struct.pack(">iq", p, -1) for p in some))
+        f = c.recv()
+        at = 4 + 2 + len(topic) + 4
+        for _ in some:
+            p, error, _, end = struct.unpack_from(">ihqq", f, at)
+            if error:
+                parts.fail("the end of partition", p, "error", error)
+            found[p] = end
+            at += 22
+    return found
+
+
+def b16(run):
+    """kill -9 under load with many partitions: until the first produce is
+    answered, and what is lost of what was."""
+    n = 10000 if run.full else 1000
+    with run.ours() as target:
+        topic = run.topic(target, n, keep=True)[0]
+        acked = [0] * -(-n // parts.ROWS_MAX)
+        sent, data = killed(target, topic, n, acked)
+        start = time.monotonic()
+        target.start()
+        c = parts.Conn(target.kafka)
+        rows, body = parts.requests(topic, 1, data)[0]
+        c.send(parts.PRODUCE, 5, body)
+        parts.answered(c.recv(), topic, rows)
+        took = (time.monotonic() - start) * 1e3
+        cpu = sum(target.cpu().values())
+        found = ends(target, topic, n)
+        found[0] -= 1
+        lost = sum(max(0, acked[p // parts.ROWS_MAX] - found[p])
+                   for p in range(n))
+        found[0] += 1
+        parts.read_back(target, topic, n, data, sum(found.values()))
+        run.row(target, {"what": f"{n} partitions, {sent} requests",
+                         "start_ms": target.start_ms, "produce_ms": took,
+                         "start_cpu_s": cpu,
+                         "lost": lost})
+
+
+def b17(run):
+    """Small segments and retention for a long time: latency, memory and
+    descriptors, at the end against the beginning."""
+    seconds, windows = (7200, 12) if run.full else (120, 4)
+    seconds = int(seconds * run.args.scale)
+    words = ("--log-segment-bytes", str(1 << 20),
+             "--log-retention-bytes", str(4 << 20),
+             "--log-segment-delete-delay-ms", "1000",
+             "--log-retention-check-interval-ms", "1000")
+    with run.ours(*words) as target:
+        topic = run.topic(target, 16, keep=True)
+        seen, done = [], threading.Event()
+
+        def look():
+            while not done.wait(seconds / windows / 4):
+                m = target.memory()
+                seen.append((sum(r["anon_kib"] for r in m.values()),
+                             sum(target.files().values())))
+
+        watch = threading.Thread(target=look)
+        watch.start()
+        try:
+            run.costed(target, f"{seconds} s", lambda: run.tool(
+                "pace", bootstrap=target.kafka, topic=topic[0], rate=2000,
+                partitions=16, count=2000 * seconds, size=1024, acks="all",
+                linger_ms=5, windows=windows))
+        finally:
+            done.set()
+            watch.join()
+        for name, some in (("first", seen[:4]), ("last", seen[-4:])):
+            run.row(target, {
+                "what": f"{name} of {windows} parts",
+                "rss_mib": statistics.median(s[0] for s in some) / 1024,
+                "files": statistics.median(s[1] for s in some)})
+        disk = sum(os.path.getsize(os.path.join(where, name))
+                   for where, _, names in os.walk(target.data)
+                   for name in names if name.endswith(".log"))
+        run.row(target, {"MiB of logs at the end": disk / (1 << 20)})
+
+
 def b18(run):
     """1 KiB, 16 partitions, at half of what the slower one can do, open loop:
     from when a record was due until a consumer has it."""
@@ -298,6 +488,7 @@ CASES = (
     ("B6", True, b6), ("B6w", True, b6wide), ("B7", False, b7),
     ("B8", False, b8), ("B9", True, b9), ("B9c", False, b9cold),
     ("B10", False, b10), ("B11", False, b11), ("B12", False, b12),
+    ("B16", False, b16), ("B17", False, b17),
     ("B18", True, b18), ("B19", False, b19), ("K", True, start),
     ("Kj", False, java),
 )

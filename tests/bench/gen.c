@@ -15,6 +15,8 @@
  *	spread=turn|any		partitions in turn, or drawn for each record
  *	rate=N			records per second: pace
  *	arrival=true|false	rtt: a consumer too, not only the answer
+ *	windows=N		pace: of the first and the last of so many equal
+ *				parts of the time, too
  *
  * produce sends count records and waits for every answer; consume reads them
  * all from the start; rtt sends one at a time and waits for its answer, and
@@ -52,7 +54,7 @@ struct opts {
 	bool		 any, arrival;
 	int		 producers;
 	int32_t		 partitions;
-	int64_t		 count, rate;
+	int64_t		 count, rate, windows;
 	size_t		 size;
 };
 
@@ -555,6 +557,12 @@ pace(const struct opts *o)
 	print_percentiles("ack", t.ack_ns, o->count, ", ");
 	printf("\"records\": %" PRId64 ", \"size\": %zu, \"rate\": %" PRId64
 	    ", ", o->count, o->size, o->rate);
+	if (o->windows > 1) {
+		int64_t n = o->count / o->windows;
+
+		print_percentiles("first", p.late, n, ", ");
+		print_percentiles("last", p.late + o->count - n, n, ", ");
+	}
 	print_percentiles("arrival", p.late, o->count, "}\n");
 	free(t.ack_ns);
 	free(p.late);
@@ -652,7 +660,7 @@ opts_parse(struct opts *o, char **args)
 {
 	const char *partitions = "1", *count = "1000", *size = "100";
 	const char *producers = "1", *spread = "turn", *rate = "1000";
-	const char *arrival = "true";
+	const char *arrival = "true", *windows = "1";
 	const struct { const char *name; const char **at; } rows[] = {
 		{ "bootstrap", &o->bootstrap }, { "topic", &o->topic },
 		{ "acks", &o->acks }, { "codec", &o->codec },
@@ -661,7 +669,7 @@ opts_parse(struct opts *o, char **args)
 		{ "size", &size }, { "batch", &o->batch },
 		{ "producers", &producers }, { "spread", &spread },
 		{ "rate", &rate }, { "arrival", &arrival },
-		{ "config", &o->config },
+		{ "config", &o->config }, { "windows", &windows },
 	};
 	const size_t nrows = sizeof rows / sizeof *rows;
 
@@ -680,13 +688,15 @@ opts_parse(struct opts *o, char **args)
 	o->count = strtoll(count, NULL, 10);
 	o->size = strtoul(size, NULL, 10);
 	o->rate = strtoll(rate, NULL, 10);
+	o->windows = strtoll(windows, NULL, 10);
 	o->producers = atoi(producers);
 	o->any = strcmp(spread, "any") == 0;
 	o->arrival = strcmp(arrival, "true") == 0;
 	if (o->partitions < 1 || o->count < 1 || o->size < HEAD ||
-	    o->rate < 1 || o->producers < 1 || o->producers > CLIENTS)
-		die("partitions, count and rate are at least 1, size %d, "
-		    "producers 1 to %d", HEAD, CLIENTS);
+	    o->rate < 1 || o->windows < 1 || o->windows > o->count ||
+	    o->producers < 1 || o->producers > CLIENTS)
+		die("partitions, count, rate and windows are at least 1, "
+		    "size %d, producers 1 to %d", HEAD, CLIENTS);
 }
 
 int

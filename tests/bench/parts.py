@@ -31,6 +31,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "wire"))
 import records as R	# noqa: E402
+from brokers import alive	# noqa: E402
 
 PRODUCE, FETCH = 0, 1
 ROWS_MAX = 1000		# partitions of one request
@@ -204,22 +205,10 @@ class Broker:
         self.process.wait()
         # One with many files takes a moment to be gone.
         end = time.monotonic() + 60
-        while any(self.alive(pid) for pid in kids):
+        while any(alive(pid) for pid in kids):
             if time.monotonic() > end:
                 fail("a process survives kill -9")
             time.sleep(0.002)
-
-    @staticmethod
-    def alive(pid):
-        """Any of its threads: one may still be in the kernel."""
-        for path in glob.glob(f"/proc/{pid}/task/*/stat"):
-            try:
-                with open(path) as f:
-                    if f.read().rsplit(")", 1)[1].split()[0] not in "ZX":
-                        return True
-            except OSError:
-                pass
-        return False
 
     def clean(self):
         if self.process.poll() is None:
@@ -426,4 +415,5 @@ def main():
             f.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
