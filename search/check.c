@@ -43,6 +43,14 @@ take_places(int argc, char **argv, struct places *p, const char *name)
 		}
 		if (!taken && strcmp(argv[i], "--json") == 0)
 			taken = p->json = true;
+		if (!taken && (strcmp(argv[i], "--help") == 0 ||
+		    strcmp(argv[i], "-h") == 0)) {
+			printf("usage: chronik-search %s [--json] "
+			    "[--engine PATH] [--data-dir DIR] "
+			    "[--index-dir DIR]%s\n", name,
+			    strcmp(name, "verify") == 0 ? " [TOPIC ...]" : "");
+			exit(0);
+		}
 		if (!taken && argv[i][0] == '-')
 			cmd_fail("%s: %s: there is no such option, or its "
 			    "value is missing: --engine, --data-dir, "

@@ -110,6 +110,10 @@ option_set(struct cmd *c, int o, const char *value)
 {
 	if (o == OPT_help)
 		usage();
+	if (o == OPT_version) {
+		puts("chronik-search " PACKAGE_VERSION);
+		exit(0);
+	}
 	c->opt[o] = value;
 	if (o == OPT_topic) {
 		if (c->ntopics == TOPICS_NAMED_MAX)

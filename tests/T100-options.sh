@@ -67,6 +67,16 @@ for p in engine gateway; do
 	check_rc 0 "$CHRONIK_BUILD/chronik-$p" --help
 	check_grep '^  --log-level ' "$tmp/out" "chronik-$p --help"
 done
+for p in engine gateway fs search; do
+	[ -x "$CHRONIK_BUILD/chronik-$p" ] || continue
+	check_rc 0 "$CHRONIK_BUILD/chronik-$p" --version
+	check_grep "^chronik-$p [0-9]" "$tmp/out" "chronik-$p --version"
+done
+for v in index serve verify status; do
+	[ -x "$CHRONIK_BUILD/chronik-search" ] || continue
+	check_rc 0 "$CHRONIK_BUILD/chronik-search" $v --help
+	check_grep "^usage: chronik-search $v " "$tmp/out" "search $v --help"
+done
 
 # ---- wrong command lines ---------------------------------------------------------
 

@@ -356,6 +356,10 @@ conf_load(struct conf *c, enum conf_where where, const char *usage, int argc,
 			print_help(where, usage);
 			exit(0);
 		}
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("%s %s\n", program, PACKAGE_VERSION);
+			exit(0);
+		}
 		o = next_option(where, program, argv, &i, &value);
 		if (o == NULL)
 			break;
