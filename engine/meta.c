@@ -419,6 +419,7 @@ meta_load(struct meta *m, const char *dir, bool clean, apply_fn apply,
 	}
 	if (e == E_NOTFOUND || (e == E_OK && got.nsegs == 0)) {
 		recover_free(&got);
+		got.why[0] = '\0';	/* that there is none is no failure */
 		e = meta_init(m, dir, why, size);
 		if (e == E_OK)
 			e = recover_log(&how, &got);

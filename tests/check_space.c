@@ -139,6 +139,25 @@ try_create(struct rig *r, const char *name)
 	return e != E_OK ? e : got;
 }
 
+/* A first start on a full disk says so, and the next one is the first. */
+START_TEST(test_first_start)
+{
+	struct world w = { 0 };
+	enum err e;
+
+	rig_init(&w.r);
+	ck_assert_int_eq(disk->mkdir("data"), E_OK);
+	ck_assert_int_eq(disk->sync_dir("."), E_OK);
+	sim_space(w.r.disk, 1);
+	e = rig_open(&w.r);
+	ck_assert_int_eq(e, E_NOSPC);
+	ck_assert_ptr_nonnull(strstr(w.r.why, err_text(E_NOSPC)));
+	sim_space(w.r.disk, 128 * MIB);
+	ck_assert_int_eq(rig_open(&w.r), E_OK);
+	world_close(&w);
+}
+END_TEST
+
 /* The reserve is made at the start, once, and no second one. */
 START_TEST(test_reserve)
 {
@@ -350,6 +369,7 @@ main(void)
 	int n;
 
 	tcase_set_timeout(tc, 600);
+	tcase_add_test(tc, test_first_start);
 	tcase_add_test(tc, test_reserve);
 	tcase_add_test(tc, test_append);
 	tcase_add_test(tc, test_catalogue);
