@@ -109,11 +109,17 @@ meta_print(const struct record *rec, struct wr *out)
 /* A snapshot is cut into batches of about this many bytes. */
 enum { SNAP_BATCH = 1 * MIB };
 
+/* The bytes of a segment, and what is known of it. */
+struct snapshot {
+	struct wr	 bytes;
+	int64_t		 next;		/* offset */
+	int64_t		 max_ts;
+};
+
 struct snap {
 	struct meta	*m;
 	struct batch_maker maker;
-	struct wr	 out;
-	int64_t		 next;		/* offset */
+	struct snapshot	*out;
 	int64_t		 records;
 	enum err	 err;
 };
@@ -123,6 +129,7 @@ snap_flush(struct snap *s)
 {
 	int32_t n = s->maker.b.count;
 	struct wr one = wr_grow(META_BATCH_MAX);
+	struct batch b;
 
 	if (n == 0 || s->err != E_OK) {
 		batch_make_free(&s->maker);
@@ -130,10 +137,15 @@ snap_flush(struct snap *s)
 	}
 	s->err = batch_finish(&s->maker, CODEC_NONE, INT32_MIN, &one);
 	if (s->err == E_OK) {
-		batch_assign(one.p, s->next, s->m->eng->epoch);
-		wr_bytes(&s->out, one.p, one.len);
-		s->next += n;
-		if (s->out.bad)
+		batch_assign(one.p, s->out->next, s->m->eng->epoch);
+		s->err = batch_read(one.p, &b);
+	}
+	if (s->err == E_OK) {
+		wr_bytes(&s->out->bytes, one.p, one.len);
+		s->out->next += n;
+		if (b.max_ts > s->out->max_ts)
+			s->out->max_ts = b.max_ts;
+		if (s->out->bytes.bad)
 			s->err = E_NOMEM;
 	}
 	wr_free(&one);
@@ -208,17 +220,18 @@ snap_one(void *arg, enum meta_type t, const struct meta_key *key,
 	snap_put(arg, t, key, value);
 }
 
-/* The whole catalogue as bytes of a segment that starts at offset base. */
+/* The whole catalogue as a segment that starts at offset base; the caller
+ * frees the bytes, also when it fails. */
 static enum err
-snap_make(struct meta *m, int64_t base, struct wr *out, int64_t *next)
+snap_make(struct meta *m, int64_t base, struct snapshot *out)
 {
-	struct snap s = { .m = m, .out = wr_grow(META_FILE_MAX),
-	    .next = base };
+	struct snap s = { .m = m, .out = out };
 	struct meta_begin begin = { kstr_of(m->eng->cluster_id), wall_ms() };
 	struct meta_epoch epoch = { m->eng->epoch };
 	struct meta_pids pids = { m->eng->pid_limit };
 	struct meta_end end;
 
+	*out = (struct snapshot){ wr_grow(META_FILE_MAX), base, -1 };
 	batch_make(&s.maker, META_BATCH_MAX);
 	snap_put(&s, MT_meta_begin, NULL, &begin);
 	snap_put(&s, MT_meta_epoch, NULL, &epoch);
@@ -234,8 +247,6 @@ snap_make(struct meta *m, int64_t base, struct wr *out, int64_t *next)
 	snap_put(&s, MT_meta_end, NULL, &end);
 	snap_flush(&s);
 	batch_make_free(&s.maker);
-	*out = s.out;
-	*next = s.next;
 	return s.err;
 }
 
@@ -382,8 +393,7 @@ is_new(struct engine *eng, const char *dir, char *why, size_t size)
 static enum err
 meta_init(struct meta *m, const char *dir, char *why, size_t size)
 {
-	struct wr bytes = { 0 };
-	int64_t next;
+	struct snapshot s = { 0 };
 	enum err e;
 
 	e = is_new(m->eng, dir, why, size);
@@ -392,10 +402,10 @@ meta_init(struct meta *m, const char *dir, char *why, size_t size)
 	if (e == E_OK)
 		e = disk->sync_dir(m->eng->data);
 	if (e == E_OK)
-		e = snap_make(m, 0, &bytes, &next);
+		e = snap_make(m, 0, &s);
 	if (e == E_OK)
-		e = snap_write(dir, 0, &bytes);
-	wr_free(&bytes);
+		e = snap_write(dir, 0, &s.bytes);
+	wr_free(&s.bytes);
 	return e;
 }
 
@@ -561,8 +571,8 @@ meta_again(struct meta *m)
 struct rewrite {
 	struct job	 job;
 	struct meta	*m;
-	struct wr	 bytes;
-	int64_t		 base, next, old_base;
+	struct snapshot	 snap;
+	int64_t		 base, old_base;
 	int32_t		 epoch;		/* of the snapshot's batches */
 	enum err	 err;
 	bool		 kept;		/* no room; the old one stays */
@@ -578,7 +588,7 @@ rewrite_run(struct job *j)
 	char path[PATH_SIZE];
 	struct disk_stat st;
 
-	r->err = snap_write(r->dir, r->base, &r->bytes);
+	r->err = snap_write(r->dir, r->base, &r->snap.bytes);
 	/* Once it has its name, the old one must not be written to. */
 	seg_path(path, r->dir, r->base, ".log");
 	r->kept = r->err == E_NOSPC && disk->stat(path, &st) == E_NOTFOUND;
@@ -597,7 +607,7 @@ rewrite_end(struct rewrite *r)
 	struct meta *m = r->m;
 
 	m->busy = false;
-	wr_free(&r->bytes);
+	wr_free(&r->snap.bytes);
 	free(r);
 	part_job_done(m->part);
 	meta_kick(m);
@@ -619,9 +629,9 @@ rewrite_done(struct job *j)
 	}
 	if (r->err != E_OK)
 		log_fatal("the catalogue cannot be rewritten", LE(r->err));
-	r->seg->size = r->seg->synced = (int64_t)r->bytes.len;
-	r->seg->end_offset = r->seg->synced_offset = r->next;
-	r->seg->max_ts = wall_ms();
+	r->seg->size = r->seg->synced = (int64_t)r->snap.bytes.len;
+	r->seg->end_offset = r->seg->synced_offset = r->snap.next;
+	r->seg->max_ts = r->snap.max_ts;
 	r->seg->handle = ++m->eng->next_handle;
 	files_remove(p->segs[0]);
 	seg_unref(p->segs[0]);
@@ -629,7 +639,7 @@ rewrite_done(struct job *j)
 	files_add(&m->eng->files, r->seg);
 	p->start = r->base;
 	p->epoch = r->epoch;	/* it must not fall along the log */
-	p->next = p->hw = r->next;
+	p->next = p->hw = r->snap.next;
 	m->live = r->seg->size;
 	m->rewrite_min = 0;
 	log_info("catalogue rewritten", LI("bytes", m->live),
@@ -657,8 +667,8 @@ rewrite_start(struct meta *m)
 	r->old_base = part_active(p)->base;
 	r->epoch = m->eng->epoch;
 	part_dir(p, r->dir);
-	if (snap_make(m, r->base, &r->bytes, &r->next) != E_OK) {
-		wr_free(&r->bytes);
+	if (snap_make(m, r->base, &r->snap) != E_OK) {
+		wr_free(&r->snap.bytes);
 		free(r);
 		return false;
 	}

@@ -354,6 +354,48 @@ START_TEST(test_swapped)
 }
 END_TEST
 
+static void
+tick(struct sim *d, int64_t n, enum sim_op op, void *arg)
+{
+	(void)d;
+	(void)n;
+	(void)op;
+	(void)arg;
+	rig_now += 10;
+}
+
+/* A catalogue that was rewritten while time went by, and written to since: its
+ * index knows no later time than its batches do. */
+START_TEST(test_rewritten)
+{
+	struct meta *m = &rig.eng.meta;
+	struct meta_epoch rec = { 1 };
+	struct fsck c;
+	int64_t base;
+
+	world();
+	ck_assert_int_eq(rig_open(&rig), E_OK);
+	sim_hook(rig.disk, tick, NULL);
+	base = part_active(m->part)->base;
+	while (part_active(m->part)->base == base) {
+		for (int i = 0; i < 2000; i++)
+			ck_assert_int_eq(meta_write(m, MT_meta_epoch, NULL,
+			    &rec, NULL), E_OK);
+		meta_kick(m);
+		engine_drain(&rig.eng);
+	}
+	for (int i = 0; i < 2000; i++)
+		ck_assert_int_eq(meta_write(m, MT_meta_epoch, NULL, &rec,
+		    NULL), E_OK);
+	meta_kick(m);
+	engine_drain(&rig.eng);
+	sim_hook(rig.disk, NULL, NULL);
+	ck_assert_int_eq(rig_stop(&rig), E_OK);
+	ck_assert_msg(run(&c, false) == 0, "%s", last);
+	end();
+}
+END_TEST
+
 /* What a compaction that was cut short leaves is no damage, and a repair
  * settles it as a start does; but not what is not whole. */
 START_TEST(test_compaction)
@@ -482,6 +524,7 @@ main(void)
 	tcase_add_test(tc, test_cut);
 	tcase_add_test(tc, test_missing);
 	tcase_add_test(tc, test_swapped);
+	tcase_add_test(tc, test_rewritten);
 	tcase_add_test(tc, test_compaction);
 	tcase_add_test(tc, test_crash);
 	suite_add_tcase(s, tc);
