@@ -263,7 +263,9 @@ struct fs {
 	struct fuse_session *se;
 	struct fuse_buf	 fuse_buf;
 	char		*scratch;	/* READ_MAX bytes */
+	/* What the kernel said at first; and, later, that it will not. */
 	enum { PASS_UNKNOWN, PASS_NONE, PASS_OFFERED, PASS_ON } pass;
+	bool		 refused;
 	uv_poll_t	 fuse_poll;
 	struct elink	*link;
 	struct wire	*wire;		/* polls the link's socket */

@@ -121,7 +121,7 @@ pass_open(struct fs *fs, int fd)
 	/* Another file may be on another file system. */
 	if (errno != ELOOP && errno != ENOMEM) {
 		log_debug("no passthrough", LERRNO(errno));
-		fs->pass = PASS_NONE;
+		fs->refused = true;	/* others read fs->pass */
 	}
 	return 0;
 }

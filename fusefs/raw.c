@@ -28,13 +28,19 @@ is_whole(const struct tseg *s)
 	    fstat(s->h->fd, &st) == 0 && st.st_size == s->bytes;
 }
 
+static bool
+may_pass(const struct fs *fs)
+{
+	return fs->pass == PASS_ON && !fs->refused;
+}
+
 static void
 opened(struct op *op)
 {
 	struct tseg *s = node_seg(op->node);
 	struct node *n = op->node;
 
-	if (n->opens++ == 0 && op->fs->pass == PASS_ON && is_whole(s))
+	if (n->opens++ == 0 && may_pass(op->fs) && is_whole(s))
 		n->backing = pass_open(op->fs, s->h->fd);
 	op->fi.keep_cache = op->fi.noflush = 1;
 	if ((n->backing == 0 ? fuse_reply_open(op->req, &op->fi) :
@@ -57,7 +63,7 @@ run_open(struct op *op)
 	struct tseg *s = node_seg(op->node);
 
 	op->late = open_late;
-	if (op->fs->pass == PASS_ON && op->node->opens == 0 && s != NULL &&
+	if (may_pass(op->fs) && op->node->opens == 0 && s != NULL &&
 	    s->sealed && tseg_open(op, s) == WAIT)
 		return;
 	opened(op);
