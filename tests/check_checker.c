@@ -413,6 +413,46 @@ skip_compacted(bool bad)
 	polled(A, 2, 2, FINAL);
 }
 
+/* It went before anything had replaced it, and nobody saw it again. */
+static void
+skip_newest(bool bad)
+{
+	setup.topics[0].compact = true;
+	invoke(A, 0, 7);
+	told(A, 0, EV_OK, 0);
+	invoke(A, 1, 9);
+	told(A, 1, EV_OK, 1);
+	placed(0);
+	if (!bad)
+		invoke(A, 2, 7);
+	polled(A, 1, 1, 0);
+	if (bad)
+		invoke(A, 2, 7);
+	told(A, 2, EV_OK, 2);
+	final(0, 3);
+	polled(A, 1, 1, FINAL);
+	polled(A, 2, 2, FINAL);
+}
+
+/* A tombstone is passed over while it was to stay. */
+static void
+skip_tombstone(bool bad)
+{
+	setup.topics[0].compact = true;
+	setup.topics[0].delete_retention_ms = 1;
+	invoke(A, 0, 7 | EV_TOMBSTONE);
+	told(A, 0, EV_OK, 0);
+	invoke(A, 1, 9);
+	told(A, 1, EV_OK, 1);
+	if (!bad)
+		now += 2000000;
+	placed(0);
+	polled(A, 1, 1, 0);
+	now += 2000000;
+	final(0, 2);
+	polled(A, 1, 1, FINAL);
+}
+
 static void
 back(bool bad)
 {
@@ -626,6 +666,8 @@ static const struct {
 	{ spurious_offset,	ANOMALY_SPURIOUS_OFFSET },
 	{ skip,			ANOMALY_POLL_SKIP },
 	{ skip_compacted,	ANOMALY_POLL_SKIP },
+	{ skip_newest,		ANOMALY_POLL_SKIP },
+	{ skip_tombstone,	ANOMALY_POLL_SKIP },
 	{ back,			ANOMALY_NONMONOTONIC_POLL },
 	{ reset,		ANOMALY_SPURIOUS_RESET },
 	{ nonlinear,		ANOMALY_NONLINEARIZABLE_APPEND },
@@ -647,14 +689,15 @@ enum { TALES = sizeof tales / sizeof tales[0] };
 
 /* What goes with a fault by its nature: a value whose offset another one took
  * is gone; where a value that was read is gone, the end went back; an offset
- * that is none lies beyond the end. */
+ * that is none lies beyond the end; what is lost was passed over. */
 static bool
 goes_with(enum anomaly what, enum anomaly other)
 {
 	return (what == ANOMALY_INCONSISTENT_OFFSETS &&
 	    other == ANOMALY_DIRTY_READ) || (what == ANOMALY_DIRTY_READ &&
 	    other == ANOMALY_WATERMARK_REGRESSION) ||
-	    (what == ANOMALY_SPURIOUS_OFFSET && other == ANOMALY_STALE_READ);
+	    (what == ANOMALY_SPURIOUS_OFFSET && other == ANOMALY_STALE_READ) ||
+	    (what == ANOMALY_LOST_WRITE && other == ANOMALY_POLL_SKIP);
 }
 
 START_TEST(tale_is_judged)

@@ -72,20 +72,74 @@ order_view(struct order *o, int topic, int part)
 
 /* ---- readers ----------------------------------------------------------- */
 
-/* What compaction has taken away comes to nobody again: so a record in a gap
- * was passed over if somebody has read it since. */
+/* Since when compaction may have taken each record of a view: since a later
+ * one of its key was on its way, or a tombstone's time was up.  A send of that
+ * key of which the offset is not known may be such a later one. */
+static int64_t *
+leave_times(const struct judge *j, int topic, const struct view *v)
+{
+	const struct ck_topic *t = &j->setup->topics[topic];
+	int64_t *leave = judge_alloc(NULL, (v->n + 1) * sizeof *leave);
+	int64_t *first = judge_alloc(NULL, KEYS_MAX * sizeof *first);
+
+	for (int k = 0; k < KEYS_MAX; k++)
+		first[k] = INT64_MAX;
+	for (uint32_t p = 0; p < j->nsenders; p++)
+		for (uint64_t i = 0; i < j->senders[p].n; i++) {
+			const struct send *s = &j->senders[p].v[i];
+			uint32_t key = s->key & ~EV_TOMBSTONE;
+
+			if (s->topic == topic && s->invoked != 0 &&
+			    key < KEYS_MAX && s->seen < 0 && s->acked < 0 &&
+			    s->outcome != EV_FAIL && s->invoked < first[key])
+				first[key] = s->invoked;
+		}
+	for (uint64_t i = v->n; i-- > 0;) {
+		const struct send *s = v->v[i].id == 0 ? NULL :
+		    judge_send(j, v->v[i].id - 1);
+		uint32_t key = s == NULL ? KEYS_MAX : s->key & ~EV_TOMBSTONE;
+		int64_t up = s == NULL ? 0 : s->invoked +
+		    t->delete_retention_ms * 1000000;
+
+		leave[i] = 0;
+		if (s == NULL || s->invoked == 0 || key >= KEYS_MAX)
+			continue;
+		leave[i] = first[key];
+		if ((s->key & EV_TOMBSTONE) != 0 && up < leave[i])
+			leave[i] = up;
+		if (s->invoked < first[key])
+			first[key] = s->invoked;
+	}
+	free(first);
+	return leave;
+}
+
+/*
+ * What compaction has taken away comes to nobody again; so a record in a gap
+ * was passed over if somebody got it who began to read later, or if it could
+ * not have been taken away by then.  Where neither is so there is a sound tale
+ * of what was seen: the record went just before the reader came by, and those
+ * who were given it later had it in their queues by then, because they had
+ * begun before.
+ */
 static void
-gap_compacted(struct judge *j, int topic, int part, const struct event *g)
+gap_compacted(struct judge *j, int topic, int part, const struct event *g,
+    const int64_t *leave)
 {
 	const struct view *v = &j->views[topic][part];
-	uint64_t n = 0, to = (uint64_t)g->a < v->n ? (uint64_t)g->a : v->n;
+	uint64_t again = 0, early = 0;
+	uint64_t to = (uint64_t)g->a < v->n ? (uint64_t)g->a : v->n;
 
-	for (uint64_t i = (uint64_t)g->offset; i < to; i++)
-		n += v->v[i].last_at > g->at;
-	if (n > 0)
+	for (uint64_t i = (uint64_t)g->offset; i < to; i++) {
+		again += v->v[i].last_at > g->at;
+		early += v->v[i].last_at <= g->at && leave[i] > g->at;
+	}
+	if (again + early > 0)
 		judge_find(j, ANOMALY_POLL_SKIP, topic, part, g->offset,
-		    "%llu records up to %lld were not delivered, but later",
-		    (unsigned long long)n, (long long)g->a);
+		    "of the records up to %lld %llu were not delivered, but "
+		    "later, and %llu which nothing had replaced",
+		    (long long)g->a, (unsigned long long)again,
+		    (unsigned long long)early);
 }
 
 /* Elsewhere every record in a gap was passed over. */
@@ -97,11 +151,14 @@ gaps_view(struct judge *j, int topic, int part)
 
 	if (v->gaps.n == 0)
 		return;
-	for (uint64_t i = 0; j->setup->topics[topic].compact &&
-	    i < v->gaps.n; i++)
-		gap_compacted(j, topic, part, &v->gaps.v[i]);
-	if (j->setup->topics[topic].compact)
+	if (j->setup->topics[topic].compact) {
+		int64_t *leave = leave_times(j, topic, v);
+
+		for (uint64_t i = 0; i < v->gaps.n; i++)
+			gap_compacted(j, topic, part, &v->gaps.v[i], leave);
+		free(leave);
 		return;
+	}
 	before = judge_alloc(NULL, (v->n + 1) * sizeof *before);
 	before[0] = 0;
 	for (uint64_t i = 0; i < v->n; i++)
