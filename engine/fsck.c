@@ -11,9 +11,9 @@
 #include "fsck.h"
 #include "dump.h"
 #include "engine.h"
-#include "journal.h"
 #include "roster.h"
 #include "scan.h"
+#include "shadow.h"
 
 enum { HEX = 32 };		/* digits of a topic's directory */
 
@@ -462,77 +462,6 @@ marker(struct data *d)
 	return E_OK;
 }
 
-static void
-unsettled(void *arg, const struct log_id *id, enum err err)
-{
-	struct fsck *c = arg;
-	char path[PATH_SIZE];
-
-	journal_path(path, c->data, -1);
-	fsck_found(c, NULL, FOUND_BAD, "journal", path, -1, -1, "what it "
-	    "holds of partition %d of a topic cannot be written: %s; nothing "
-	    "is repaired", (int)id->part, err_text(err));
-	c->repair = false;
-}
-
-/*
- * Small appends may be in the journal and not in their segments, when the
- * engine was not stopped in order.  A repair puts them there first, as the
- * next start would: what it cut off before would be lost.
- */
-static enum err
-journal_look(struct fsck *c, const struct log_id *only)
-{
-	struct journal_replay r = { .data = c->data, .only = only,
-	    .files = JOURNAL_ALL, .each = true, .bad = unsettled, .arg = c };
-	char path[PATH_SIZE];
-	bool used = false;
-
-	for (int i = 0; i < JOURNAL_FILES; i++) {
-		struct journal_head head;
-		struct scan s;
-		const uint8_t *p = (const uint8_t *)"";
-		size_t n;
-		enum err err;
-
-		journal_path(path, c->data, i);
-		err = scan_open(&s, path);
-		if (err == E_NOTFOUND)
-			continue;
-		if (err != E_OK)
-			return fsck_fail(c, err, path);
-		c->files++;
-		n = s.size < JOURNAL_HEAD ? (size_t)s.size : JOURNAL_HEAD;
-		if (n > 0)
-			err = scan_view(&s, 0, n, &p);
-		if (err == E_OK) {
-			err = journal_head_get(p, n, &head);
-			used |= err == E_OK && head.lap != 0;
-			if (err == E_CORRUPT || err == E_UNSUPPORTED_VERSION)
-				fsck_found(c, NULL, FOUND_BAD, "journal",
-				    path, 0, (int64_t)n, "%s",
-				    err_text(err));
-			err = err == E_OK || err == E_NOTFOUND ||
-			    err == E_CORRUPT || err == E_UNSUPPORTED_VERSION
-			    ? E_OK : err;
-		}
-		scan_close(&s);
-		if (err != E_OK)
-			return fsck_fail(c, err, path);
-	}
-	journal_path(path, c->data, -1);
-	if (used && !c->repair)
-		fsck_found(c, NULL, FOUND_NOTE, "journal", path, -1, -1, "it "
-		    "holds appends that the next start, or a repair, writes "
-		    "to their segments: these may look torn until then");
-	if (!used || !c->repair)
-		return E_OK;
-	if (journal_replay(&r) == E_OK)
-		return E_OK;
-	snprintf(c->why, sizeof c->why, "%s", r.why);
-	return E_IO;
-}
-
 static int
 top_each(const char *name, void *arg)
 {
@@ -595,7 +524,7 @@ fsck_data(struct fsck *c, const char *dir)
 		err = fsck_fail(c, E_NOMEM, dir);
 	c->data = dir;
 	if (err == E_OK)
-		err = journal_look(c, NULL);
+		err = fsck_journal(c, NULL);
 	if (err == E_OK)
 		err = marker(&d);
 	if (err == E_OK)
@@ -605,6 +534,7 @@ fsck_data(struct fsck *c, const char *dir)
 	if (d.eng != NULL && d.eng->conf != NULL)
 		engine_close(d.eng);
 	free(d.eng);
+	shadow_end();
 	if (fd >= 0)
 		disk->close(fd);
 	return err;
@@ -638,9 +568,9 @@ part_path(const char *path, struct log_id *id)
 enum err
 fsck_dir(struct fsck *c, const char *path)
 {
+	char data[PATH_SIZE], lost[PATH_SIZE], dir[PATH_SIZE];
 	/* Without the catalogue it is not known whether it is compacted. */
-	struct fsck_log l = { .dir = path, .epoch_max = -1, .gaps = true };
-	char data[PATH_SIZE], lost[PATH_SIZE];
+	struct fsck_log l = { .dir = dir, .epoch_max = -1, .gaps = true };
 	size_t n = part_path(path, &l.id);
 	int fd;
 	enum err err;
@@ -650,6 +580,7 @@ fsck_dir(struct fsck *c, const char *path)
 		return fsck_data(c, path);
 	memcpy(data, path, n);
 	data[n] = '\0';
+	log_dir(data, &l.id, dir);
 	join(lost, data, "lost+found");
 	c->lost = lost;
 	if ((err = lock(c, data, &fd)) != E_OK)
@@ -662,10 +593,11 @@ fsck_dir(struct fsck *c, const char *path)
 		return fsck_fail(c, err, data);
 	}
 	c->data = data;
-	err = journal_look(c, &l.id);
+	err = fsck_journal(c, &l.id);
 	if (err == E_OK)
 		err = fsck_log(c, &l);
 	fsck_log_free(&l);
+	shadow_end();
 	if (fd >= 0)
 		disk->close(fd);
 	return err;

@@ -87,6 +87,13 @@ void	 fsck_found(struct fsck *, struct fsck_log *, enum found_state,
 	    const char *fmt, ...) __attribute__((format(printf, 8, 9)));
 /* An error of the world: fills why. */
 enum err fsck_fail(struct fsck *, enum err, const char *path) MUST;
+/*
+ * Small appends may be in the journal and not in their segments, when the
+ * engine was not stopped in order.  A repair puts them there first, as the
+ * next start would; a look has them over their files, until shadow_end().
+ * only: of one log, if not NULL.
+ */
+enum err fsck_journal(struct fsck *, const struct log_id *only) MUST;
 /* Looks at a log, and repairs it when that is asked for and allowed. */
 enum err fsck_log(struct fsck *, struct fsck_log *) MUST;
 void	 fsck_log_free(struct fsck_log *);

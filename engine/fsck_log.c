@@ -89,6 +89,14 @@ have(const struct bases *b, int64_t base)
 	    rising) != NULL;
 }
 
+/* What a crash leaves and the next start puts right is wrong only where there
+ * was none; a repair does the same now. */
+static enum found_state
+left_over(const struct fsck *c)
+{
+	return c->clean || c->repair ? FOUND_FIXABLE : FOUND_NOTE;
+}
+
 static int
 note_name(const char *name, void *arg)
 {
@@ -108,10 +116,11 @@ note_name(const char *name, void *arg)
 		snprintf(path, sizeof path, "%.2000s/%.2000s", k->l->dir,
 		    name);
 		k->swapping |= swap_counts(name);
-		fsck_found(k->c, k->l, swap_counts(name) ? FOUND_FIXABLE :
+		fsck_found(k->c, k->l, swap_counts(name) ? left_over(k->c) :
 		    FOUND_NOTE, "compaction", path, -1, -1, "compaction was "
-		    "interrupted; the next start %s it", swap_counts(name) ?
-		    "finishes" : "forgets");
+		    "interrupted; the next start %s", swap_counts(name) ?
+		    "finishes it, and the log can be looked at after that" :
+		    "forgets it");
 	} else if (!reap_name(name, &n)) {
 		snprintf(path, sizeof path, "%.2000s/%.2000s", k->l->dir,
 		    name);
@@ -151,8 +160,9 @@ idx_read(struct look *k, struct walk *w)
 		if (err == E_OK && bad < 0 && w->ckpt >= w->s.size)
 			return E_OK;
 		if (err == E_OK && bad >= 0) {
-			fsck_found(k->c, k->l, FOUND_FIXABLE, "index", w->idx,
-			    bad, -1, "a damaged entry");
+			fsck_found(k->c, k->l, w->last ? left_over(k->c) :
+			    FOUND_FIXABLE, "index", w->idx, bad, -1,
+			    "a damaged entry");
 			return idx_again(k, w->base);
 		}
 		/* What a crash leaves: the next start reads the rest. */
@@ -165,7 +175,8 @@ idx_read(struct look *k, struct walk *w)
 	if (err != E_CORRUPT && err != E_TOO_LARGE)
 		return fsck_fail(k->c, err, w->idx);
 	w->suspect = true;
-	fsck_found(k->c, k->l, FOUND_FIXABLE, "index", w->idx, 0, -1,
+	fsck_found(k->c, k->l, w->last ? left_over(k->c) : FOUND_FIXABLE,
+	    "index", w->idx, 0, -1,
 	    "it is not the index of this segment, or its header is damaged");
 	return idx_again(k, w->base);
 }
@@ -224,9 +235,9 @@ damaged(struct look *k, struct walk *w, int64_t pos, const char *bad,
 	    !w->suspect;
 	if (tail)
 		k->l->last_end = pos;
-	fsck_found(k->c, k->l, tail ? FOUND_FIXABLE : FOUND_BAD, tail ?
+	fsck_found(k->c, k->l, tail ? left_over(k->c) : FOUND_BAD, tail ?
 	    "tail" : "batch", w->log, pos, *next - pos, "%s; %s", bad, tail ?
-	    "it was never synced, and the log ends before it" :
+	    "it was never synced, and the next start ends the log before it" :
 	    pos < w->ckpt ? "it had been synced" : w->suspect ?
 	    "it may have been synced" : *next < w->s.size ?
 	    "whole batches follow, and the next start cuts all of it off" :
@@ -412,7 +423,7 @@ snapshots(struct look *k)
 		} else if (err != E_OK)
 			return fsck_fail(k->c, err, path);
 		else if (k->prods.v[i] > k->l->end)
-			fsck_found(k->c, k->l, FOUND_FIXABLE, "producers",
+			fsck_found(k->c, k->l, left_over(k->c), "producers",
 			    path, -1, -1, "a snapshot of offset %lld, but the "
 			    "log ends at %lld", (long long)k->prods.v[i],
 			    (long long)k->l->end);

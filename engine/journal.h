@@ -111,7 +111,8 @@ bool	 journal_empty(const struct journal *);
  * In journal_replay.c.  Writes the pieces of all files to their segments, of
  * one partition only if not NULL.  each: and syncs every segment.  Whose
  * segments cannot be written is told to bad, and is no error of the whole.
- * *pieces: how many there were.  Blocks; any thread.
+ * pieces: how many there were; skipped: bytes of records that are not whole
+ * but have whole ones behind them.  Blocks; any thread.
  */
 struct journal_replay {
 	const char	*data;
@@ -120,7 +121,7 @@ struct journal_replay {
 	bool		 each;
 	void		(*bad)(void *arg, const struct log_id *, enum err);
 	void		*arg;
-	int64_t		 pieces;
+	int64_t		 pieces, skipped;
 	char		 why[256];
 };
 enum err journal_replay(struct journal_replay *) MUST;

@@ -175,37 +175,18 @@ piece_write(struct target *t, const struct journal_piece *x)
 	return disk->pwritev(t->fd, &iov, 1, x->pos);
 }
 
-static void
-seg_file(char *path, const char *data, const struct journal_piece *x)
-{
-	static const struct uuid none;
-	char dir[PATH_SIZE];
-	int n = snprintf(dir, sizeof dir, "%.3900s/", data);
-
-	if (uuid_eq(x->id.topic, none))
-		n += snprintf(dir + n, sizeof dir - (size_t)n, "meta");
-	else {
-		n += snprintf(dir + n, sizeof dir - (size_t)n, "topics/");
-		for (int i = 0; i < 16; i++)
-			n += snprintf(dir + n, sizeof dir - (size_t)n, "%02x",
-			    x->id.topic.b[i]);
-		snprintf(dir + n, sizeof dir - (size_t)n, "/%d",
-		    (int)x->id.part);
-	}
-	seg_path(path, dir, x->base, ".log");
-}
-
 /* All pieces of one segment.  One that is not there was deleted. */
 static enum err
 seg_write(const struct journal_replay *r, const struct sorted *v, size_t n,
     uint8_t *buf)
 {
 	struct target t = { .buf = buf };
-	char path[PATH_SIZE];
+	char dir[PATH_SIZE], path[PATH_SIZE];
 	struct disk_stat st;
 	enum err e;
 
-	seg_file(path, r->data, &v->x);
+	log_dir(r->data, &v->x.id, dir);
+	seg_path(path, dir, v->x.base, ".log");
 	e = disk->open(path, DISK_WRITE, &t.fd);
 	if (e != E_OK)
 		return e == E_NOTFOUND ? E_OK : e;
@@ -297,6 +278,7 @@ file_replay(struct journal_replay *r, const struct lap *l)
 	e = disk_slurp(path, JOURNAL_BYTES_MAX, &p, &n);
 	if (e == E_OK)
 		e = journal_scan(p, n, &l->head, gather, &h, &end, &skipped);
+	r->skipped += (int64_t)skipped;
 	if (e == E_OK && skipped > 0)
 		log_warn("journal has records that are not whole before "
 		    "others that are", LS("file", path),
@@ -315,7 +297,7 @@ journal_replay(struct journal_replay *r)
 	int n = 0;
 	enum err e = E_OK;
 
-	r->pieces = 0;
+	r->pieces = r->skipped = 0;
 	r->why[0] = '\0';
 	for (int i = 0; e == E_OK && i < JOURNAL_FILES; i++) {
 		struct lap l = { .n = i };

@@ -59,25 +59,9 @@ part_refusal(const struct batch *b)
 }
 
 void
-log_dir(const char *data, const struct log_id *id, char *dir)
-{
-	static const char hex[] = "0123456789abcdef";
-	int n = snprintf(dir, PATH_SIZE, "%.4000s/topics/", data);
-
-	for (int i = 0; i < 16; i++) {
-		dir[n++] = hex[id->topic.b[i] >> 4];
-		dir[n++] = hex[id->topic.b[i] & 15];
-	}
-	snprintf(dir + n, (size_t)(PATH_SIZE - n), "/%d", (int)id->part);
-}
-
-void
 part_dir(const struct part *p, char *dir)
 {
-	if (p->topic != NULL)
-		log_dir(p->eng->data, &p->id, dir);
-	else
-		snprintf(dir, PATH_SIZE, "%s/meta", p->eng->data);
+	log_dir(p->eng->data, &p->id, dir);
 }
 
 static void retry_fire(struct timer *);

@@ -122,8 +122,6 @@ struct part {
 
 /* dir: path buffer of PATH_SIZE. */
 void	 part_dir(const struct part *, char *dir);
-/* The same of a topic's partition that need not be there; data: DATA. */
-void	 log_dir(const char *data, const struct log_id *, char *dir);
 struct part *part_new(struct engine *, struct topic *, const struct log_id *);
 /* Lets go of files and tables of one that is gone. */
 void	 part_shed(struct part *);

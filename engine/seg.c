@@ -18,6 +18,25 @@
 #define AHEAD_MAX	(16 * MIB)
 
 void
+log_dir(const char *data, const struct log_id *id, char *dir)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const struct uuid none;
+	int n = snprintf(dir, PATH_SIZE, "%.4000s/", data);
+
+	if (uuid_eq(id->topic, none)) {
+		snprintf(dir + n, (size_t)(PATH_SIZE - n), "meta");
+		return;
+	}
+	n += snprintf(dir + n, (size_t)(PATH_SIZE - n), "topics/");
+	for (int i = 0; i < 16; i++) {
+		dir[n++] = hex[id->topic.b[i] >> 4];
+		dir[n++] = hex[id->topic.b[i] & 15];
+	}
+	snprintf(dir + n, (size_t)(PATH_SIZE - n), "/%d", (int)id->part);
+}
+
+void
 seg_path(char *buf, const char *dir, int64_t base, const char *ext)
 {
 	int n = snprintf(buf, PATH_SIZE, "%s/%0*lld%s", dir, BASE_DIGITS,

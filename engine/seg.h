@@ -64,7 +64,9 @@ struct seg {
 	char		*path;		/* of the .log */
 };
 
-/* Paths into buf (PATH_SIZE): DIR/<20 digits><ext>. */
+/* Paths into buffers of PATH_SIZE: a log's directory, which need not be there,
+ * in DATA, the catalogue's when the topic is zero; DIR/<20 digits><ext>. */
+void	 log_dir(const char *data, const struct log_id *, char *dir);
 void	 seg_path(char *buf, const char *dir, int64_t base, const char *ext);
 /* The path of a segment's index. */
 void	 idx_path(const struct seg *, char *buf);
