@@ -222,20 +222,14 @@ overdue(struct part *p, int64_t dirty, int64_t now)
 	return false;
 }
 
-/* Is it worth while?  As Kafka counts: a segment that is partly dirty is in
- * both sums. */
+/* As Kafka counts: a segment that is partly dirty is in both sums.  False when
+ * there is nothing to do. */
 static bool
-judge(struct part *p, int64_t now, bool settled, struct dirt *d)
+dirt_of(const struct part *p, int64_t now, bool settled, struct dirt *d)
 {
-	const struct topic_conf *tc = &p->topic->conf;
 	int64_t clean = 0, dirty = 0;
 
-	*d = (struct dirt){ .part = p, .from = p->clean.to };
-	if (!(tc->cleanup_policy & CLEANUP_COMPACT) || p->eng->space.full ||
-	    p->eng->journal.nunsettled > 0 ||
-	    p->state != PART_ONLINE || p->retaining || p->clean.busy ||
-	    mono_ms() < p->clean.again)
-		return false;
+	*d = (struct dirt){ .from = p->clean.seen };
 	if (d->from < p->start || d->from > part_written(p))
 		d->from = p->start;
 	d->nclean = cleanable(p, d->from, now, settled);
@@ -247,6 +241,21 @@ judge(struct part *p, int64_t now, bool settled, struct dirt *d)
 	if (dirty == 0)
 		return false;
 	d->ratio = (double)dirty / (double)(clean + dirty);
+	return true;
+}
+
+/* Is it worth while? */
+static bool
+judge(struct part *p, int64_t now, bool settled, struct dirt *d)
+{
+	const struct topic_conf *tc = &p->topic->conf;
+
+	if (!(tc->cleanup_policy & CLEANUP_COMPACT) || p->eng->space.full ||
+	    p->eng->journal.nunsettled > 0 ||
+	    p->state != PART_ONLINE || p->retaining || p->clean.busy ||
+	    mono_ms() < p->clean.again || !dirt_of(p, now, settled, d))
+		return false;
+	d->part = p;
 	return d->ratio > tc->min_cleanable_dirty_ratio ||
 	    overdue(p, d->from, now);
 }
@@ -284,7 +293,7 @@ cleaning_free(struct cleaning *x)
 
 	timer_cancel(&p->eng->timers, &x->timer);
 	compact_end(&x->c);
-	free((void *)(uintptr_t)x->c.segs);
+	free(x->c.segs);
 	free((void *)(uintptr_t)x->c.prods);
 	if (x->prevp != NULL) {
 		*x->prevp = x->next;
@@ -354,6 +363,28 @@ clean_noted(struct meta_put *put, enum err e)
 	clean_more(eng);
 }
 
+/* Segments that it left alone: said once of each, by its name. */
+static void
+refusals(const struct cleaning *x)
+{
+	struct part *p = x->part;
+	const struct compaction *c = &x->c;
+
+	p->clean.refused = 0;
+	for (int i = 0; i < c->nsegs; i++) {
+		const struct compact_seg *v = &c->segs[i];
+		struct seg *s = p->segs[seg_at(p, v->base)];
+
+		p->clean.refused += v->refused;
+		if (v->refused && !s->refused)
+			log_warn("damaged segment is not compacted, the others "
+			    "are", LS("topic", p->topic->name),
+			    LI("part", p->id.part), LS("file", s->path),
+			    LI("position", v->bad));
+		s->refused = v->refused;
+	}
+}
+
 /* The pass is over, and all of its segments are in place. */
 static void
 passed(struct cleaning *x)
@@ -364,6 +395,7 @@ passed(struct cleaning *x)
 	struct meta_key key = meta_key_part(&k, &p->id);
 	struct meta_clean rec;
 	int64_t to = compact_clean_to(c);
+	bool owed = p->clean.seen > p->clean.to;
 
 	log_info("log compacted", LS("topic", p->topic->name),
 	    LI("part", p->id.part), LI("from", c->dirty), LI("to", to),
@@ -372,11 +404,17 @@ passed(struct cleaning *x)
 	    LI("removed", c->records_gone), LI("read_bytes", c->bytes_read),
 	    LI("before_bytes", c->bytes_before), LI("after_bytes",
 	    c->bytes_after), LI("ms", mono_ms() - x->started));
-	p->clean.to = to;
+	/* Once all can be read again it is gone over from where it could not:
+	 * what is there knows nothing of the keys behind it. */
+	p->clean.seen = c->refused_from < INT64_MAX || !owed ? to :
+	    p->clean.to;
+	if (!owed)
+		p->clean.to = c->refused_from == INT64_MAX ? to :
+		    c->refused_from < c->dirty ? c->dirty : c->refused_from;
 	p->clean.at = c->now;
 	p->clean.tries = 0;
 	p->eng->stats.compactions++;
-	rec.offset = to;
+	rec.offset = p->clean.to;
 	rec.at_ms = c->now;
 	x->put.done = clean_noted;
 	if (meta_write(&p->eng->meta, MT_meta_clean, &key, &rec, &x->put) !=
@@ -391,6 +429,8 @@ ended(struct cleaning *x)
 	struct engine *eng = p->eng;
 	enum err e = x->c.err;
 
+	if (e != E_BUSY)
+		refusals(x);
 	if (e == E_OK && compact_clean_to(&x->c) > x->c.dirty) {
 		passed(x);
 		return;
@@ -693,8 +733,10 @@ segs_take(struct cleaning *x, int nclean)
 	for (int i = 0; i < p->nsegs; i++) {
 		const struct seg *s = p->segs[i];
 
-		v[i] = (struct compact_seg){ s->base, s->end_offset, s->size,
-		    p->relaxed ? s->size : s->synced, s->idx.nfile };
+		v[i] = (struct compact_seg){ .base = s->base,
+		    .end_offset = s->end_offset, .size = s->size,
+		    .end = p->relaxed ? s->size : s->synced,
+		    .entries = s->idx.nfile };
 	}
 	x->c.segs = v;
 	x->c.nsegs = p->nsegs;
@@ -721,6 +763,7 @@ cleaning_start(const struct dirt *d)
 	c->dir = x->dir;
 	c->id = p->id;
 	c->dirty = d->from;
+	c->owed = p->clean.seen > p->clean.to ? p->clean.to : INT64_MAX;
 	c->now = wall_ms();
 	c->with_txns = p->clean.txns;
 	c->map_bytes = map_max(eng);
@@ -798,6 +841,17 @@ cleaner_close(struct engine *eng)
 		cleaning_free(eng->cleaner.first);
 }
 
+double
+cleaner_ratio(const struct part *p)
+{
+	struct dirt d;
+
+	if (p->topic == NULL || p->state != PART_ONLINE ||
+	    !(p->topic->conf.cleanup_policy & CLEANUP_COMPACT))
+		return -1;
+	return dirt_of(p, wall_ms(), false, &d) ? d.ratio : 0;
+}
+
 enum err
 cleaner_restore(struct engine *eng, const struct meta_key *key,
     const void *value)
@@ -809,7 +863,7 @@ cleaner_restore(struct engine *eng, const struct meta_key *key,
 
 	if (e != E_OK || p == NULL)
 		return e;
-	p->clean.to = m != NULL ? m->offset : 0;
+	p->clean.to = p->clean.seen = m != NULL ? m->offset : 0;
 	p->clean.at = m != NULL ? m->at_ms : 0;
 	return E_OK;
 }

@@ -38,9 +38,13 @@ struct cleaner {
 /* What a partition keeps for it. */
 struct clean_state {
 	int64_t		 to;		/* clean up to this offset, 0 nothing */
+	int64_t		 seen;		/* passes have gone so far: beyond it
+					 * where they refused segments */
 	int64_t		 at;		/* wall_ms of the last pass, 0 none */
 	int64_t		 again;		/* mono_ms: not before */
 	int		 tries;		/* that have failed since */
+	int		 refused;	/* segments that the last pass left as
+					 * they are, because of damage */
 	bool		 busy;		/* a pass is at work */
 	bool		 txns;		/* its log has transactions */
 	bool		 asking;	/* when its segments began */
@@ -52,6 +56,8 @@ void	 cleaner_start(struct engine *);
 void	 cleaner_stop(struct engine *);
 /* Frees what is left, also what a job knows that nobody runs any more. */
 void	 cleaner_close(struct engine *);
+/* How much of it is dirty, from 0 to 1; -1 when it is not to be compacted. */
+double	 cleaner_ratio(const struct part *);
 /* The catalogue's word at start. */
 enum err cleaner_restore(struct engine *, const struct meta_key *,
 	    const void *meta_clean) MUST;

@@ -773,7 +773,7 @@ static void
 idx_run(struct job *j)
 {
 	struct idx_job *x = (struct idx_job *)j;
-	char path[PATH_SIZE];
+	char path[PATH_SIZE], dir[PATH_SIZE];
 	int fd;
 
 	if ((x->err = told_check(x->seg, -1)) != E_OK)
@@ -792,6 +792,10 @@ idx_run(struct job *j)
 	if (x->n > 0)
 		x->err = idx_append(path, &x->seg->id, x->seg->base, x->e,
 		    x->n, x->nfile, x->seal);
+	if (x->err == E_OK && x->seal) {
+		part_dir(x->part, dir);
+		x->err = disk->sync_dir(dir);
+	}
 	if (x->err == E_OK && x->snap.len > 0)
 		x->err = snap_run(x);
 }

@@ -13,6 +13,8 @@ compact_init(struct compaction *c)
 {
 	c->step = c->with_txns ? COMPACT_TXNS : COMPACT_MAP;
 	c->map_end = c->dirty - 1;
+	c->whole_to = c->owed;
+	c->refused_from = INT64_MAX;
 	c->epoch = -1;
 	txn_track_start(&c->track, &c->txns);
 	c->in.fd = c->copy.fd = c->out.fd = -1;
@@ -25,6 +27,27 @@ finish(struct compaction *c, enum err e, const char *why)
 	c->step = COMPACT_DONE;
 	c->err = e;
 	c->why = why;
+}
+
+/* Of what was read: it is not to be had, or not what it should be. */
+static bool
+is_damage(enum err e)
+{
+	return e == E_CORRUPT || e == E_IO || e == E_TOO_LARGE ||
+	    e == E_INVALID_RECORD || e == E_UNSUPPORTED_FORMAT ||
+	    e == E_UNSUPPORTED_VERSION || e == E_UNSUPPORTED_COMPRESSION;
+}
+
+/* Segment i stays as it is: it cannot be read from pos on. */
+static void
+refuse(struct compaction *c, int i, int64_t pos)
+{
+	c->segs[i].refused = true;
+	c->segs[i].bad = pos;
+	if (c->segs[i].base < c->refused_from)
+		c->refused_from = c->segs[i].base;
+	if (c->refused_from < c->whole_to)
+		c->whole_to = c->refused_from;
 }
 
 /* ---- transactions ------------------------------------------------------- */
@@ -47,17 +70,23 @@ txns_step(struct compaction *c)
 	enum err e;
 
 	if (c->at < c->nsegs) {
-		e = compact_in_open(c, &c->in, c->at);
-		if (e == E_OK)
+		if ((e = compact_in_open(c, &c->in, c->at)) == E_OK)
 			e = txn_log_walk(&c->txns, c->in.fd,
 			    c->segs[c->at].end);
-		if (e != E_OK)
+		c->moved += c->segs[c->at].end;
+		if (e == E_CORRUPT) {
+			refuse(c, c->at, 0);
+			c->at = c->nsegs;
+		} else if (e != E_OK)
 			finish(c, e, "transactions cannot be learned of");
-		c->moved += c->segs[c->at++].end;
+		else
+			c->at++;
 		return;
 	}
 	c->txns_known = true;
 	open = txn_log_done(&c->txns);
+	if (open > c->refused_from)
+		open = c->refused_from;
 	while (c->nclean > 0 && c->segs[c->nclean - 1].end_offset > open)
 		c->nclean--;
 	txn_track_start(&c->track, &c->txns);
@@ -146,10 +175,29 @@ map_made(struct compaction *c)
 	c->epoch = -1;
 	txn_track_free(&c->track);
 	txn_track_start(&c->track, &c->txns);
-	if (c->map_end < c->dirty)
-		finish(c, E_OK, NULL);	/* open transactions, all of it */
-	else
+	if (c->map_end >= c->dirty)
 		c->step = COMPACT_NEXT;
+	else if (c->refused_from < INT64_MAX)
+		finish(c, E_CORRUPT, "what is damaged may end transactions");
+	else
+		finish(c, E_OK, NULL);	/* open transactions, all of it */
+}
+
+/* The segment at hand is damaged: what was read of it so far counts. */
+static void
+map_past(struct compaction *c)
+{
+	const struct compact_seg *s = &c->segs[c->at];
+
+	refuse(c, c->at, c->in.pos);
+	if (c->txns_known) {
+		c->nclean = c->at;
+		c->map_end = s->base - 1;
+		return;
+	}
+	if (s->end_offset - 1 > c->map_end)
+		c->map_end = s->end_offset - 1;
+	c->at++;
 }
 
 static void
@@ -168,18 +216,21 @@ map_step(struct compaction *c)
 		return;
 	}
 	e = compact_in_next(c, &c->in, &p, &c->b);
-	if (e == E_EOF) {
-		if (++c->at < c->nclean)
-			e = compact_in_open(c, &c->in, c->at);
-		else
-			e = E_OK;
-	} else if (e == E_OK) {
+	if (e == E_OK) {
 		if (txns_unknown(c))
 			return;
 		e = map_batch(c, p, &full);
 	}
+	if (is_damage(e))
+		map_past(c);
+	else if (e == E_EOF)
+		c->at++;
+	if ((e == E_EOF || is_damage(e)) && c->at < c->nclean)
+		e = compact_in_open(c, &c->in, c->at);
+	else if (e == E_EOF || is_damage(e))
+		e = E_OK;
 	if (e != E_OK)
-		finish(c, e, "a batch cannot be read");
+		finish(c, e, "a segment cannot be read");
 	else if (full)
 		map_made(c);
 }
@@ -200,7 +251,8 @@ group_size(const struct compaction *c, int i)
 
 		bytes += s->size;
 		entries += s->entries;
-		if (bytes > c->conf.segment_bytes || entries > entries_max ||
+		if (s->refused || bytes > c->conf.segment_bytes ||
+		    entries > entries_max ||
 		    s->end_offset - 1 - c->segs[i].base > INT32_MAX)
 			break;
 	}
@@ -225,11 +277,14 @@ group_next(struct compaction *c)
 	enum err e;
 
 	c->group += c->ngroup;
+	while (c->group < c->nclean && c->segs[c->group].refused)
+		c->group++;
 	if (c->group >= c->nclean) {
 		finish(c, E_OK, NULL);
 		return;
 	}
 	c->ngroup = group_size(c, c->group);
+	c->group_epoch = c->epoch;
 	c->at = c->group;
 	c->same = c->ngroup == 1;
 	e = room_check(c);
@@ -241,6 +296,22 @@ group_next(struct compaction *c)
 		finish(c, e, "a new segment cannot be made");
 	else
 		c->step = COMPACT_WRITE;
+}
+
+/* Segment i of the group at work is damaged: what was made of the others is
+ * thrown away, and they are a group without it. */
+static void
+group_again(struct compaction *c, int i, int64_t pos, enum err e)
+{
+	if (c->txns_known) {
+		finish(c, e, "what is damaged may end transactions");
+		return;
+	}
+	refuse(c, i, pos);
+	compact_out_drop(c);
+	c->ngroup = 0;
+	c->epoch = c->group_epoch;
+	c->step = COMPACT_NEXT;
 }
 
 /* ---- one batch ---------------------------------------------------------- */
@@ -262,7 +333,7 @@ keep(const struct record *r, void *arg)
 	if (PLANT(compact_latest) && r->offset % 50 == 49)
 		return false;
 	return r->value_len >= 0 || !(c->b.attrs & BATCH_HORIZON) ||
-	    c->now < c->b.base_ts;
+	    c->now < c->b.base_ts || r->offset >= c->whole_to;
 }
 
 static int
@@ -353,23 +424,31 @@ copy_begin(struct compaction *c)
 	return e;
 }
 
+/* What becomes of the batch at hand: its fate, and what is left of it. */
 static enum err
-write_batch(struct compaction *c, const uint8_t *p)
+sieve(struct compaction *c, const uint8_t *p, enum batch_fate *fate,
+    struct batch *after)
 {
 	struct batch_sieve how;
-	enum batch_fate fate;
-	struct batch after;
 	enum err e;
 
 	if ((e = judge(c, p, &how)) != E_OK)
 		return e;
 	c->piece.len = 0;
-	e = batch_sieve(p, (size_t)batch_size(&c->b), &how, &c->piece, &after,
-	    &fate);
+	e = batch_sieve(p, (size_t)batch_size(&c->b), &how, &c->piece, after,
+	    fate);
 	if (e != E_OK)
 		return e;
 	c->records_read += c->b.count;
-	c->records_gone += c->b.count - (fate == BATCH_GONE ? 0 : after.count);
+	c->records_gone += c->b.count - (*fate == BATCH_GONE ? 0 :
+	    after->count);
+	return E_OK;
+}
+
+static enum err
+put(struct compaction *c, const uint8_t *p, enum batch_fate fate,
+    const struct batch *after)
+{
 	if (c->same && fate == BATCH_SAME)
 		return E_OK;
 	if (c->same)
@@ -378,7 +457,7 @@ write_batch(struct compaction *c, const uint8_t *p)
 		return compact_out_put(c, p, &c->b);
 	if (fate == BATCH_GONE)
 		return E_OK;
-	return compact_out_put(c, c->piece.p, &after);
+	return compact_out_put(c, c->piece.p, after);
 }
 
 static enum err
@@ -400,19 +479,24 @@ group_end(struct compaction *c)
 static void
 write_step(struct compaction *c)
 {
+	enum batch_fate fate;
+	struct batch after;
 	const uint8_t *p;
 	enum err e = compact_in_next(c, &c->in, &p, &c->b);
 
-	if (e == E_EOF) {
-		if (++c->at < c->group + c->ngroup)
-			e = compact_in_open(c, &c->in, c->at);
-		else
-			e = group_end(c);
-	} else if (e == E_OK) {
-		if (txns_unknown(c))
-			return;
-		e = write_batch(c, p);
+	if (e == E_OK && txns_unknown(c))
+		return;
+	if (e == E_OK)
+		e = sieve(c, p, &fate, &after);
+	if (is_damage(e)) {
+		group_again(c, c->at, c->in.pos, e);
+		return;
 	}
+	if (e == E_OK)
+		e = put(c, p, fate, &after);
+	else if (e == E_EOF)
+		e = ++c->at < c->group + c->ngroup ?
+		    compact_in_open(c, &c->in, c->at) : group_end(c);
 	if (e != E_OK)
 		finish(c, e, "a segment cannot be rewritten");
 }
@@ -424,6 +508,10 @@ copy_step(struct compaction *c)
 	struct batch b;
 	enum err e = compact_in_next(c, &c->copy, &p, &b);
 
+	if (is_damage(e)) {
+		group_again(c, c->group, c->copy.pos, e);
+		return;
+	}
 	if (e == E_OK)
 		e = compact_out_put(c, p, &b);
 	else if (e == E_EOF) {

@@ -16,6 +16,11 @@
  *     a tombstone past its horizon, has no key, or was aborted; and nothing
  *     goes that is behind what the map has seen.
  *  4. Every byte that is read is checked by its CRC first.
+ *  5. A segment of which something cannot be read is left as it is, all of it,
+ *     and so are tombstones behind it, which may be what hides a record in it.
+ *     What it holds behind the damage removes nothing elsewhere.  Where there
+ *     are transactions nothing behind it is touched either: their ends may be
+ *     in what cannot be read.
  */
 #ifndef COMPACT_H
 #define COMPACT_H
@@ -36,13 +41,16 @@ struct compact_seg {
 	int64_t		 base, end_offset;
 	int64_t		 size, end;	/* bytes: all, that readers may see */
 	int64_t		 entries;	/* of its index */
+	bool		 refused;	/* by the pass: it is damaged, */
+	int64_t		 bad;		/* from this position on */
 };
 
 /* Reads whole batches one by one. */
 struct compact_in {
 	int		 fd;		/* -1: none */
 	int64_t		 pos, end;	/* next batch; no further */
-	int64_t		 expect;	/* offsets do not go back */
+	int64_t		 expect, until;	/* offsets do not go back, nor beyond
+					 * the segment's end */
 	uint8_t		*buf;		/* ours */
 	size_t		 cap;
 	int64_t		 from, till;	/* what of the file it holds */
@@ -73,10 +81,13 @@ struct compaction {
 	 * those behind them tell of transactions. */
 	const char	*dir;
 	struct log_id	 id;
-	const struct compact_seg *segs;
+	struct compact_seg *segs;
 	int		 nsegs, nclean;
 	bool		 with_txns;	/* there are transactions */
 	int64_t		 dirty;		/* first offset of the dirty part */
+	int64_t		 owed;		/* tombstones from here on stay, because
+					 * passes before refused what is before
+					 * them; INT64_MAX */
 	int64_t		 now;		/* wall_ms */
 	int64_t		 map_bytes;
 	struct topic_conf conf;
@@ -96,8 +107,12 @@ struct compaction {
 	struct txn_log	 txns;
 	struct txn_track track;
 	bool		 txns_known;
+	int64_t		 whole_to;	/* tombstones from here on stay */
+	int64_t		 refused_from;	/* base of the first refused segment,
+					 * INT64_MAX none */
 	int32_t		 epoch;		/* of the batch before, -1 */
 	int		 group, ngroup;	/* segments of the one at work */
+	int32_t		 group_epoch;	/* epoch when it began */
 	bool		 same;		/* nothing has changed in it so far */
 	struct compact_out out;
 	struct wr	 piece;		/* a batch that was rewritten */

@@ -22,6 +22,7 @@ compact_in_open(struct compaction *c, struct compact_in *s, int i)
 	s->pos = s->from = s->till = 0;
 	s->end = seg->size;
 	s->expect = seg->base;
+	s->until = seg->end_offset;
 	if (s->buf == NULL) {
 		s->buf = malloc(COMPACT_BUF);
 		s->cap = COMPACT_BUF;
@@ -89,8 +90,7 @@ compact_in_next(struct compaction *c, struct compact_in *s, const uint8_t **p,
 	    (e = batch_read(s->buf + (s->pos - s->from), b)) != E_OK)
 		return e;
 	if (batch_size(b) > s->end - s->pos || b->base_offset < s->expect ||
-	    b->last_delta < 0 ||
-	    b->base_offset > INT64_MAX - 1 - b->last_delta)
+	    b->last_delta < 0 || b->base_offset >= s->until - b->last_delta)
 		return E_CORRUPT;
 	n = (size_t)batch_size(b);
 	if ((e = window(c, s, n)) != E_OK)

@@ -12,7 +12,6 @@
 #include "dump.h"
 #include "engine.h"
 #include "roster.h"
-#include "scan.h"
 #include "shadow.h"
 
 enum { HEX = 32 };		/* digits of a topic's directory */
@@ -296,7 +295,7 @@ topic_check(struct data *d, struct topic *t)
 		struct fsck_log l = { .dir = dir, .id = p->id,
 		    .start = p->trimmed, .epoch_max = d->eng->epoch,
 		    .gaps = (t->conf.cleanup_policy & CLEANUP_COMPACT) ||
-		    p->clean.to > 0 };	/* it was, before */
+		    p->clean.at > 0 };	/* it was, before */
 
 		part_dir(p, dir);
 		err = disk->stat(dir, &st);

@@ -216,6 +216,10 @@ idx_append(const char *path, const struct log_id *id, int64_t base,
 	if (err == E_OK)
 		err = disk->pwritev(fd, iov + from, 2 - from,
 		    nfile == 0 ? 0 : entry_pos(nfile));
+	/* What it says of a finished segment outlives a power cut: without it
+	 * recovery takes damage in there for the log's end. */
+	if (err == E_OK && sealed)
+		err = disk->sync(fd);
 	disk->close(fd);
 out:
 	free(p);

@@ -55,9 +55,10 @@ const struct idx_entry *idx_pending_find(const struct idx *, int by,
 
 /* On disk.  path is the .idx file's.  These block; worker threads. */
 /* Writes n > 0 entries as numbers nfile.., when nfile is 0 the header first
- * into an emptied file; sealed marks the last one.  Not synced: losing it
- * costs only a rescan.  A segment whose last entry is on disk is sealed by
- * writing that entry again, as number nfile - 1. */
+ * into an emptied file; sealed marks the last one.  Synced (but for the
+ * directory) only then: before, losing it costs a rescan.  A segment whose last
+ * entry is on disk is sealed by writing that entry again, as number
+ * nfile - 1. */
 enum err idx_append(const char *path, const struct log_id *, int64_t base,
 	    const struct idx_entry *, int n, int64_t nfile, bool sealed) MUST;
 /* Opens and checks: *n entries up to the last good one (a torn or foreign tail

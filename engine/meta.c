@@ -199,7 +199,7 @@ snap_part(struct snap *s, const struct part *p)
 
 	if (p->trimmed > 0)
 		snap_put(s, MT_meta_start, &key, &start);
-	if (p->clean.to > 0)
+	if (p->clean.at > 0)
 		snap_put(s, MT_meta_clean, &key, &clean);
 }
 

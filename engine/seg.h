@@ -56,6 +56,7 @@ struct seg {
 	uint64_t	 lap;		/* the last of the journal's that has
 					 * bytes of it, 0 none */
 	bool		 lax;		/* nobody waits for its syncs */
+	bool		 refused;	/* by compaction, which said so */
 	struct idx	 idx;
 	struct trust	 trust;		/* what readers may be told */
 	struct told_file told;		/* not looked at since the start */

@@ -73,11 +73,16 @@ state_err(enum part_state st)
 static void
 part_stats(const struct part *p, struct topic_stats_res_part *r)
 {
+	double dirty = cleaner_ratio(p);
+
 	*r = (struct topic_stats_res_part){ .index = p->id.part,
 	    .error = (int16_t)state_err(p->state), .leader_epoch = p->epoch,
 	    .log_start_offset = p->start, .high_watermark = p->hw,
 	    .end_offset = part_written(p), .segments = p->nsegs,
-	    .producers = p->prods == NULL ? 0 : prod_count(p->prods) };
+	    .producers = p->prods == NULL ? 0 : prod_count(p->prods),
+	    .dirty = dirty < 0 ? -1 : (int32_t)(dirty * 1000 + 0.5),
+	    .compacted_ms = p->clean.at, .compact_tries = p->clean.tries,
+	    .segments_refused = p->clean.refused };
 	for (int i = 0; i < p->nsegs; i++)
 		r->bytes += p->segs[i]->size;
 }

@@ -422,40 +422,179 @@ START_TEST(test_check)
 }
 END_TEST
 
-/* A damaged batch is not spread: the log stays as it is. */
+/* The bytes of a segment's file, to be freed. */
+static uint8_t *
+bytes_of(const struct seg *s, size_t *n)
+{
+	const uint8_t *p = sim_bytes(kl.r.disk, s->path, n);
+	uint8_t *copy = malloc(*n);
+
+	memcpy(copy, p, *n);
+	return copy;
+}
+
+/* Where the nth batch begins. */
+static size_t
+batch_at(const uint8_t *p, size_t size, int n)
+{
+	size_t at = 0;
+	struct batch b;
+
+	while (n-- > 0 && at < size) {
+		ck_assert_int_eq(batch_read(p + at, &b), E_OK);
+		at += (size_t)batch_size(&b);
+	}
+	return at < size ? at : 0;
+}
+
+/* A segment with a damaged batch stays as it is, and the others are compacted:
+ * whichever it is, wherever in it, before its first pass or after some. */
 START_TEST(test_damage)
 {
-	uint8_t *copy;
-	const uint8_t *bytes;
+	static const int places[] = { 2, 8, 16, 17, 30, 57, 61, 70 };
+	uint8_t *whole, *hurt, *now;
 	char path[256];
-	int nsegs, fd;
+	int64_t before;
+	size_t n, m, at;
+	int which;
+
+	kl_begin((uint32_t)_i + 900);
+	kl_put_some(45);
+	kl_roll();
+	if (_i % 3 == 2) {
+		kl_clean();
+		kl_put_some(15);
+		kl_roll();
+	}
+	ck_assert_int_gt(kl.p->nsegs, 3);
+	which = (int)kl_rnd((uint32_t)kl.p->nsegs - 1);
+	snprintf(path, sizeof path, "%s", kl.p->segs[which]->path);
+	whole = bytes_of(kl.p->segs[which], &n);
+	hurt = malloc(n);
+	memcpy(hurt, whole, n);
+	at = batch_at(whole, n, (int)kl_rnd(6));
+	hurt[at + (size_t)places[_i % 8]] ^= 0x41;
+	sim_put(kl.r.disk, path, hurt, n);
+	before = kl.r.eng.stats.compactions;
+	for (int i = 0; i < 3; i++) {
+		rig_settle(&kl.r, 60000);
+		/* Horizons are given, though nothing counts as clean. */
+		for (int k = 0; k < kl.p->clean.seen; k++)
+			if (kl.recs[k].value < 0 &&
+			    kl.recs[k].stays == INT64_MAX)
+				kl.recs[k].stays = rig_now - 60000 +
+				    kl.tc->delete_retention_ms;
+		kl_put_some(8);
+		kl_roll();
+	}
+	rig_settle(&kl.r, 60000);
+	ck_assert_int_gt(kl.r.eng.stats.compactions, before);
+	ck_assert_int_eq(kl.p->clean.tries, 0);
+	ck_assert_int_eq(kl.p->clean.refused, 1);
+	ck_assert_int_eq(kl.p->state, PART_ONLINE);
+	ck_assert_int_le(kl.p->clean.to, kl.p->clean.seen);
+	now = malloc(n);
+	memcpy(now, sim_bytes(kl.r.disk, path, &m), n);
+	ck_assert(m == n && memcmp(now, hurt, n) == 0);
+	sim_put(kl.r.disk, path, whole, n);
+	kl_check_newest(kl.p->segs, kl.p->nsegs);
+	/* Nothing is asked for twice in vain. */
+	before = kl.r.eng.stats.compactions;
+	rig_settle(&kl.r, 60000);
+	ck_assert_int_eq(kl.r.eng.stats.compactions, before);
+	/* And when it is whole again all is as it would have been. */
+	kl_put_some(10);
+	kl_roll();
+	if (_i % 2 == 0)
+		kl_again(_i % 4 == 0);
+	kl_clean();
+	ck_assert_int_eq(kl.p->clean.refused, 0);
+	ck_assert_int_eq(kl.p->clean.to, kl.p->clean.seen);
+	kl_check();
+	free(now);
+	free(hurt);
+	free(whole);
+	kl_end();
+}
+END_TEST
+
+static bool
+is_left(int64_t offset)
+{
+	for (int i = 0; i < kl.n; i++)
+		kl.recs[i].seen = false;
+	for (int i = 0; i < kl.p->nsegs; i++)
+		(void)kl_check_seg(kl.p->segs[i]);
+	return kl.recs[offset].seen;
+}
+
+/* What a tombstone hides in a segment that cannot be compacted stays hidden,
+ * also once that can be again. */
+START_TEST(test_damage_tombstone)
+{
+	uint8_t *p;
+	char path[256];
 	size_t n;
 
-	kl_begin(9);
-	kl_put_some(30);
-	kl_roll();
+	kl_begin(77);
+	kl_put(1, 10);			/* 0 */
+	kl_roll();			/* 1 */
+	kl_put(1, -1);			/* 2 */
+	kl_roll();			/* 3 */
 	snprintf(path, sizeof path, "%s", kl.p->segs[0]->path);
-	bytes = sim_bytes(kl.r.disk, path, &n);
-	copy = malloc(n);
-	memcpy(copy, bytes, n);
-	copy[BATCH_HEADER + 5] ^= 1;
-	fd = kl_fd(kl.p->segs[0]);
-	ck_assert_int_eq(disk->pwritev(fd, &(struct iovec){ copy, n }, 1, 0),
-	    E_OK);
-	nsegs = kl.p->nsegs;
+	p = bytes_of(kl.p->segs[0], &n);
+	p[BATCH_HEADER + 2] ^= 1;
+	sim_put(kl.r.disk, path, p, n);
+	for (int i = 0; i < 4; i++) {
+		rig_settle(&kl.r, 60000);
+		ck_assert_int_eq(kl.p->clean.refused, 1);
+		if (_i == 1)
+			kl_again(i % 2 == 0);
+		rig_now += kl.tc->delete_retention_ms;
+		kl_put(5 + i, 1);
+		kl_roll();
+	}
 	rig_settle(&kl.r, 60000);
-	ck_assert_int_eq(kl.r.eng.stats.compactions, 0);
-	ck_assert_int_gt(kl.p->clean.tries, 0);
-	ck_assert_int_eq(kl.p->nsegs, nsegs);
-	ck_assert_int_eq(kl.p->state, PART_ONLINE);
-	copy[BATCH_HEADER + 5] ^= 1;
-	ck_assert_int_eq(disk->pwritev(fd, &(struct iovec){ copy, n }, 1, 0),
-	    E_OK);
-	free(copy);
-	rig_settle(&kl.r, 4000000);
-	ck_assert_int_gt(kl.r.eng.stats.compactions, 0);
-	kl_check();
+	p[BATCH_HEADER + 2] ^= 1;
+	sim_put(kl.r.disk, path, p, n);
+	ck_assert(is_left(0));
+	ck_assert(is_left(2));
+	for (int i = 0; i < 3; i++) {
+		kl_put(10 + i, 1);
+		kl_roll();
+		rig_settle(&kl.r, 60000);
+		ck_assert(is_left(2) || !is_left(0));
+	}
+	ck_assert_int_eq(kl.p->clean.refused, 0);
+	ck_assert(!is_left(0) && !is_left(2));
+	free(p);
 	kl_end();
+}
+END_TEST
+
+/* Each read of a pass fails once: at most that segment is left out. */
+START_TEST(test_read_errors)
+{
+	bool failed = true;
+
+	for (int64_t n = 1; failed; n++) {
+		kl_begin(31);
+		kl_put_some(12);
+		kl_roll();
+		sim_count_reset(kl.r.disk);
+		sim_fail_op(kl.r.disk, SIM_PREAD, n, E_IO);
+		rig_settle(&kl.r, 60000);
+		failed = sim_failed(kl.r.disk);
+		ck_assert_int_eq(kl.p->state, PART_ONLINE);
+		kl_check_newest(kl.p->segs, kl.p->nsegs);
+		kl_put_some(5);
+		kl_roll();
+		rig_settle(&kl.r, 4000000);
+		kl_clean();
+		kl_check();
+		kl_end();
+		ck_assert_int_lt(n, 1000);
+	}
 }
 END_TEST
 
@@ -727,7 +866,9 @@ main(void)
 	tcase_add_test(rules, test_reader);
 	tcase_add_test(rules, test_check);
 	tcase_add_test(rules, test_headers);
-	tcase_add_test(rules, test_damage);
+	tcase_add_loop_test(rules, test_damage, 0, 24);
+	tcase_add_loop_test(rules, test_damage_tombstone, 0, 2);
+	tcase_add_test(rules, test_read_errors);
 	tcase_add_loop_test(rules, test_transactions, 0, 2);
 	tcase_add_loop_test(model, test_model, 0, quick ? 6 : 20);
 	tcase_add_loop_test(model, test_small_map, 0, quick ? 2 : 6);

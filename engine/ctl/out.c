@@ -92,6 +92,8 @@ cell(const json_t *item, const char *key, char buf[CELL_SIZE])
 	else if (json_is_integer(v))
 		snprintf(buf, CELL_SIZE, "%lld",
 		    (long long)json_integer_value(v));
+	else if (json_is_real(v))
+		snprintf(buf, CELL_SIZE, "%.3f", json_real_value(v));
 	else if (json_is_boolean(v))
 		snprintf(buf, CELL_SIZE, "%s", json_is_true(v) ? "true" :
 		    "false");

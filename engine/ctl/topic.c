@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ctl.h"
 
@@ -95,6 +96,24 @@ cmd_topic_ls(struct args *a)
 	return EXIT_OK;
 }
 
+/* What compaction has done and left. */
+static void
+compaction_put(json_t *j, const struct topic_stats_res_part *p)
+{
+	time_t t = (time_t)(p->compacted_ms / 1000);
+	char when[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) != NULL)
+		strftime(when, sizeof when, "%FT%TZ", &tm);
+	json_object_set_new(j, "dirty", json_real(p->dirty / 1000.0));
+	json_object_set_new(j, "compacted", p->compacted_ms == 0 ?
+	    json_null() : json_string(when));
+	json_object_set_new(j, "failed_passes",
+	    json_integer(p->compact_tries));
+	json_object_set_new(j, "refused", json_integer(p->segments_refused));
+}
+
 static json_t *
 part_item(const struct topic_stats_res_part *p, struct kstr topic)
 {
@@ -119,6 +138,8 @@ part_item(const struct topic_stats_res_part *p, struct kstr topic)
 	    json_null());
 	json_object_set_new(j, "producers", on ? json_integer(p->producers) :
 	    json_null());
+	if (on && p->dirty >= 0)
+		compaction_put(j, p);
 	out_verdict(j, e, no_words);
 	return j;
 }
@@ -184,16 +205,24 @@ print_parts(const struct args *a, const struct topic_stats_res_topic *t)
 		{ "segments", "SEGMENTS", true },
 		{ "producers", "PRODUCERS", true },
 		{ "error", "ERROR", false },
+		/* Only of topics that are compacted. */
+		{ "dirty", "DIRTY", true },
+		{ "compacted", "COMPACTED", false },
+		{ "failed_passes", "FAILED", true },
+		{ "refused", "REFUSED", true },
 	};
 	const struct topic_stats_res_part *p = t->parts.v;
 	json_t *items = json_array();
+	bool compact = false;
 	int i;
 
-	for (i = 0; i < t->parts.n; i++)
+	for (i = 0; i < t->parts.n; i++) {
 		json_array_append_new(items, part_item(p + i, t->name));
+		compact |= p[i].dirty >= 0;
+	}
 	if (a->format == FORMAT_TABLE)
 		print_topic(t);
-	out_rows(a, items, cols, COUNT(cols));
+	out_rows(a, items, cols, compact ? COUNT(cols) : COUNT(cols) - 4);
 	json_decref(items);
 }
 
