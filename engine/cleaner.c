@@ -10,6 +10,7 @@
 #include "reap.h"
 #include "roll.h"
 #include "swap.h"
+#include "told.h"
 
 enum {
 	RETRY_MAX_MS	= 3600 * 1000,
@@ -27,6 +28,8 @@ struct cleaning {
 	struct compaction c;
 	struct timer	 timer;		/* between two slices */
 	bool		 out;		/* a job is */
+	struct seg	**segs;		/* ours, those of c, until the first
+					 * slice has compared them (told.h) */
 	char		 dir[PATH_SIZE];
 	int64_t		 slice;		/* bytes */
 	int64_t		 slice_at, rounds; /* mono_ms when it began, and the
@@ -286,6 +289,8 @@ filthiest(struct engine *eng, struct dirt *best)
 
 /* ---- the end of a pass -------------------------------------------------- */
 
+static void segs_release(struct cleaning *);
+
 static void
 cleaning_free(struct cleaning *x)
 {
@@ -293,6 +298,7 @@ cleaning_free(struct cleaning *x)
 
 	timer_cancel(&p->eng->timers, &x->timer);
 	compact_end(&x->c);
+	segs_release(x);
 	free(x->c.segs);
 	free((void *)(uintptr_t)x->c.prods);
 	if (x->prevp != NULL) {
@@ -570,12 +576,29 @@ swap_start(struct cleaning *x)
 
 /* ---- slices ------------------------------------------------------------- */
 
+/* The directory is changed and files are read by their names: first they must
+ * be what the last stop said of them. */
 static void
 slice_job(struct job *j)
 {
 	struct cleaning *x = (struct cleaning *)j;
+	enum err e = E_OK;
 
-	compact_run(&x->c, x->slice);
+	for (int i = 0; x->segs != NULL && e == E_OK && i < x->c.nsegs; i++)
+		e = told_check(x->segs[i], -1);
+	if (e == E_OK)
+		compact_run(&x->c, x->slice);
+	else
+		compact_fail(&x->c, e, "a segment is not what it was");
+}
+
+static void
+segs_release(struct cleaning *x)
+{
+	for (int i = 0; x->segs != NULL && i < x->c.nsegs; i++)
+		seg_unref(x->segs[i]);
+	free(x->segs);
+	x->segs = NULL;
 }
 
 /* The partition is no longer what the pass began with, or nobody wants it. */
@@ -627,6 +650,7 @@ slice_done(struct job *j)
 	struct cleaning *x = (struct cleaning *)j;
 
 	x->out = false;
+	segs_release(x);
 	charge(x->part->eng, x->c.moved);
 	rest(x);
 	if (given_up(x))
@@ -728,10 +752,15 @@ segs_take(struct cleaning *x, int nclean)
 	struct part *p = x->part;
 	struct compact_seg *v = calloc((size_t)p->nsegs, sizeof *v);
 
-	if (v == NULL)
+	x->segs = calloc((size_t)p->nsegs, sizeof *x->segs);
+	if (v == NULL || x->segs == NULL) {
+		free(v);
+		free(x->segs);
+		x->segs = NULL;
 		return E_NOMEM;
+	}
 	for (int i = 0; i < p->nsegs; i++) {
-		const struct seg *s = p->segs[i];
+		const struct seg *s = x->segs[i] = seg_ref(p->segs[i]);
 
 		v[i] = (struct compact_seg){ .base = s->base,
 		    .end_offset = s->end_offset, .size = s->size,

@@ -559,6 +559,12 @@ compact_run(struct compaction *c, int64_t bytes)
 		compact_out_drop(c);
 }
 
+void
+compact_fail(struct compaction *c, enum err e, const char *why)
+{
+	finish(c, e, why);
+}
+
 int
 compact_group(const struct compaction *c, int64_t *bases)
 {

@@ -132,6 +132,8 @@ void	 compact_init(struct compaction *);
 /* Works on for about so many bytes; *moved tells how many it was.  On return
  * step is READY, DONE (err tells how), or anything else: call it again. */
 void	 compact_run(struct compaction *, int64_t bytes);
+/* Ends it before it has begun. */
+void	 compact_fail(struct compaction *, enum err, const char *why);
 /* READY: the bases of the segments that the new one replaces, nclean at most;
  * returns how many. */
 int	 compact_group(const struct compaction *, int64_t *bases);
