@@ -627,6 +627,53 @@ START_TEST(test_journal)
 }
 END_TEST
 
+/* After a kill -9 the segments have what the journal holds: no byte of it that
+ * is another costs a record, and only its header can be told to be bad. */
+START_TEST(test_journal_flip)
+{
+	int64_t want[PARTS], got[PARTS], n = 0;
+	struct topic *t;
+
+	shallow = true;
+	rig_init(&rig);
+	rig.conf.journal_bytes = JOURNAL_FILES * 32 * KIB;
+	ck_assert_int_eq(rig_open(&rig), E_OK);
+	t = rig_topic(&rig, "t", PARTS);
+	rig_append(&rig, t->parts[0], 1);
+	append_all(t);
+	append_all(t);
+	for (int i = 0; i < PARTS; i++)
+		want[i] = t->parts[i]->hw;
+	rig_kill(&rig);
+	sim_kill(rig.disk);
+	for (size_t at = 0; at < 3 * JOURNAL_BLOCK; at += at <
+	    JOURNAL_HEAD ? STEP : 11 * STEP) {
+		struct sim *d = sim_clone(rig.disk);
+		size_t size;
+		const uint8_t *p = sim_bytes(d, "data/journal/0.jnl", &size);
+		uint8_t *copy = malloc(size);
+		struct fsck c;
+
+		ck_assert_uint_gt(size, 3 * JOURNAL_BLOCK);
+		memcpy(copy, p, size);
+		copy[at] ^= 0x24;
+		sim_use(d);
+		sim_put(d, "data/journal/0.jnl", copy, size);
+		free(copy);
+		(void)run(&c, false);
+		ck_assert_msg(c.fixable == 0 && c.bad == (at < JOURNAL_HEAD),
+		    "byte %zu: %s", at, last);
+		ends(got);
+		ck_assert_mem_eq(got, want, sizeof got);
+		sim_free(d);
+		n++;
+	}
+	sim_use(rig.disk);
+	ck_assert_int_gt(n, 1000 / STEP);
+	rig_free(&rig);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -645,6 +692,7 @@ main(void)
 	tcase_add_test(tc, test_compaction);
 	tcase_add_test(tc, test_crash);
 	tcase_add_test(tc, test_journal);
+	tcase_add_test(tc, test_journal_flip);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
