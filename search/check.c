@@ -11,7 +11,10 @@
 #include "emit.h"
 #include "lib/limits.h"
 
-enum { SAMPLE_EVERY = 1000 };	/* records whose terms are all looked up */
+enum {
+	SAMPLE_EVERY	= 1000,		/* a record whose terms are looked up */
+	TRIES		= 5,		/* for a shard that is being written */
+};
 
 struct places { struct place at; bool json; };
 
@@ -198,7 +201,7 @@ each_record(void *arg, const struct record *r)
 	return v->err == E_OK;
 }
 
-/* Everything that is to be compared; E_NOTFOUND when the shard goes. */
+/* Everything that is to be compared. */
 static enum err
 verify_records(struct verify *v)
 {
@@ -244,6 +247,7 @@ verify_shard(struct verify *v, const char *dir)
 
 	shard_path(path, dir, v->shard);
 	v->n = v->at = 0;
+	v->err = E_OK;
 	v->ids = malloc((SHARD_DOCS_MAX + 1) * sizeof *v->ids);
 	e = v->ids == NULL ? E_NOMEM : xap_open(path, &v->db);
 	if (e == E_OK) {
@@ -252,6 +256,39 @@ verify_shard(struct verify *v, const char *dir)
 		xap_close(v->db);
 	}
 	free(v->ids);
+	return e;
+}
+
+/* The indexer goes on meanwhile: a shard that grew may be a file by now, or
+ * was removed with its records. */
+static enum err
+verify_again(struct verify *v, const char *dir)
+{
+	struct shard want = *v->shard;
+	const struct shard *was = v->shard, *now;
+	int64_t bad = v->bad, records = v->records;
+	struct shards list;
+	enum err e;
+
+	v->shard = &want;
+	e = verify_shard(v, dir);
+	for (int i = 1; i < TRIES && (e == E_NOTFOUND || e == E_BUSY); i++) {
+		if (shards_list(dir, false, &list, NULL) != E_OK)
+			break;
+		now = shards_find(&list, want.base);
+		if (now == NULL || now->base != want.base)
+			e = E_OK;
+		else
+			want.hot = now->hot;
+		if (e != E_OK && !now->hot)
+			want.end = now->end;
+		shards_free(&list);
+		v->bad = bad;
+		v->records = records;
+		if (e != E_OK)
+			e = verify_shard(v, dir);
+	}
+	v->shard = was;
 	return e;
 }
 
@@ -280,7 +317,7 @@ cmd_verify(int argc, char **argv)
 			if (j > 0 && v.shard->base < v.shard[-1].end)
 				complain(&v, v.shard->base, "two shards have "
 				    "it");
-			e = verify_shard(&v, part);
+			e = verify_again(&v, part);
 			if (e != E_OK)
 				complain(&v, v.shard->base, err_text(e));
 			shards++;

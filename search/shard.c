@@ -201,7 +201,8 @@ shards_list(const char *dir, bool tidy, struct shards *out, int *broken)
 			out->v[n++] = *s;
 			continue;
 		}
-		if (!twice && broken != NULL)
+		/* One without a transaction yet is as good as none. */
+		if (!twice && bad != E_NOTFOUND && broken != NULL)
 			++*broken;
 		if (!tidy)
 			continue;

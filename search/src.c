@@ -13,6 +13,27 @@ enum {
 	READ_BYTES	= 1 * MIB,	/* of one fetch */
 	FETCH_TRIES	= 4,
 	GET_BYTES	= 1,		/* one batch, whatever its size */
+	HELD_MAX	= 64,		/* batches that src_get keeps */
+	HELD_BYTES	= 64 * MIB,	/* ... together, but for the last */
+};
+
+/* Where a record is read from. */
+struct mark {
+	int64_t		 offset;
+	const uint8_t	*p;
+	int32_t		 seen, delta;	/* of the iterator before it */
+};
+
+/* A batch that src_get looked into; ours when bytes is not NULL. */
+struct held {
+	struct uuid	 topic;
+	int32_t		 part;
+	struct batch_iter it;
+	uint8_t		*bytes;
+	struct mark	*marks;		/* one for each of its records */
+	int		 nmarks, marks_cap;
+	int64_t		 size;
+	uint64_t	 used;		/* when: the least goes first */
 };
 
 /* One of eng and local is there. */
@@ -22,21 +43,11 @@ struct src {
 	struct arena	 view[2], stats;	/* the last, and a spare */
 	struct view_res	 view_res[2];
 	int		 now;		/* which is the last */
-	/* The batch that src_get looked into last. */
-	struct uuid	 topic;
-	int32_t		 part;
-	bool		 open;
-	struct batch_iter it;
-	uint8_t		*bytes;
-	struct mark	*marks;		/* one for each of its records */
-	int		 nmarks, marks_cap;
-};
-
-/* Where a record is read from. */
-struct mark {
-	int64_t		 offset;
-	const uint8_t	*p;
-	int32_t		 seen, delta;	/* of the iterator before it */
+	/* Walks of many partitions take turns, each in a batch of its own. */
+	struct held	 held[HELD_MAX];
+	struct held	*last;		/* that src_get looked into */
+	int64_t		 held_size;
+	uint64_t	 turn;
 };
 
 static enum err
@@ -73,13 +84,17 @@ src_open_local(const char *data_dir, struct src **out)
 }
 
 static void
-batch_forget(struct src *s)
+batch_forget(struct src *s, struct held *h)
 {
-	if (s->open)
-		batch_iter_close(&s->it);
-	s->open = false;
-	free(s->bytes);
-	s->bytes = NULL;
+	if (h->bytes == NULL)
+		return;
+	batch_iter_close(&h->it);
+	free(h->bytes);
+	free(h->marks);
+	s->held_size -= h->size;
+	if (s->last == h)
+		s->last = NULL;
+	*h = (struct held){ 0 };
 }
 
 void
@@ -87,8 +102,8 @@ src_close(struct src *s)
 {
 	if (s == NULL)
 		return;
-	batch_forget(s);
-	free(s->marks);
+	for (int i = 0; i < HELD_MAX; i++)
+		batch_forget(s, &s->held[i]);
 	arena_reset(&s->view[0]);
 	arena_reset(&s->view[1]);
 	arena_reset(&s->stats);
@@ -128,9 +143,14 @@ src_view(struct src *s, int64_t seen, int wait_ms, bool all,
 	    &s->view[spare]) : eng_await(s->eng, IPC_VIEW, &req,
 	    &s->view_res[spare], &s->view[spare], wait_ms);
 	*out = &s->view_res[spare];
-	if (e == E_OK && !s->view_res[spare].same)
-		s->now = spare;
-	return e;
+	if (e != E_OK || s->view_res[spare].same)
+		return e;
+	/* What was read may be deleted since. */
+	if (s->view_res[spare].stamp != s->view_res[s->now].stamp)
+		for (int i = 0; i < HELD_MAX; i++)
+			batch_forget(s, &s->held[i]);
+	s->now = spare;
+	return E_OK;
 }
 
 enum err
@@ -267,66 +287,114 @@ src_read(struct src *s, const struct uuid *topic, int32_t part, int64_t from,
 
 /* Notes where each record is, so that any of them is found at once. */
 static enum err
-batch_mark(struct src *s)
+batch_mark(struct held *h)
 {
 	struct record r;
 	enum err e;
 
-	for (s->nmarks = 0; ; s->nmarks++) {
-		struct mark m = { .p = s->it.r.p, .seen = s->it.seen,
-		    .delta = s->it.delta };
+	for (h->nmarks = 0; ; h->nmarks++) {
+		struct mark m = { .p = h->it.r.p, .seen = h->it.seen,
+		    .delta = h->it.delta };
 
-		if (s->nmarks == s->marks_cap) {
-			int cap = s->marks_cap == 0 ? 256 :
-			    s->marks_cap * 2;
-			struct mark *v = realloc(s->marks, (size_t)cap *
+		if (h->nmarks == h->marks_cap) {
+			int cap = h->marks_cap == 0 ? 16 :
+			    h->marks_cap * 2;
+			struct mark *v = realloc(h->marks, (size_t)cap *
 			    sizeof *v);
 
 			if (v == NULL)
 				return E_NOMEM;
-			s->marks = v;
-			s->marks_cap = cap;
+			h->marks = v;
+			h->marks_cap = cap;
 		}
-		e = batch_iter_next(&s->it, &r);
+		e = batch_iter_next(&h->it, &r);
 		if (e != E_OK)
 			return e == E_EOF ? E_OK : e;
 		m.offset = r.offset;
-		s->marks[s->nmarks] = m;
+		h->marks[h->nmarks] = m;
 	}
 }
 
 static const struct mark *
-mark_find(const struct src *s, int64_t offset)
+mark_find(const struct held *h, int64_t offset)
 {
-	int lo = 0, hi = s->nmarks;
+	int lo = 0, hi = h->nmarks;
 
 	while (lo < hi) {
 		int mid = (lo + hi) / 2;
 
-		if (s->marks[mid].offset < offset)
+		if (h->marks[mid].offset < offset)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < s->nmarks && s->marks[lo].offset == offset ?
-	    &s->marks[lo] : NULL;
+	return lo < h->nmarks && h->marks[lo].offset == offset ?
+	    &h->marks[lo] : NULL;
 }
 
-/* The batch that holds an offset, or comes next, becomes ours. */
-static enum err
-batch_load(struct src *s, const struct uuid *topic, int32_t part,
+static bool
+held_has(const struct held *h, const struct uuid *topic, int32_t part,
     int64_t offset)
 {
-	struct fetch_want w = { .topic = *topic, .part = part,
-	    .offset = offset, .bytes_max = GET_BYTES, .committed = true };
+	return h->bytes != NULL && h->part == part &&
+	    offset >= h->it.b.base_offset &&
+	    offset <= batch_last_offset(&h->it.b) &&
+	    uuid_eq(h->topic, *topic);
+}
+
+static struct held *
+held_find(struct src *s, const struct uuid *topic, int32_t part,
+    int64_t offset)
+{
+	if (s->last != NULL && held_has(s->last, topic, part, offset))
+		return s->last;
+	for (int i = 0; i < HELD_MAX; i++)
+		if (held_has(&s->held[i], topic, part, offset))
+			return &s->held[i];
+	return NULL;
+}
+
+/* The one that was not used for the longest time. */
+static struct held *
+held_oldest(struct src *s, bool with_bytes)
+{
+	struct held *old = NULL;
+
+	for (int i = 0; i < HELD_MAX; i++) {
+		struct held *h = &s->held[i];
+
+		if ((h->bytes != NULL || !with_bytes) &&
+		    (old == NULL || h->used < old->used))
+			old = h;
+	}
+	return old;
+}
+
+/* A place for one more; what is in it goes. */
+static struct held *
+held_new(struct src *s)
+{
+	struct held *h;
+
+	while (s->held_size > HELD_BYTES &&
+	    (h = held_oldest(s, true)) != NULL)
+		batch_forget(s, h);
+	h = held_oldest(s, false);
+	batch_forget(s, h);
+	return h;
+}
+
+/* Reads the batch that holds an offset, or comes next. */
+static enum err
+batch_fetch(struct src *s, const struct fetch_want *w, uint8_t **bytes,
+    size_t *n)
+{
 	struct extents x;
 	struct reader rd;
 	const uint8_t *p;
 	struct batch b;
-	enum err e;
+	enum err e = fetch(s, w, &x);
 
-	batch_forget(s);
-	e = fetch(s, &w, &x);
 	if (e != E_OK)
 		return e == E_OFFSET_OUT_OF_RANGE ? E_NOTFOUND : e;
 	if (x.n == 0) {
@@ -336,29 +404,47 @@ batch_load(struct src *s, const struct uuid *topic, int32_t part,
 	reader_open(&rd, x.v[0].h->fd, x.v[0].position, x.v[0].length);
 	do
 		e = reader_batch(&rd, &b, &p);
-	while (e == E_OK && batch_last_offset(&b) < offset);
+	while (e == E_OK && batch_last_offset(&b) < w->offset);
 	if (e == E_OK) {
-		s->bytes = malloc((size_t)batch_size(&b));
-		if (s->bytes == NULL)
+		*n = (size_t)batch_size(&b);
+		*bytes = malloc(*n);
+		if (*bytes == NULL)
 			e = E_NOMEM;
 		else
-			memcpy(s->bytes, p, (size_t)batch_size(&b));
+			memcpy(*bytes, p, *n);
 	}
 	reader_close(&rd);
 	extents_free(&x);
-	if (e == E_OK)
-		e = batch_iter_open(&s->it, s->bytes,
-		    (size_t)batch_size(&b), INFLATE_MAX);
+	return e == E_EOF ? E_NOTFOUND : e;
+}
+
+static enum err
+batch_load(struct src *s, const struct fetch_want *w, struct held **out)
+{
+	struct held *h = held_new(s);
+	uint8_t *bytes;
+	size_t n;
+	enum err e = batch_fetch(s, w, &bytes, &n);
+
 	if (e != E_OK)
+		return e;
+	e = batch_iter_open(&h->it, bytes, n, INFLATE_MAX);
+	if (e != E_OK) {
+		batch_iter_close(&h->it);
+		free(bytes);
 		return e == E_EOF ? E_NOTFOUND : e;
-	s->open = true;
-	s->topic = *topic;
-	s->part = part;
-	s->nmarks = 0;
-	if (!(s->it.b.attrs & BATCH_CONTROL))
-		e = batch_mark(s);
+	}
+	h->bytes = bytes;
+	h->topic = w->topic;
+	h->part = w->part;
+	if (!(h->it.b.attrs & BATCH_CONTROL))
+		e = batch_mark(h);
+	h->size = (int64_t)n + (int64_t)h->it.plain.len +
+	    (int64_t)h->marks_cap * (int64_t)sizeof *h->marks;
+	s->held_size += h->size;
+	*out = h;
 	if (e != E_OK)
-		batch_forget(s);
+		batch_forget(s, h);
 	return e;
 }
 
@@ -366,20 +452,21 @@ enum err
 src_get(struct src *s, const struct uuid *topic, int32_t part, int64_t offset,
     struct record *r)
 {
+	struct fetch_want w = { .topic = *topic, .part = part,
+	    .offset = offset, .bytes_max = GET_BYTES, .committed = true };
+	struct held *h = held_find(s, topic, part, offset);
 	const struct mark *m;
-	enum err e = E_OK;
+	enum err e = h == NULL ? batch_load(s, &w, &h) : E_OK;
 
-	if (!s->open || s->part != part || !uuid_eq(s->topic, *topic) ||
-	    offset < s->it.b.base_offset ||
-	    offset > batch_last_offset(&s->it.b))
-		e = batch_load(s, topic, part, offset);
 	if (e != E_OK)
 		return e;
-	m = mark_find(s, offset);
+	s->last = h;
+	h->used = ++s->turn;
+	m = mark_find(h, offset);
 	if (m == NULL)
 		return E_NOTFOUND;
-	s->it.r.p = m->p;
-	s->it.seen = m->seen;
-	s->it.delta = m->delta;
-	return batch_iter_next(&s->it, r);
+	h->it.r.p = m->p;
+	h->it.seen = m->seen;
+	h->it.delta = m->delta;
+	return batch_iter_next(&h->it, r);
 }
