@@ -4,16 +4,21 @@
  *
  *     search_compare ENGINE-SOCKET INDEX-DIR QUERIES SEED [quiet]
  *
- * The queries are made of what the records hold.  One pass over the log checks
- * each record against each query; then the search must find the same offsets,
- * but for what retention or compaction took away meanwhile.  quiet: nobody
- * produces or deletes, and counts must agree as well.
+ * The queries are made of what the records hold.  One pass over the log asks
+ * each query of each record by means of its own (search_eval.h); then the
+ * search must find the same offsets, but for what retention or compaction took
+ * away meanwhile.  quiet: nobody produces or deletes, and counts must agree as
+ * well.
+ *
+ * A query that would find very many is asked of a stretch of offsets only; but
+ * for every 50th, which is asked as it is.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "match.h"
+#include "search_eval.h"
 #include "token.h"
 #include "walk.h"
 
@@ -21,6 +26,10 @@ enum {
 	SAMPLES		= 500,		/* records that queries are made of */
 	TEXT_SIZE	= 4096,
 	TIME_MS		= 600000,
+	TRIED		= 2000,		/* records that tell how many match */
+	HITS_MAX	= 5000,		/* of most queries ... */
+	HITS_PART	= 20,		/* and at most such a part of all */
+	WHOLE_EVERY	= 200,
 };
 
 struct place { int walk; int64_t offset; };
@@ -31,6 +40,8 @@ struct one {
 	struct query_parse parse;
 	struct arena	 arena;
 	struct query	*query;
+	struct eval_query *eval;
+	int64_t		 tried;		/* matches of those tried */
 	struct places	 want, got;
 };
 
@@ -50,6 +61,7 @@ static int nsamples;
 static int64_t nrecords;
 static uint64_t state;
 static struct search all;
+static struct eval *eval;
 static struct one *queries;
 static int nqueries;
 
@@ -310,6 +322,26 @@ make(char *out, size_t size, int depth)
 		snprintf(out, size, "%s%s%s", a, joins[roll(6)], b);
 }
 
+/* Parses its text; false: it is no query. */
+static bool
+one_parse(struct one *q, bool any)
+{
+	if (q->eval != NULL)
+		eval_query_free(q->eval);
+	q->eval = NULL;
+	query_parse_free(&q->parse);
+	arena_reset(&q->arena);
+	arena_init(&q->arena, 16 << 20);
+	q->parse = (struct query_parse){ .arena = &q->arena, .any = any };
+	if (query_parse(&q->parse, q->text, strlen(q->text), &q->query) !=
+	    E_OK)
+		return false;
+	q->eval = eval_query_new(q->query);
+	if (q->eval == NULL)
+		die("out of memory");
+	return true;
+}
+
 static void
 queries_make(void)
 {
@@ -319,20 +351,62 @@ queries_make(void)
 	for (int i = 0; i < nqueries; i++) {
 		struct one *q = &queries[i];
 
-		do {
+		do
 			/* Every kind by itself first. */
 			if (i < 40)
 				leaf(q->text, sizeof q->text, i % 20);
 			else
 				make(q->text, sizeof q->text, 1 +
 				    (int)roll(3));
-			query_parse_free(&q->parse);
-			arena_reset(&q->arena);
-			arena_init(&q->arena, 16 << 20);
-			q->parse = (struct query_parse){
-			    .arena = &q->arena, .any = roll(5) == 0 };
-		} while (query_parse(&q->parse, q->text, strlen(q->text),
-		    &q->query) != E_OK);
+		while (!one_parse(q, roll(5) == 0));
+	}
+}
+
+static bool
+each_tried(void *arg, const struct record *r)
+{
+	struct walk *w = arg;
+	int64_t every = nrecords / TRIED + 1;
+
+	if ((uint64_t)r->offset % (uint64_t)every != 0)
+		return true;
+	eval_record(eval, r, &w->conf, w->topic, w->part);
+	for (int i = 0; i < nqueries; i++)
+		queries[i].tried += eval_match(eval, queries[i].eval);
+	return true;
+}
+
+/* Asks those that find too many of a stretch of offsets. */
+static void
+queries_bound(void)
+{
+	int64_t every = nrecords / TRIED + 1, low = INT64_MAX, high = 0;
+	int64_t most = nrecords / HITS_PART < HITS_MAX ?
+	    nrecords / HITS_PART : HITS_MAX;
+	char *text;
+
+	for (int i = 0; i < all.nwalks; i++) {
+		const struct walk *w = &all.walks[i];
+
+		low = w->start < low ? w->start : low;
+		high = w->end > high ? w->end : high;
+	}
+	for (int i = 0; i < nqueries; i++) {
+		struct one *q = &queries[i];
+		int64_t found = q->tried * every, width, from;
+
+		if (found <= most || i % WHOLE_EVERY == 0)
+			continue;
+		width = (high - low) * most / found;
+		from = low + (int64_t)roll((uint64_t)(high - low - width) +
+		    1);
+		if (asprintf(&text, "(%s) AND offset:%" PRId64 "..%" PRId64,
+		    q->text, from, from + width) == -1)
+			die("out of memory");
+		snprintf(q->text, sizeof q->text, "%s", text);
+		free(text);
+		if (!one_parse(q, q->parse.any))
+			die("a query is none with offsets");
 	}
 }
 
@@ -343,16 +417,11 @@ each_checked(void *arg, const struct record *r)
 {
 	struct walk *w = arg;
 
-	if (doc_read(&all.doc, r) != E_OK)
-		return true;
-	for (int i = 0; i < nqueries; i++) {
-		struct match m = { queries[i].query, w->topic, w->part,
-		    &w->conf, false };
-
-		if (match_doc(&m, &all.doc, r))
+	eval_record(eval, r, &w->conf, w->topic, w->part);
+	for (int i = 0; i < nqueries; i++)
+		if (eval_match(eval, queries[i].eval))
 			places_put(&queries[i].want, (int)(w - all.walks),
 			    r->offset);
-	}
 	return true;
 }
 
@@ -440,8 +509,12 @@ static bool
 is_there(const struct place *p)
 {
 	const struct walk *w = &all.walks[p->walk];
+	const struct view_res *v;
 	struct record r;
 
+	/* What is there now, not what was read before. */
+	if (src_view(all.src, -1, 0, false, &v) != E_OK)
+		die("the engine has no view");
 	return src_get(all.src, &w->id, w->part, p->offset, &r) == E_OK;
 }
 
@@ -474,11 +547,21 @@ compare(struct one *q)
 	return bad;
 }
 
+static void
+one_free(struct one *q)
+{
+	free(q->want.v);
+	free(q->got.v);
+	eval_query_free(q->eval);
+	query_parse_free(&q->parse);
+	arena_reset(&q->arena);
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct query everything = { .op = Q_ALL };
-	int64_t bad = 0, hits = 0;
+	int64_t bad = 0, hits = 0, began, checked;
 	bool quiet = argc > 5;
 
 	if (argc < 5 || src_open(argv[1], "search_compare", 60000,
@@ -490,23 +573,30 @@ main(int argc, char **argv)
 	all.query = &everything;
 	if (search_open(&all) != E_OK)
 		die("the engine has no view");
+	eval = eval_new();
+	if (eval == NULL)
+		die("out of memory");
 	pass(each_sampled);
 	if (nsamples == 0)
 		die("there are no records");
 	queries_make();
+	pass(each_tried);
+	queries_bound();
+	began = elink_now_ms();
 	pass(each_checked);
+	checked = elink_now_ms();
 	for (int i = 0; i < nqueries; i++) {
 		bad += run(&queries[i], quiet);
 		bad += compare(&queries[i]);
 		hits += (int64_t)queries[i].got.n;
-		free(queries[i].want.v);
-		free(queries[i].got.v);
-		query_parse_free(&queries[i].parse);
-		arena_reset(&queries[i].arena);
+		one_free(&queries[i]);
 	}
-	printf("%lld records, %d queries, %lld hits, %lld wrong\n",
-	    (long long)nrecords, nqueries, (long long)hits, (long long)bad);
+	printf("%" PRId64 " records, %d queries, %" PRId64 " hits, %" PRId64
+	    " wrong; read in %.1f s, searched in %.1f s\n", nrecords,
+	    nqueries, hits, bad, (double)(checked - began) / 1000,
+	    (double)(elink_now_ms() - checked) / 1000);
 	free(queries);
+	eval_free(eval);
 	search_close(&all);
 	src_close(all.src);
 	return bad > 0;
