@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The index follows its topic: it is made and removed by search.enable, made
+# anew by other configs, grows with the partitions, goes with the topic, and
+# one of the same name is another; bad values of search.* are refused.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/search.sh"
+
+chronik_set()
+{
+	chronik topic set "$@" logs >/dev/null || fail "topic set $*"
+}
+
+# finds N QUERY...
+finds()
+{
+	wait_until indexed || fail "not indexed: $(search status)"
+	finds_n=$1
+	shift
+	check_eq "$(search -c "$@" 2>/dev/null)" "$finds_n" "hits of $*"
+}
+
+# dirs N: so many topics have files.
+dirs()
+{
+	[ "$(find "$DATA/search" -mindepth 1 -maxdepth 1 -type d | wc -l)" = \
+	    "$1" ]
+}
+
+parts_there()
+{
+	[ "$(find "$DATA/search" -mindepth 2 -maxdepth 2 -type d | wc -l)" = \
+	    "$1" ]
+}
+
+lines()
+{
+	seq -f "{\"msg\":\"connections refused\",\"ms\":%g}" "$2" "$3" |
+	    kcat -b "$BOOTSTRAP" -P -t "$1" -p "${4:-0}"
+}
+
+broker_start --log-retention-check-interval-ms 200
+for bad in enable=maybe enable= fields.text=a^0 fields.text=,a \
+    fields.text=a^x fields.numeric=a,,b fields.numeric=a^2 ids=2 \
+    positions=many stem=xx stem=; do
+	check_rc 1 chronik topic create --config "search.$bad" bad
+	check_grep "search.${bad%%=*}" "$tmp/err" "search.$bad"
+done
+chronik topic create --partitions 1 logs >/dev/null || fail "topic create"
+lines logs 1 300
+check_rc 2 search -t logs connections
+dirs 0 || fail "a topic that is not searched has an index"
+
+# On: what was there before is found; off: nothing is left; on again.
+for i in 1 2; do
+	chronik_set --config search.enable=true
+	finds 300 -t logs connections
+	dirs 1 || fail "no index"
+	chronik_set --config search.enable=false
+	wait_until dirs 0 || fail "the index stays when it is turned off"
+	check_rc 2 search -t logs connections
+done
+check_rc 1 chronik topic set --config search.stem=klingon logs
+check_grep search.stem "$tmp/err" "a bad value is named"
+
+# Other configs, with data: the answer is that of the new ones at once, and
+# the index is made anew.
+chronik_set --config search.enable=true
+finds 0 -t logs connection
+: >"$tmp/conf"
+for c in stem=en fields.text=msg^2 fields.numeric=ms positions=true \
+    ids=false; do
+	chronik_set --config "search.$c"
+	check_eq "$(search -c connection 2>/dev/null)" 300 "stems, $c"
+	finds 300 -t logs connection
+	finds 11 -t logs ms:100..110
+	! cmp -s "$DATA"/search/*/conf "$tmp/conf" || fail "no new index: $c"
+	cp "$DATA"/search/*/conf "$tmp/conf"
+done
+check_rc 0 search verify
+chronik_set --config search.stem=none
+finds 0 -t logs connection
+
+# More partitions.
+chronik topic alter --partitions 3 logs >/dev/null || fail "topic alter"
+lines logs 301 350 2
+finds 350 -t logs connections
+finds 50 -t logs connections partition:2
+parts_there 2 || fail "partitions without records have files"
+
+# Deleted, and another of the same name.
+chronik topic delete --yes logs >/dev/null || fail "topic delete"
+wait_until dirs 0 || fail "the index of a deleted topic stays"
+chronik topic create --config search.enable=true logs >/dev/null ||
+    fail "topic create"
+lines logs 1 7
+finds 7 -t logs connections
+
+# DeleteRecords.
+chronik topic trim --yes logs >/dev/null || fail "topic trim"
+finds 0 -t logs connections
+no_shards()
+{
+	[ -z "$(find "$DATA/search" -name '*.hot' -o -name '*.xap')" ]
+}
+wait_until no_shards || fail "shards of deleted records stay"
+check_rc 0 search verify
