@@ -407,6 +407,16 @@ xap_match(struct xap_db *d, const struct xap_query *q, uint32_t from,
 		enq.set_query(q->q);
 		enq.set_weighting_scheme(Xapian::BoolWeight());
 		enq.set_docid_order(Xapian::Enquire::DESCENDING);
+		if (max == 0) {
+			/* How many have one term is written down. */
+			Xapian::MSet b = enq.get_mset(0, 0,
+			    (Xapian::doccount)0);
+
+			*n = 0;
+			*total = b.get_matches_lower_bound();
+			if (*total == b.get_matches_upper_bound())
+				return;
+		}
 		Xapian::MSet m = enq.get_mset(from, max,
 		    d->db.get_doccount());
 		*n = 0;

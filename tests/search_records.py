@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""search_records.py N SEED [json|text|mixed]: N lines KEY<tab>VALUE that look
-like logs, for tests and benchmarks of search: some 390 bytes of JSON, or text."""
+"""search_records.py N SEED [json|noids|text|mixed]: N lines KEY<tab>VALUE that
+look like logs, for tests and benchmarks of search: some 330 bytes of JSON, each
+with a random id unless noids, or text."""
 import json
 import random
 import sys
@@ -17,7 +18,7 @@ def message(r):
     return " ".join(r.choice(WORDS) for _ in range(r.randrange(3, 12)))
 
 
-def log(r, i):
+def log(r, i, ids=True):
     d = {"ts": 1795392664928 + i * 17, "level": r.choice(LEVELS),
          "service": r.choice(["api", "web", "auth", "billing"]),
          "msg": message(r), "status": r.choice([200, 200, 404, 500, 503]),
@@ -28,8 +29,9 @@ def log(r, i):
                                 r.randrange(256)),
          "user": {"id": r.randrange(100000), "name": "user-%d" %
                   r.randrange(1000)},
-         "host": "node-%02d.example.com" % r.randrange(40),
-         "trace_id": "%032x" % r.getrandbits(128)}
+         "host": "node-%02d.example.com" % r.randrange(40)}
+    if ids:
+        d["trace_id"] = "%032x" % r.getrandbits(128)
     if r.random() < 0.1:
         d["tags"] = [r.choice(WORDS), r.randrange(9), {"deep": [1.5, -2]}]
     if r.random() < 0.1:
@@ -51,7 +53,7 @@ def main():
     kind = sys.argv[3] if len(sys.argv) > 3 else "json"
     r = random.Random(seed)
     for i in range(n):
-        value = log(r, i) if kind == "json" or (
+        value = log(r, i, kind != "noids") if kind in ("json", "noids") or (
             kind == "mixed" and r.random() < 0.6) else text(r)
         print("k%d\t%s" % (r.randrange(997), value))
 
