@@ -37,7 +37,8 @@ set_common(struct fs *fs, const struct node_key *k, struct stat *st)
 	static const mode_t types[] = { [NODE_DIR] = S_IFDIR,
 	    [NODE_DOC] = S_IFREG, [NODE_SLICE] = S_IFREG,
 	    [NODE_RAW] = S_IFREG, [NODE_LINK] = S_IFLNK,
-	    [NODE_STREAM] = S_IFREG, [NODE_SINK] = S_IFREG };
+	    [NODE_STREAM] = S_IFREG, [NODE_SINK] = S_IFREG,
+	    [NODE_FOUND] = S_IFREG };
 	const struct kind_row *row = &kinds[k->kind];
 
 	memset(st, 0, sizeof *st);
@@ -55,7 +56,8 @@ bool
 attr_of_dir(struct fs *fs, const struct node_key *k, struct stat *st)
 {
 	set_common(fs, k, st);
-	return kinds[k->kind].class == NODE_DIR;
+	/* Which hits there are is not known without looking. */
+	return kinds[k->kind].class == NODE_DIR && k->kind != KIND_HITS;
 }
 
 /* What the slice's segments take on disk. */
@@ -142,7 +144,7 @@ attr_file(struct op *op, struct node *n, struct stat *st, double *keep)
 int
 attr_get(struct op *op, struct node *n, struct stat *st, double *keep)
 {
-	char target[NAME_BYTES_MAX + 1];
+	char target[LINK_BYTES_MAX + 1];
 	int eno = 0;
 
 	set_common(op->fs, &n->key, st);
@@ -162,6 +164,11 @@ attr_get(struct op *op, struct node *n, struct stat *st, double *keep)
 	case NODE_SLICE:
 	case NODE_RAW:
 		eno = attr_file(op, n, st, keep);
+		break;
+	case NODE_FOUND:
+		if ((eno = found_attr(op->fs, n)) == 0)
+			(void)attr_known(n, st);
+		*keep = SEALED_KEEP_S;
 		break;
 	case NODE_LINK:
 		eno = tree_link(op, n, target, sizeof target);

@@ -273,6 +273,10 @@ doc_fresh(struct op *op, struct node *n)
 		if (d->text == NULL)
 			doc_readme(n);
 		return err_errno(d->err);
+	case KIND_QUERY_TEXT:
+		if (d->text == NULL)
+			doc_query(n);
+		return err_errno(d->err);
 	case KIND_STATUS:
 	case KIND_ERRORS:
 	case KIND_METRICS:

@@ -22,6 +22,7 @@ json_t	*json_kstr(struct kstr);
 void	 doc_record_start(struct node *);	/* doc_record.c */
 void	 doc_group_start(struct node *);	/* doc_group.c */
 /* At once, without doc_done: */
+void	 doc_query(struct node *);		/* search.c */
 void	 doc_readme(struct node *);		/* doc_status.c */
 void	 doc_status(struct node *);
 

@@ -21,7 +21,7 @@
 
 #include "lib/client.h"
 #include "lib/kafka.h"
-#include "render.h"
+#include "lib/render.h"
 
 enum { WAIT = -1 };
 
@@ -34,6 +34,7 @@ enum fs_limits {
 	ERRORS_MAX	= 1000,		/* lines of errors.log */
 	DAYS_LISTED_MAX	= 3660,		/* of by-time */
 	NAME_BYTES_MAX	= 255,		/* of one path component */
+	LINK_BYTES_MAX	= 511,		/* of what a link leads to */
 	DOC_BYTES_MAX	= 256 * MIB,	/* of one document */
 	CONFIG_VALUE_MAX = 64 * KIB,	/* written to a config's file */
 	CACHE_BYTES_MAX	= 64 * MIB,	/* of sizes of sealed segments */
@@ -45,7 +46,7 @@ enum fs_limits {
 };
 
 enum node_class { NODE_DIR, NODE_DOC, NODE_SLICE, NODE_RAW, NODE_LINK,
-	NODE_STREAM, NODE_SINK };
+	NODE_STREAM, NODE_SINK, NODE_FOUND };
 
 enum kind {
 #define KIND(name, ...)	KIND_##name,
@@ -210,6 +211,7 @@ struct op {
 	/* NULL, or: its time is over.  False: there is no other answer. */
 	bool		(*late)(struct op *);
 	bool		 interrupted;
+	bool		 seeking;	/* it does not wait for the engine */
 	uint64_t	 seq;		/* when it began */
 	int64_t		 deadline_ms;	/* 0 none */
 	struct fuse_file_info fi;
@@ -234,6 +236,7 @@ struct op {
 struct fs_conf {
 	const char	*engine, *mountpoint;
 	const char	*cache;		/* directory; NULL: none */
+	const char	*search;	/* the program */
 	bool		 foreground, debug;
 	bool		 writable, admin, hard;
 	bool		 allow_other, auto_unmount, no_passthrough;
@@ -256,6 +259,8 @@ struct follow;
 TAILQ_HEAD(follows, follow);
 struct sink;
 TAILQ_HEAD(sinks, sink);
+struct answer;
+TAILQ_HEAD(answers, answer);
 
 struct fs {
 	struct fs_conf	 conf;
@@ -272,6 +277,7 @@ struct fs {
 	uv_timer_t	 link_timer, op_timer, stop_timer;
 	uv_prepare_t	 prepare;
 	uv_signal_t	 sig[3];
+	bool		 greeted, parallel;	/* see pass.c */
 	bool		 stopping, unmounted, interrupts;
 	uint64_t	 seq;
 	uint64_t	 links;		/* to the engine, or another one */
@@ -305,6 +311,10 @@ struct fs {
 	TAILQ_HEAD(, grow) grows;	/* the first one is with a worker */
 	struct follows	 follows;	/* open files */
 	struct sinks	 sinks;
+	struct answers	 answers;
+	uv_timer_t	 answers_timer;
+	size_t		 answers_bytes;	/* also of those that are only open */
+	int		 nanswers, nseeks;
 	char		*errors[ERRORS_MAX];
 	int		 errors_at;
 	struct fs_stats	 stats;
@@ -358,7 +368,7 @@ void	 node_put(struct node *);
 void	 node_forget(struct node *, uint64_t n);
 uint64_t key_ino(const struct fs *, const struct node_key *);
 void	 listing_free(struct fs *, struct listing *);
-/* E_NOMEM.  The name is copied; a name in the key is the same. */
+/* E_NOMEM.  The names are copied. */
 enum err listing_add(struct listing *, const struct node_key *,
 	    const char *name) MUST;
 
@@ -376,7 +386,18 @@ int	 day_lookup(struct op *, struct node *dir, const char *name,
 	    struct node_key *);
 int	 day_list(struct node *dir, struct listing *);
 
-/* groups.c */
+/* search.c */
+/* What is in search/, in a query, in its hits, and in by-key. */
+int	 search_lookup(struct op *, struct node *dir, const char *name,
+	    struct node_key *);
+int	 hits_list(struct op *, struct node *dir, struct listing *);
+int	 found_attr(struct fs *, struct node *);
+void	 found_open(fuse_req_t, struct node *, struct fuse_file_info *);
+void	 found_read(fuse_req_t, struct node *, size_t, off_t,
+	    struct fuse_file_info *);
+void	 found_release(struct fuse_file_info *);
+
+/* doc_group.c */
 int	 groups_list(struct op *, struct listing *);
 int	 group_lookup(struct op *, const char *name, struct node_key *);
 

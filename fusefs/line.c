@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "json.h"
+#include "lib/json.h"
 #include "line.h"
 
 enum member { M_P, M_O, M_TS, M_K, M_K64, M_H, M_H64, M_V, M_V64, M_MAX };

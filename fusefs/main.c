@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "loop.h"
 #include "pass.h"
+#include "seek.h"
 
 enum { TIMEOUT_S_MAX = 3600, READ_AHEAD_KB = 1024, DEATH_TRIES = 100 };
 
@@ -172,6 +173,23 @@ absolute(char *path)
 	return out;
 }
 
+/* Beside this program. */
+static char *
+search_path(void)
+{
+	char self[4096], *slash, *path;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	if (n < 0)
+		die(FAILED, "/proc/self/exe: %s", strerror(errno));
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	if (asprintf(&path, "%.*s/chronik-search", slash == NULL ? 0 :
+	    (int)(slash - self), self) < 0)
+		die(FAILED, "out of memory");
+	return path;
+}
+
 static void
 configure(struct fs *fs, int argc, char **argv)
 {
@@ -194,6 +212,7 @@ configure(struct fs *fs, int argc, char **argv)
 		.engine = absolute(engine_path(&o)),
 		.mountpoint = absolute(o.words[o.nwords - 1]),
 		.foreground = o.foreground || o.debug,
+		.search = search_path(),
 		.debug = o.debug, .hard = o.hard,
 		.allow_other = o.allow_other,
 		.auto_unmount = o.auto_unmount,
@@ -450,6 +469,7 @@ fs_lists(struct fs *fs)
 	TAILQ_INIT(&fs->grows);
 	TAILQ_INIT(&fs->follows);
 	TAILQ_INIT(&fs->sinks);
+	TAILQ_INIT(&fs->answers);
 	for (int i = 0; i < 1024; i++) {
 		TAILQ_INIT(&fs->topic_chains[i]);
 		TAILQ_INIT(&fs->topic_names[i]);
@@ -520,6 +540,7 @@ main(int argc, char **argv)
 	log_info("mounted", LS("on", fs.conf.mountpoint),
 	    LS("engine", fs.conf.engine));
 	loop_run(&fs);
+	answers_stop(&fs);
 	fuse_session_unmount(fs.se);
 	watch_end();
 	fuse_session_destroy(fs.se);

@@ -201,6 +201,8 @@ listing_free(struct fs *fs, struct listing *l)
 	for (int i = 0; i < l->n; i++) {
 		if (l->v[i].key.topic != NULL)
 			topic_put(fs, l->v[i].key.topic);
+		if (l->v[i].key.name != l->v[i].name)
+			free((char *)l->v[i].key.name);
 		free(l->v[i].name);
 	}
 	free(l->v);
@@ -225,8 +227,13 @@ listing_add(struct listing *l, const struct node_key *k, const char *name)
 	v->name = strdup(name);
 	if (v->name == NULL)
 		return E_NOMEM;
-	if (k->name != NULL)
+	/* A key may have the name of the directory. */
+	if (k->name != NULL && strcmp(k->name, name) == 0)
 		v->key.name = v->name;
+	else if (k->name != NULL && (v->key.name = strdup(k->name)) == NULL) {
+		free(v->name);
+		return E_NOMEM;
+	}
 	if (k->topic != NULL)
 		topic_ref(k->topic);
 	l->n++;

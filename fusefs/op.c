@@ -198,7 +198,8 @@ ops_expire(struct fs *fs)
 			break;
 		}
 		fs->stats.timeouts++;
-		fs->fail_until_ms = now + FAIL_MS;
+		if (!op->seeking)
+			fs->fail_until_ms = now + FAIL_MS;
 		if (op->late != NULL && op->late(op))
 			continue;
 		fs_error(fs, op->node->key.name, ETIMEDOUT, E_TIMED_OUT);

@@ -122,7 +122,7 @@ fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void
 run_readlink(struct op *op)
 {
-	char to[NAME_BYTES_MAX + 1];
+	char to[LINK_BYTES_MAX + 1];
 	int eno = kinds[op->node->key.kind].class != NODE_LINK ? EINVAL :
 	    tree_link(op, op->node, to, sizeof to);
 
@@ -302,6 +302,10 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		raw_open(req, ino, fi);
 		return;
 	}
+	if (kinds[kind].class == NODE_FOUND) {
+		found_open(req, n, fi);
+		return;
+	}
 	/* What is read stays as it is; a change of size or time tells the
 	 * kernel otherwise. */
 	fi->keep_cache = kinds[kind].class != NODE_DOC ||
@@ -321,6 +325,8 @@ fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		produce_release(n->fs, fi);
 	if (kinds[n->key.kind].class == NODE_RAW)
 		raw_release(n);
+	if (kinds[n->key.kind].class == NODE_FOUND)
+		found_release(fi);
 	fuse_reply_err(req, 0);
 }
 
@@ -364,6 +370,11 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (class == NODE_DOC) {
 		fs->stats.calls++;
 		read_doc(req, &n->doc, size, off);
+		return;
+	}
+	if (class == NODE_FOUND) {
+		fs->stats.calls++;
+		found_read(req, n, size, off, fi);
 		return;
 	}
 	op = op_new(fs, req, ino, class == NODE_SLICE ? run_read_slice :

@@ -20,6 +20,7 @@ enum {
 	OUT_FLAGS2	= 32,
 	OUT_DEPTH	= 36,
 	OUT_BYTES	= 40,
+	FLAG_PARALLEL	= 1 << 18,	/* lookups in one directory */
 	FLAG_EXT	= 1 << 30,
 	FLAG2_PASS	= 1 << 5,
 	STACK_DEPTH	= 1,		/* ours, over a file system of 0 */
@@ -57,7 +58,9 @@ u32_put(char *p, uint32_t v)
 	memcpy(p, &v, sizeof v);
 }
 
-/* The first request is INIT; it says what the kernel can. */
+/* The first request is INIT; it says what the kernel can.  That lookups in one
+ * directory may run beside each other the library asks for, and then forgets to
+ * say (3.14). */
 static ssize_t
 take(int fd, void *buf, size_t size, void *arg)
 {
@@ -65,14 +68,19 @@ take(int fd, void *buf, size_t size, void *arg)
 	struct fs *fs = arg;
 	const char *in = (const char *)buf + IN_HEADER;
 
-	if (fs->pass != PASS_UNKNOWN || n < IN_HEADER)
+	if (fs->greeted || n < IN_HEADER)
 		return n;
-	fs->pass = PASS_NONE;
-	if (u32_at((const char *)buf + 4) == OP_INIT &&
-	    n >= IN_HEADER + IN_FLAGS2 + 4 &&
-	    u32_at(in + IN_FLAGS) & FLAG_EXT &&
-	    u32_at(in + IN_FLAGS2) & FLAG2_PASS)
-		fs->pass = PASS_OFFERED;
+	fs->greeted = true;
+	if (u32_at((const char *)buf + 4) != OP_INIT ||
+	    n < IN_HEADER + IN_FLAGS2 + 4) {
+		fs->pass = PASS_NONE;
+		return n;
+	}
+	fs->parallel = u32_at(in + IN_FLAGS) & FLAG_PARALLEL;
+	if (fs->pass == PASS_UNKNOWN)
+		fs->pass = u32_at(in + IN_FLAGS) & FLAG_EXT &&
+		    u32_at(in + IN_FLAGS2) & FLAG2_PASS ? PASS_OFFERED :
+		    PASS_NONE;
 	return n;
 }
 
@@ -83,19 +91,23 @@ give(int fd, struct iovec *v, int n, void *arg)
 	struct fs *fs = arg;
 	char *out;
 
-	if (fs->pass == PASS_OFFERED) {
-		fs->pass = PASS_NONE;
-		if (n == 2 && v[0].iov_len == OUT_HEADER &&
-		    v[1].iov_len >= OUT_BYTES) {
-			out = v[1].iov_base;
-			u32_put(out + OUT_FLAGS, u32_at(out + OUT_FLAGS) |
-			    FLAG_EXT);
+	if (fs->pass != PASS_OFFERED && !fs->parallel)
+		return writev(fd, v, n);
+	if (n == 2 && v[0].iov_len == OUT_HEADER && v[1].iov_len >= OUT_BYTES) {
+		out = v[1].iov_base;
+		u32_put(out + OUT_FLAGS, u32_at(out + OUT_FLAGS) |
+		    (fs->parallel ? FLAG_PARALLEL : 0) |
+		    (fs->pass == PASS_OFFERED ? FLAG_EXT : 0));
+		if (fs->pass == PASS_OFFERED) {
 			u32_put(out + OUT_FLAGS2, u32_at(out + OUT_FLAGS2) |
 			    FLAG2_PASS);
 			u32_put(out + OUT_DEPTH, STACK_DEPTH);
 			fs->pass = PASS_ON;
 		}
 	}
+	if (fs->pass == PASS_OFFERED)
+		fs->pass = PASS_NONE;
+	fs->parallel = false;
 	return writev(fd, v, n);
 }
 

@@ -20,6 +20,7 @@ fixed[] = {
 	{ KIND_ROOT,	".chronik",	KIND_CTL },
 	{ KIND_ROOT,	"topics",	KIND_TOPICS },
 	{ KIND_ROOT,	"groups",	KIND_GROUPS },
+	{ KIND_ROOT,	"search",	KIND_SEARCH },
 	{ KIND_CTL,	"status.json",	KIND_STATUS },
 	{ KIND_CTL,	"errors.log",	KIND_ERRORS },
 	{ KIND_CTL,	"metrics",	KIND_METRICS },
@@ -27,6 +28,7 @@ fixed[] = {
 	{ KIND_TOPIC,	"config",	KIND_CONFIG },
 	{ KIND_TOPIC,	"follow",	KIND_FOLLOW },
 	{ KIND_TOPIC,	"produce",	KIND_PRODUCE },
+	{ KIND_TOPIC,	"by-key",	KIND_BY_KEY },
 	{ KIND_PART,	"meta.json",	KIND_PART_META },
 	{ KIND_PART,	"log.jsonl",	KIND_LOG },
 	{ KIND_PART,	"follow",	KIND_FOLLOW },
@@ -34,11 +36,18 @@ fixed[] = {
 	{ KIND_PART,	"segments",	KIND_SEGMENTS },
 	{ KIND_PART,	"by-time",	KIND_BY_TIME },
 	{ KIND_PART,	"by-offset",	KIND_BY_OFFSET },
+	{ KIND_PART,	"by-key",	KIND_BY_KEY },
 	{ KIND_BY_OFFSET, "first",	KIND_FIRST },
 	{ KIND_BY_OFFSET, "last",	KIND_LAST },
 	{ KIND_GROUP,	"meta.json",	KIND_GROUP_META },
 	{ KIND_GROUP,	"offsets.json",	KIND_GROUP_OFFSETS },
 	{ KIND_GROUP,	"lag.json",	KIND_GROUP_LAG },
+	{ KIND_QUERY,	"query",	KIND_QUERY_TEXT },
+	{ KIND_QUERY,	"count",	KIND_COUNT },
+	{ KIND_QUERY,	"results.jsonl", KIND_RESULTS },
+	{ KIND_QUERY,	"facets.json",	KIND_FACETS },
+	{ KIND_QUERY,	"coverage.json", KIND_COVERAGE },
+	{ KIND_QUERY,	"hits",		KIND_HITS },
 };
 enum { NFIXED = sizeof fixed / sizeof *fixed };
 
@@ -232,7 +241,10 @@ lookup_fixed(struct op *op, struct node *dir, const char *name,
 		k->kind = fixed[i].kind;
 		k->a = k->kind == KIND_FOLLOW ? -1 : 0;
 		k->b = 0;
-		return k->kind == KIND_LOG ? lookup_log(op, dir, k) : 0;
+		if (k->kind == KIND_LOG)
+			return lookup_log(op, dir, k);
+		return dir->key.kind == KIND_QUERY ?
+		    search_lookup(op, dir, name, k) : 0;
 	}
 	return ENOENT;
 }
@@ -264,6 +276,10 @@ tree_lookup(struct op *op, struct node *dir, const char *name,
 		return lookup_offset(op, dir, name, k);
 	case KIND_GROUPS:
 		return group_lookup(op, name, k);
+	case KIND_SEARCH:
+	case KIND_HITS:
+	case KIND_BY_KEY:
+		return search_lookup(op, dir, name, k);
 	default:
 		return ENOENT;
 	}
@@ -381,6 +397,8 @@ tree_list(struct op *op, struct node *dir, struct listing *l)
 		return day_list(dir, l);
 	else if (dir->key.kind == KIND_GROUPS)
 		return groups_list(op, l);
+	else if (dir->key.kind == KIND_HITS)
+		return hits_list(op, dir, l);
 	if (eno != 0)
 		return eno;
 	e = list_fixed(dir, l);
@@ -399,9 +417,14 @@ int
 tree_link(struct op *op, struct node *n, char *buf, size_t size)
 {
 	struct part *p = n->part;
-	int eno = part_fresh(op, p, 0);
+	int eno;
 
-	if (eno != 0)
+	/* A hit has its place for a name. */
+	if (n->key.kind == KIND_HIT) {
+		snprintf(buf, size, "../../../topics/%s", n->key.name);
+		return 0;
+	}
+	if ((eno = part_fresh(op, p, 0)) != 0)
 		return eno;
 	if (p->start >= p->hw)
 		return ENOENT;

@@ -80,5 +80,6 @@ enum err cursors_save(const char *path, const struct cursor *, int n) MUST;
 int	 cmd_verify(int argc, char **argv);
 int	 cmd_status(int argc, char **argv);
 int	 cmd_serve(int argc, char **argv);	/* with its name */
+int	 cmd_files(int argc, char **argv);	/* with its name */
 
 #endif

@@ -124,5 +124,7 @@ main(int argc, char **argv)
 		return cmd_verify(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "status") == 0)
 		return cmd_status(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "files") == 0)
+		return cmd_files(argc - 1, argv + 1);
 	return query(argc, argv);
 }

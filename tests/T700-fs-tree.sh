@@ -41,14 +41,14 @@ check_rc 0 chronik topic create t --partitions 2 --config segment.bytes=1048576
 check_rc 0 chronik topic create empty --partitions 1
 check_rc 0 "$fs" --engine "$ENGINE" "$M"
 fs_is_mounted || fail "in the background before it is mounted"
-check_eq "$(in_time ls "$M" | tr '\n' ' ')" "README groups topics " "/"
+check_eq "$(in_time ls "$M" | tr '\n' ' ')" "README groups search topics " "/"
 check_eq "$(in_time ls "$M/.chronik" | tr '\n' ' ')" \
     "errors.log metrics status.json " .chronik
 check_eq "$(in_time ls "$M/topics" | tr '\n' ' ')" "empty t " topics
 check_eq "$(in_time ls "$M/topics/t" | tr '\n' ' ')" \
-    "0 1 config follow meta.json " topics/t
+    "0 1 by-key config follow meta.json " topics/t
 check_eq "$(in_time ls "$P" | tr '\n' ' ')" \
-    "by-offset by-time follow log.jsonl meta.json segments " topics/t/0
+    "by-key by-offset by-time follow log.jsonl meta.json segments " topics/t/0
 check_eq "$(jq -r .connection "$M/.chronik/status.json")" up status
 check_grep 'chronik_fs_engine_up 1' "$M/.chronik/metrics" metrics
 check_grep 'by-offset/A-B.jsonl' "$M/README" README

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fusefs/json.h"
-#include "fusefs/render.h"
+#include "lib/found.h"
+#include "lib/json.h"
+#include "lib/render.h"
 #include "lib/limits.h"
 
 static struct wr out;
@@ -159,6 +160,29 @@ START_TEST(options)
 }
 END_TEST
 
+START_TEST(names)
+{
+	static const struct { const char *name, *want; size_t n; } t[] = {
+		{ "", "", 0 }, { "a b", "a b", 3 }, { "%2F%2f", "//", 2 },
+		{ "%00x", "\0x", 2 }, { "..%2F..%2fx", "../../x", 7 },
+		{ "%25%41", "%A", 2 }, { "%fF", "\xff", 1 },
+		{ "%", NULL, 0 }, { "%a", NULL, 0 }, { "x%g0", NULL, 0 },
+		{ "%0g", NULL, 0 }, { "%%41", NULL, 0 } };
+	char got[16];
+	size_t n;
+
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		strcpy(got, t[i].name);
+		ck_assert_int_eq(found_name(got, got, &n), t[i].want == NULL ?
+		    E_USAGE : E_OK);
+		if (t[i].want == NULL)
+			continue;
+		ck_assert_uint_eq(n, t[i].n);
+		ck_assert_mem_eq(got, t[i].want, n + 1);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -174,6 +198,7 @@ main(void)
 	tcase_add_test(t, header_forms);
 	tcase_add_test(t, times);
 	tcase_add_test(t, options);
+	tcase_add_test(t, names);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

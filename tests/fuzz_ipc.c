@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/found.h"
 #include "lib/ipc.h"
 #include "lib/kafka.h"
 
@@ -88,6 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	if (n < 1 || n > 100000)
 		return 0;
+	decode(&found_msg, rd_of(p, n));
 	nfds = p[0] & 0x3f;
 	half = p[0] & 0x40 ? (n - 1) / 2 : 0;
 	ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s) == 0);

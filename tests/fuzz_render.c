@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fusefs/json.h"
+#include "lib/json.h"
 #include "fusefs/line.h"
-#include "fusefs/render.h"
+#include "lib/render.h"
 #include "lib/limits.h"
 
 enum { LOAD = JSON_DECODE_ANY | JSON_ALLOW_NUL };

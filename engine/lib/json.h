@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/buf.h"
+#include "buf.h"
 
 enum { JSON_DEPTH_MAX = 128 };	/* jq 1.6 stops at 256 */
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/batch.h"
+#include "batch.h"
 
 enum { RENDER_VERSION = 1 };
 
