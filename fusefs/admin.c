@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Configs of topics, set by writing to their files.  One write is one value;
- * an empty line takes the topic's own value away.
+ * Files that take words, and one kind of them: configs of topics.  One write is
+ * one value; an empty line takes the topic's own value away.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +10,14 @@
 #include "fs.h"
 
 enum { RESOURCE_TOPIC = 2, OP_SET = 0, OP_DELETE = 1 };	/* Kafka's */
+
+bool
+takes_words(const struct fs *fs, enum kind kind)
+{
+	return (fs->conf.admin && (kind == KIND_CONFIG_KEY ||
+	    kind == KIND_OFFSET)) ||
+	    (fs->conf.writable && kind == KIND_CONTROL);
+}
 
 static const struct incremental_alter_configs_req *
 request(struct op *op)

@@ -44,7 +44,7 @@ set_common(struct fs *fs, const struct node_key *k, struct stat *st)
 	memset(st, 0, sizeof *st);
 	st->st_ino = key_ino(fs, k);
 	st->st_mode = types[row->class] | row->mode;
-	if (k->kind == KIND_CONFIG_KEY && fs->conf.admin)
+	if (takes_words(fs, k->kind))
 		st->st_mode |= S_IWUSR;
 	st->st_nlink = 1;
 	st->st_uid = fs->uid;

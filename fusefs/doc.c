@@ -256,6 +256,12 @@ start(struct node *n)
 	case KIND_RECORD:
 		doc_record_start(n);
 		break;
+	case KIND_OFFSET:
+		doc_offset_start(n);
+		break;
+	case KIND_ENGINE_META:
+		doc_engine_start(n);
+		break;
 	default:
 		doc_group_start(n);
 	}
@@ -273,6 +279,8 @@ doc_fresh(struct op *op, struct node *n)
 		if (d->text == NULL)
 			doc_readme(n);
 		return err_errno(d->err);
+	case KIND_CONTROL:
+		return 0;
 	case KIND_QUERY_TEXT:
 		if (d->text == NULL)
 			doc_query(n);

@@ -45,8 +45,8 @@ unhex(char c)
 }
 
 /* The id of a name that encode would make; null for any other. */
-static struct kstr
-decode(const char *name, struct arena *a)
+struct kstr
+group_id(const char *name, struct arena *a)
 {
 	char *id = arena_alloc(a, strlen(name) + 1);
 	char again[NAME_BYTES_MAX + 1];
@@ -104,7 +104,7 @@ describe_req(struct arena *a, const char *name)
 
 	if (q == NULL || id == NULL)
 		return NULL;
-	*id = decode(name, a);
+	*id = group_id(name, a);
 	q->groups.n = 1;
 	q->groups.v = id;
 	return q;
@@ -213,7 +213,7 @@ set_rows(struct node *n, json_t *rows)
 	struct kstr id;
 
 	arena_init(&a, ARENA_BASE);
-	id = decode(n->key.name, &a);
+	id = group_id(n->key.name, &a);
 	doc_set_json(n, json_pack("{s:o,s:o}", "group", json_kstr(id),
 	    "offsets", rows));
 	arena_reset(&a);
@@ -316,8 +316,8 @@ offsets_told(struct ecall *c, enum err e, void *r)
 	doc_done(n, E_OK);
 }
 
-static const struct offset_fetch_req *
-offsets_req(struct arena *a, const char *name)
+const struct offset_fetch_req *
+group_offsets_req(struct arena *a, const char *name)
 {
 	struct offset_fetch_req *q = arena_alloc(a, sizeof *q);
 	struct offset_fetch_req_group *g = arena_alloc(a, sizeof *g);
@@ -325,7 +325,7 @@ offsets_req(struct arena *a, const char *name)
 	if (q == NULL || g == NULL)
 		return NULL;
 	msg_init(ipc_req(API_OFFSET_FETCH), q);
-	*g = (struct offset_fetch_req_group){ .group_id = decode(name, a),
+	*g = (struct offset_fetch_req_group){ .group_id = group_id(name, a),
 	    .member_id = { -1, NULL }, .member_epoch = -1,
 	    .topics = { -1, NULL } };
 	q->groups.n = 1;
@@ -342,6 +342,6 @@ doc_group_start(struct node *n)
 		doc_call(n, API_DESCRIBE_GROUPS, 6,
 		    describe_req(a, n->key.name), described);
 	else
-		doc_call(n, API_OFFSET_FETCH, 9, offsets_req(a, n->key.name),
-		    offsets_told);
+		doc_call(n, API_OFFSET_FETCH, 9,
+		    group_offsets_req(a, n->key.name), offsets_told);
 }

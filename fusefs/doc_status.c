@@ -21,6 +21,7 @@ static const char readme[] =
 "    log.jsonl              all records, one JSON object per line; it grows\n"
 "    follow                 records from now on; blocks\n"
 "    follow@OFFSET          records from an offset on; blocks\n"
+"    follow@-1h             ... from what is an hour old on\n"
 "    produce                lines become records\n"
 "    segments/BASE.jsonl    the records of one segment\n"
 "    segments/BASE.log      its record batches, as they are on disk\n"
@@ -38,10 +39,13 @@ static const char readme[] =
 "  coverage.json            what was searched\n"
 "  hits/N                   links to the records\n"
 "groups/NAME/\n"
+"  offsets/TOPIC/PARTITION  one committed offset; with -o admin to be written\n"
 "  meta.json                state and members\n"
 "  offsets.json             committed offsets\n"
 "  lag.json                 and how far they are behind\n"
+"engines/ID/meta.json       the engine\n"
 ".chronik/\n"
+"  ctl                      takes drop-caches, reconnect, log debug (-o rw)\n"
 "  status.json              this mount\n"
 "  errors.log               what went wrong lately, in words\n"
 "  metrics                  for Prometheus\n"
@@ -86,14 +90,17 @@ set_status(struct node *n)
 	struct fs *fs = n->fs;
 	bool up = elink_ready(fs->link);
 
-	doc_set_json(n, json_pack("{s:s,s:s,s:o,s:i,s:b,s:i,s:I,s:I,s:I,s:i}",
+	doc_set_json(n, json_pack("{s:s,s:s,s:o,s:i,s:b,s:i,s:I,s:I,s:I,s:i,"
+	    "s:i,s:i,s:I}",
 	    "engine", fs->conf.engine, "connection", !up ? "down" :
 	    fs->fail_until_ms > 0 ? "not answering" : "up", "cluster_id",
 	    json_kstr(h->cluster_id), "node_id", h->node_id, "writable",
 	    fs->conf.writable, "requests", fs->nops, "nodes",
 	    (json_int_t)fs->nodes.n, "followers",
 	    (json_int_t)fs->stats.followers, "cache_bytes",
-	    (json_int_t)fs->blk_bytes, "segments_open", fs->nopen_segs));
+	    (json_int_t)fs->blk_bytes, "segments_open", fs->nopen_segs,
+	    "queries", fs->nseeks, "answers", fs->nanswers, "answer_bytes",
+	    (json_int_t)fs->answers_bytes));
 }
 
 static void
@@ -118,6 +125,10 @@ set_metrics(struct node *n)
 		{ "followers", "gauge", "Open follow files", s->followers },
 		{ "cache_bytes", "gauge", "Rendered text kept",
 		    n->fs->blk_bytes },
+		{ "queries_total", "counter", "Runs of chronik-search",
+		    s->seeks },
+		{ "answer_bytes", "gauge", "Answers of queries kept",
+		    n->fs->answers_bytes },
 		{ "engine_up", "gauge", "1 while the engine is connected",
 		    elink_ready(n->fs->link) },
 	};
@@ -144,4 +155,36 @@ doc_status(struct node *n)
 		set_errors(n);
 	else
 		set_metrics(n);
+}
+
+/* ---- engines ------------------------------------------------------------ */
+
+static void
+engine_told(struct ecall *c, enum err e, void *r)
+{
+	const struct stats_res *s = r;
+	struct node *n = c->arg;
+
+	if (e == E_OK)
+		doc_set_json(n, json_pack("{s:i,s:o,s:o,s:i,s:o,s:o,s:I,s:b,"
+		    "s:i,s:i,s:i,s:I,s:I,s:I,s:I,s:I}",
+		    "id", s->node_id, "version", json_kstr(s->version),
+		    "cluster_id", json_kstr(s->cluster_id), "leader_epoch",
+		    s->leader_epoch, "data_dir", json_kstr(s->data_dir),
+		    "sync", json_kstr(s->sync), "uptime_ms",
+		    (json_int_t)s->uptime_ms, "clean_start", s->clean_start,
+		    "topics", s->topics, "partitions", s->parts,
+		    "partitions_offline", s->parts_offline, "appends",
+		    (json_int_t)s->appends, "append_bytes",
+		    (json_int_t)s->append_bytes, "syncs",
+		    (json_int_t)s->syncs, "fetches", (json_int_t)s->fetches,
+		    "fetch_bytes", (json_int_t)s->fetch_bytes));
+	doc_done(n, e);
+}
+
+void
+doc_engine_start(struct node *n)
+{
+	doc_call(n, IPC_STATS, 0, arena_alloc(&n->doc.memory,
+	    sizeof(struct stats_req)), engine_told);
 }

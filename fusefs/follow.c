@@ -278,22 +278,16 @@ follow_read(struct op *op)
 	}
 }
 
-/* The ends of all partitions, in one answer; or the offset in the name. */
+/* The ends of all partitions, in one answer. */
 static int
-places(struct op *op, struct follow *f)
+take_ends(struct op *op, int64_t *next, int32_t n)
 {
 	const struct topic_stats_res *res = op->res;
 	const struct topic_stats_res_topic *t;
 	int32_t one = op->node->key.part;
 
-	f->nparts = one >= 0 ? 1 : op->node->key.topic->nparts;
-	f->next = calloc((size_t)f->nparts + 1, sizeof *f->next);
-	if (f->next == NULL)
-		return ENOMEM;
-	if (op->node->key.a >= 0) {
-		f->next[0] = op->node->key.a;
-		return 0;
-	}
+	if (op->err != E_OK)
+		return op_errno(op, op->err, op->node->key.topic->name);
 	if (res->topics.n != 1 || !uuid_eq(res->topics.v[0].id,
 	    op->node->key.topic->id))
 		return op_errno(op, E_UNKNOWN_TOPIC_ID,
@@ -301,53 +295,146 @@ places(struct op *op, struct follow *f)
 	t = &res->topics.v[0];
 	for (int32_t i = 0; i < t->parts.n; i++) {
 		if (one >= 0 && t->parts.v[i].index == one)
-			f->next[0] = t->parts.v[i].high_watermark;
-		else if (one < 0 && t->parts.v[i].index < f->nparts)
-			f->next[t->parts.v[i].index] =
+			next[0] = t->parts.v[i].high_watermark;
+		else if (one < 0 && t->parts.v[i].index < n)
+			next[t->parts.v[i].index] =
 			    t->parts.v[i].high_watermark;
 	}
+	return 0;
+}
+
+/* Where what is so old begins; where nothing is younger, the end stays. */
+static int
+take_ages(struct op *op, int64_t *next, int32_t n)
+{
+	const struct list_offsets_res *res = op->res;
+	int32_t one = op->node->key.part, i;
+
+	if (op->err != E_OK)
+		return op_errno(op, op->err, op->node->key.topic->name);
+	if (res->topics.n != 1)
+		return EPROTO;
+	for (int32_t k = 0; k < res->topics.v[0].partitions.n; k++) {
+		const struct list_offsets_res_topic_part *p =
+		    &res->topics.v[0].partitions.v[k];
+
+		i = one >= 0 ? 0 : p->partition_index;
+		if (p->error_code != 0)
+			return op_errno(op, err_of_code(p->error_code),
+			    op->node->key.topic->name);
+		if (i >= 0 && i < n && p->offset >= 0)
+			next[i] = p->offset;
+	}
+	return 0;
+}
+
+static const struct list_offsets_req *
+ages_req(struct op *op, int32_t n)
+{
+	struct list_offsets_req *q = arena_alloc(&op->arena, sizeof *q);
+	struct list_offsets_req_topic *t = arena_alloc(&op->arena, sizeof *t);
+	struct list_offsets_req_topic_part *v = arena_array(&op->arena,
+	    (size_t)n, sizeof *v);
+	int64_t ts = wall_ms() - op->node->key.b;
+
+	if (q == NULL || t == NULL || v == NULL)
+		return NULL;
+	for (int32_t i = 0; i < n; i++)
+		v[i] = (struct list_offsets_req_topic_part){
+		    .partition_index = op->node->key.part >= 0 ?
+		    op->node->key.part : i, .current_leader_epoch = -1,
+		    .timestamp = ts < 0 ? 0 : ts, .max_num_offsets = 1 };
+	*t = (struct list_offsets_req_topic){ .name =
+	    kstr_of(op->node->key.topic->name), .partitions = { n, v } };
+	*q = (struct list_offsets_req){ .replica_id = -1,
+	    .topics = { 1, t } };
+	return q;
+}
+
+static const void *
+ends_req(struct op *op)
+{
+	struct topic_stats_req *q = arena_alloc(&op->arena, sizeof *q);
+
+	if (q != NULL)
+		q->name = kstr_of(op->node->key.topic->name);
+	return q;
+}
+
+/* Into next, in the op's arena: an offset per partition. */
+static int
+places(struct op *op, int64_t *next, int32_t n)
+{
+	bool ages = op->node->key.a == FOLLOW_AGE;
+	const void *q;
+	int eno = 0;
+
+	if (op->node->key.a >= 0) {
+		next[0] = op->node->key.a;
+		return 0;
+	}
+	if (op->called) {
+		op->called = false;
+		eno = op->stage == 0 ? take_ends(op, next, n) :
+		    take_ages(op, next, n);
+		if (eno != 0 || op->stage++ == ages)
+			return eno;
+	}
+	q = op->stage == 0 ? ends_req(op) : (const void *)ages_req(op, n);
+	if (q == NULL)
+		return ENOMEM;
+	return op->stage == 0 ? op_call(op, IPC_TOPIC_STATS, 0, q) :
+	    op_call(op, API_LIST_OFFSETS, 10, q);
+}
+
+static int
+follow_new(struct op *op, const int64_t *next, int32_t n)
+{
+	struct follow *f = calloc(1, sizeof *f);
+
+	if (f == NULL || (f->next = calloc((size_t)n + 1, sizeof *f->next)) ==
+	    NULL) {
+		free(f);
+		return ENOMEM;
+	}
+	memcpy(f->next, next, (size_t)n * sizeof *next);
+	f->nparts = n;
+	f->fs = op->fs;
+	f->node = node_ref(op->node);
+	TAILQ_INIT(&f->readers);
+	TAILQ_INSERT_TAIL(&f->fs->follows, f, all);
+	arena_init(&f->memory, REQ_MEMORY);
+	op->fi.fh = (uintptr_t)f;
 	return 0;
 }
 
 void
 follow_open(struct op *op)
 {
-	struct topic_stats_req *q;
-	struct follow *f;
+	int32_t n = op->node->key.part >= 0 ? 1 :
+	    op->node->key.topic->nparts;
 	int eno = 0;
 
-	if (op->node->key.a < 0 && !op->called) {
-		if ((q = arena_alloc(&op->arena, sizeof *q)) == NULL) {
-			op_err(op, ENOMEM);
-			return;
-		}
-		q->name = kstr_of(op->node->key.topic->name);
-		eno = op_call(op, IPC_TOPIC_STATS, 0, q);
-		if (eno == WAIT)
-			return;
+	if (op->state == NULL) {
+		/* As many as there are now, whatever comes. */
+		op->size = (size_t)n;
+		op->state = arena_array(&op->arena, op->size + 1,
+		    sizeof(int64_t));
 	}
-	if (eno == 0 && op->called && op->err != E_OK)
-		eno = op_errno(op, op->err, op->node->key.topic->name);
-	f = eno == 0 ? calloc(1, sizeof *f) : NULL;
-	if (f == NULL) {
-		op_err(op, eno == 0 ? ENOMEM : eno);
+	n = (int32_t)op->size;
+	eno = op->state == NULL ? ENOMEM : places(op, op->state, n);
+	if (eno == 0)
+		eno = follow_new(op, op->state, n);
+	if (eno == WAIT)
 		return;
-	}
-	f->fs = op->fs;
-	f->node = node_ref(op->node);
-	TAILQ_INIT(&f->readers);
-	TAILQ_INSERT_TAIL(&f->fs->follows, f, all);
-	arena_init(&f->memory, REQ_MEMORY);
-	if ((eno = places(op, f)) != 0) {
-		follow_free(f);
+	if (eno != 0) {
 		op_err(op, eno);
 		return;
 	}
-	op->fi.fh = (uintptr_t)f;
 	op->fi.direct_io = 1;
 	op->fi.nonseekable = 1;
 	if (fuse_reply_open(op->req, &op->fi) != 0)
-		follow_free(f);
+		follow_free((struct follow *)(uintptr_t)op->fi.fh);
 	else
 		op->fs->stats.followers++;
 	op_end(op);

@@ -24,6 +24,7 @@
 #include "lib/render.h"
 
 enum { WAIT = -1 };
+enum { FOLLOW_END = -1, FOLLOW_AGE = -2 };	/* a of a follow: no offset */
 
 enum fs_limits {
 	BLOCK_TEXT	= 256 * KIB,	/* rendered at once, at least */
@@ -239,6 +240,7 @@ struct fs_conf {
 	const char	*search;	/* the program */
 	bool		 foreground, debug;
 	bool		 writable, admin, hard;
+	bool		 xattr;
 	bool		 allow_other, auto_unmount, no_passthrough;
 	int		 timeout_ms;
 	struct render	 render;
@@ -247,7 +249,7 @@ struct fs_conf {
 
 struct fs_stats {
 	uint64_t calls, errors, timeouts, text_bytes, raw_bytes, blocks_made,
-	    blocks_hit, measured_bytes, followers, passed;
+	    blocks_hit, measured_bytes, followers, passed, seeks;
 };
 
 enum { HASH_MIN = 1024 };
@@ -422,6 +424,8 @@ void	 topic_put(struct fs *, struct topic *);
 /* part.c */
 struct part *part_get(struct fs *, struct topic *, int32_t index);
 void	 part_put(struct part *);
+/* Those that nobody looks at are forgotten. */
+void	 parts_drop(struct fs *);
 /* As the engine tells it now, or has told at most so many ms ago. */
 int	 part_fresh(struct op *, struct part *, int max_age_ms);
 struct tseg *part_seg(struct part *, int64_t base);
@@ -444,6 +448,8 @@ int	 tseg_text(struct op *, struct tseg *, int64_t at, char *to, size_t n,
 int	 tseg_locate(struct op *, struct slice *, struct tseg *, int64_t offset,
 	    int64_t *out);
 void	 tseg_drop_text(struct tseg *);
+/* Of all segments. */
+void	 text_drop(struct fs *);
 /* Keeps what was measured of one that is sealed, for other mounts. */
 void	 tseg_keep(struct tseg *);
 /* Brings the directory of what is kept within its bounds. */
@@ -467,8 +473,19 @@ void	 follow_open(struct op *);
 void	 follow_read(struct op *);
 void	 follow_release(struct node *, struct fuse_file_info *);
 
-/* admin.c */
-void	 admin_write(struct op *);
+/* Files of which each write is one value or command: whether it is one that
+ * may be written, and the write. */
+bool	 takes_words(const struct fs *, enum kind);
+void	 admin_write(struct op *);		/* admin.c */
+void	 control_write(struct op *);		/* control.c */
+/* offsets.c */
+int	 offsets_list(struct op *, struct node *dir, struct listing *);
+int	 offset_files_list(struct node *dir, struct listing *);
+void	 offset_write(struct op *);
+
+/* xattr.c */
+void	 xattr_get(fuse_req_t, fuse_ino_t, const char *name, size_t);
+void	 xattr_list(fuse_req_t, fuse_ino_t, size_t);
 
 /* produce.c */
 void	 produce_open(struct op *);

@@ -32,7 +32,7 @@ enum { TIMEOUT_S_MAX = 3600, READ_AHEAD_KB = 1024, DEATH_TRIES = 100 };
 struct options {
 	int	 foreground, debug, help, version;
 	int	 ro, rw, writable, admin, hard, value_only, pretty_time;
-	int	 allow_other, auto_unmount, no_passthrough;
+	int	 allow_other, auto_unmount, no_passthrough, xattr;
 	int	 timeout_s;
 	char	*engine, *cache;
 	char	*words[2];		/* operands */
@@ -54,6 +54,7 @@ static const struct fuse_opt specs[] = {
 	OPT("hard", hard, 1),
 	OPT("value-only", value_only, 1),
 	OPT("pretty-time", pretty_time, 1),
+	OPT("xattr", xattr, 1),
 	OPT("allow_other", allow_other, 1),
 	OPT("auto_unmount", auto_unmount, 1),
 	OPT("no-passthrough", no_passthrough, 1),
@@ -96,6 +97,7 @@ static const char usage[] =
 "  -o timeout=S    seconds that a call may take without progress (10)\n"
 "  -o cache=DIR    where sizes of sealed segments are kept, or none\n"
 "  -o no-passthrough  read segments always through chronik-fs\n"
+"  -o xattr        with extended attributes (getfattr)\n"
 "  -o hard         wait for ever instead\n"
 "  -o allow_other  other users may read, too\n"
 "  -o auto_unmount unmount when chronik-fs is killed\n"
@@ -214,6 +216,7 @@ configure(struct fs *fs, int argc, char **argv)
 		.foreground = o.foreground || o.debug,
 		.search = search_path(),
 		.debug = o.debug, .hard = o.hard,
+		.xattr = o.xattr,
 		.allow_other = o.allow_other,
 		.auto_unmount = o.auto_unmount,
 		.no_passthrough = o.no_passthrough,

@@ -277,10 +277,13 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	bool sink = kinds[kind].class == NODE_SINK;
 
 	/* Each write is a value, and its error the engine's. */
-	if (kind == KIND_CONFIG_KEY && fs->conf.admin &&
-	    (fi->flags & O_ACCMODE) == O_WRONLY) {
+	if (takes_words(fs, kind) && (fi->flags & O_ACCMODE) == O_WRONLY) {
 		fi->direct_io = 1;
 		fuse_reply_open(req, fi);
+		return;
+	}
+	if (kind == KIND_CONTROL) {
+		fuse_reply_err(req, EACCES);
 		return;
 	}
 	if (sink && (fi->flags & O_ACCMODE) != O_WRONLY) {
@@ -397,7 +400,9 @@ fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 {
 	struct node *n = node_of(fs_of(req), ino);
 	struct op *op = op_new(fs_of(req), req, ino,
-	    n->key.kind == KIND_CONFIG_KEY ? admin_write : produce_write);
+	    n->key.kind == KIND_CONFIG_KEY ? admin_write :
+	    n->key.kind == KIND_OFFSET ? offset_write :
+	    n->key.kind == KIND_CONTROL ? control_write : produce_write);
 
 	if (op == NULL)
 		return;
@@ -464,7 +469,7 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set,
 	(void)st;
 	/* "> produce" of a kernel that truncates by itself. */
 	if ((kinds[n->key.kind].class == NODE_SINK ||
-	    (n->key.kind == KIND_CONFIG_KEY && n->fs->conf.admin)) &&
+	    takes_words(n->fs, n->key.kind)) &&
 	    (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID |
 	    FUSE_SET_ATTR_GID)) == 0)
 		fs_getattr(req, ino, fi);
@@ -564,5 +569,7 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.readdirplus = fs_readdirplus,
 	.releasedir = fs_releasedir,
 	.statfs = fs_statfs,
+	.getxattr = xattr_get,
+	.listxattr = xattr_list,
 	.create = fs_create,
 };

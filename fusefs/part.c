@@ -273,6 +273,13 @@ part_put(struct part *p)
 		part_free(TAILQ_FIRST(&fs->idle_parts));
 }
 
+void
+parts_drop(struct fs *fs)
+{
+	while (!TAILQ_EMPTY(&fs->idle_parts))
+		part_free(TAILQ_FIRST(&fs->idle_parts));
+}
+
 static void
 segs_done(struct ecall *c, enum err e, void *res)
 {

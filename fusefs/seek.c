@@ -479,6 +479,7 @@ seek_start(struct answer *a)
 	k->process.data = k->out.data = k->words.data = k->timer.data = k;
 	a->seek = k;
 	fs->nseeks++;
+	fs->stats.seeks++;
 	rc = run(k);
 	if (rc != 0) {
 		a->eno = rc == UV_ENOENT ? ENOTSUP : EIO;

@@ -416,16 +416,22 @@ tseg_drop_text(struct tseg *s)
 
 /* Makes room: the least lately used ones go. */
 static void
-blks_trim(struct fs *fs)
+blks_trim(struct fs *fs, size_t max)
 {
 	struct blk *b, *more;
 
-	for (b = TAILQ_FIRST(&fs->blks); b != NULL &&
-	    fs->blk_bytes > BLOCKS_BYTES_MAX; b = more) {
+	for (b = TAILQ_FIRST(&fs->blks); b != NULL && fs->blk_bytes > max;
+	    b = more) {
 		more = TAILQ_NEXT(b, lru);
 		if (b->ready)
 			blk_drop(fs, b);
 	}
+}
+
+void
+text_drop(struct fs *fs)
+{
+	blks_trim(fs, 0);
 }
 
 static void
@@ -460,7 +466,7 @@ blk_made(uv_work_t *u, int status)
 	if (wrong)
 		tseg_distrust(w->seg);
 	ops_wake(&fs->blk_waiters);
-	blks_trim(fs);
+	blks_trim(fs, BLOCKS_BYTES_MAX);
 	work_free(w);
 }
 

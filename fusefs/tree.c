@@ -21,9 +21,11 @@ fixed[] = {
 	{ KIND_ROOT,	"topics",	KIND_TOPICS },
 	{ KIND_ROOT,	"groups",	KIND_GROUPS },
 	{ KIND_ROOT,	"search",	KIND_SEARCH },
+	{ KIND_ROOT,	"engines",	KIND_ENGINES },
 	{ KIND_CTL,	"status.json",	KIND_STATUS },
 	{ KIND_CTL,	"errors.log",	KIND_ERRORS },
 	{ KIND_CTL,	"metrics",	KIND_METRICS },
+	{ KIND_CTL,	"ctl",		KIND_CONTROL },
 	{ KIND_TOPIC,	"meta.json",	KIND_TOPIC_META },
 	{ KIND_TOPIC,	"config",	KIND_CONFIG },
 	{ KIND_TOPIC,	"follow",	KIND_FOLLOW },
@@ -42,6 +44,8 @@ fixed[] = {
 	{ KIND_GROUP,	"meta.json",	KIND_GROUP_META },
 	{ KIND_GROUP,	"offsets.json",	KIND_GROUP_OFFSETS },
 	{ KIND_GROUP,	"lag.json",	KIND_GROUP_LAG },
+	{ KIND_GROUP,	"offsets",	KIND_OFFSETS },
+	{ KIND_ENGINE,	"meta.json",	KIND_ENGINE_META },
 	{ KIND_QUERY,	"query",	KIND_QUERY_TEXT },
 	{ KIND_QUERY,	"count",	KIND_COUNT },
 	{ KIND_QUERY,	"results.jsonl", KIND_RESULTS },
@@ -55,7 +59,8 @@ enum { NFIXED = sizeof fixed / sizeof *fixed };
 static bool
 fixed_in(const struct fs *fs, const struct fixed *f, enum kind dir)
 {
-	return f->in == dir && (f->kind != KIND_PRODUCE || fs->conf.writable);
+	return f->in == dir && (fs->conf.writable ||
+	    (f->kind != KIND_PRODUCE && f->kind != KIND_CONTROL));
 }
 
 /* A number without sign, blanks or leading zeroes; *rest is what follows. */
@@ -215,7 +220,24 @@ lookup_log(struct op *op, struct node *dir, struct node_key *k)
 	return eno;
 }
 
-/* follow@OFFSET: from there on. */
+/* 90s, 2h: in ms. */
+static bool
+parse_age(const char *s, int64_t *ms)
+{
+	static const struct { const char *name; int64_t ms; } units[] = {
+		{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 },
+		{ "d", 86400000 }, { "w", 604800000 } };
+	const char *rest;
+
+	if (!parse_offset(s, ms, &rest))
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (strcmp(rest, units[i].name) == 0)
+			return !__builtin_mul_overflow(*ms, units[i].ms, ms);
+	return false;
+}
+
+/* follow@OFFSET: from there on; follow@-AGE: from what is so old on. */
 static int
 lookup_follow(struct node *dir, const char *name, struct node_key *k)
 {
@@ -223,10 +245,41 @@ lookup_follow(struct node *dir, const char *name, struct node_key *k)
 
 	*k = dir->key;
 	k->kind = KIND_FOLLOW;
-	if (strncmp(name, "follow@", 7) != 0 || dir->key.part < 0 ||
-	    !parse_offset(name + 7, &k->a, &rest) || *rest != '\0')
+	if (strncmp(name, "follow@", 7) != 0)
 		return ENOENT;
+	if (name[7] == '-') {
+		k->a = FOLLOW_AGE;
+		return parse_age(name + 8, &k->b) ? 0 : ENOENT;
+	}
+	return dir->key.part >= 0 && parse_offset(name + 7, &k->a, &rest) &&
+	    *rest == '\0' ? 0 : ENOENT;
+}
+
+/* An engine has a number; there is one. */
+static int
+lookup_engine(struct op *op, const char *name, struct node_key *k)
+{
+	const char *rest;
+
+	if (!parse_offset(name, &k->a, &rest) || *rest != '\0' ||
+	    k->a != elink_hello(op->fs->link)->node_id)
+		return ENOENT;
+	*k = (struct node_key){ .kind = KIND_ENGINE, .part = -1, .a = k->a };
 	return 0;
+}
+
+/* groups/NAME/offsets: any topic and partition that there is. */
+static int
+lookup_offsets(struct op *op, struct node *dir, const char *name,
+    struct node_key *k)
+{
+	int eno = dir->key.kind == KIND_OFFSETS ? lookup_topic(op, name, k) :
+	    lookup_part(op, dir, name, k);
+
+	k->kind = dir->key.kind == KIND_OFFSETS ? KIND_OFFSETS_TOPIC :
+	    KIND_OFFSET;
+	k->name = dir->key.name;
+	return eno;
 }
 
 static int
@@ -239,7 +292,7 @@ lookup_fixed(struct op *op, struct node *dir, const char *name,
 			continue;
 		*k = dir->key;
 		k->kind = fixed[i].kind;
-		k->a = k->kind == KIND_FOLLOW ? -1 : 0;
+		k->a = k->kind == KIND_FOLLOW ? FOLLOW_END : 0;
 		k->b = 0;
 		if (k->kind == KIND_LOG)
 			return lookup_log(op, dir, k);
@@ -261,7 +314,8 @@ tree_lookup(struct op *op, struct node *dir, const char *name,
 	case KIND_TOPICS:
 		return lookup_topic(op, name, k);
 	case KIND_TOPIC:
-		return lookup_part(op, dir, name, k);
+		eno = lookup_follow(dir, name, k);
+		return eno == 0 ? 0 : lookup_part(op, dir, name, k);
 	case KIND_CONFIG:
 		return lookup_config(dir, name, k);
 	case KIND_PART:
@@ -276,6 +330,11 @@ tree_lookup(struct op *op, struct node *dir, const char *name,
 		return lookup_offset(op, dir, name, k);
 	case KIND_GROUPS:
 		return group_lookup(op, name, k);
+	case KIND_ENGINES:
+		return lookup_engine(op, name, k);
+	case KIND_OFFSETS:
+	case KIND_OFFSETS_TOPIC:
+		return lookup_offsets(op, dir, name, k);
 	case KIND_SEARCH:
 	case KIND_HITS:
 	case KIND_BY_KEY:
@@ -356,6 +415,17 @@ list_segments(struct node *dir, struct listing *l)
 }
 
 static enum err
+list_engines(struct fs *fs, struct listing *l)
+{
+	struct node_key k = { .kind = KIND_ENGINE, .part = -1,
+	    .a = elink_hello(fs->link)->node_id };
+	char name[24];
+
+	snprintf(name, sizeof name, "%lld", (long long)k.a);
+	return listing_add(l, &k, name);
+}
+
+static enum err
 list_fixed(struct node *dir, struct listing *l)
 {
 	struct node_key k = dir->key;
@@ -369,7 +439,7 @@ list_fixed(struct node *dir, struct listing *l)
 		    dir->part->start >= dir->part->hw)
 			continue;
 		k.kind = fixed[i].kind;
-		k.a = k.kind == KIND_FOLLOW ? -1 :
+		k.a = k.kind == KIND_FOLLOW ? FOLLOW_END :
 		    k.kind == KIND_LOG ? dir->part->start : 0;
 		k.b = k.kind == KIND_LOG ? INT64_MAX : 0;
 		k.gen = k.kind == KIND_LOG ? dir->part->rewrites : 0;
@@ -399,6 +469,10 @@ tree_list(struct op *op, struct node *dir, struct listing *l)
 		return groups_list(op, l);
 	else if (dir->key.kind == KIND_HITS)
 		return hits_list(op, dir, l);
+	else if (dir->key.kind == KIND_OFFSETS)
+		return offsets_list(op, dir, l);
+	else if (dir->key.kind == KIND_OFFSETS_TOPIC)
+		return offset_files_list(dir, l);
 	if (eno != 0)
 		return eno;
 	e = list_fixed(dir, l);
@@ -410,6 +484,8 @@ tree_list(struct op *op, struct node *dir, struct listing *l)
 		e = list_configs(dir, l);
 	if (e == E_OK && dir->key.kind == KIND_SEGMENTS)
 		e = list_segments(dir, l);
+	if (e == E_OK && dir->key.kind == KIND_ENGINES)
+		e = list_engines(op->fs, l);
 	return err_errno(e);
 }
 

@@ -41,7 +41,7 @@ check_rc 0 chronik topic create t --partitions 2 --config segment.bytes=1048576
 check_rc 0 chronik topic create empty --partitions 1
 check_rc 0 "$fs" --engine "$ENGINE" "$M"
 fs_is_mounted || fail "in the background before it is mounted"
-check_eq "$(in_time ls "$M" | tr '\n' ' ')" "README groups search topics " "/"
+check_eq "$(in_time ls "$M" | tr '\n' ' ')" "README engines groups search topics " "/"
 check_eq "$(in_time ls "$M/.chronik" | tr '\n' ' ')" \
     "errors.log metrics status.json " .chronik
 check_eq "$(in_time ls "$M/topics" | tr '\n' ' ')" "empty t " topics
