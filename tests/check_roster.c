@@ -309,6 +309,32 @@ START_TEST(test_harm)
 }
 END_TEST
 
+/* Who only reads does not use it either, and the log is read anew. */
+START_TEST(test_reader)
+{
+	char path[PATH_SIZE];
+	struct part *p;
+	uint32_t gen;
+	int fd;
+
+	world();
+	path_of(path, UNSEEN, 0, ".log");
+	OK(rig_stop(&r));
+	harm(TOUCH, path);
+	open_ok();
+	p = topic()->parts[UNSEEN];
+	gen = p->gen;
+	ck_assert_int_eq(seg_fd(p->segs[0], &fd), E_CORRUPT);
+	rig_settle(&r, 1000);
+	rig_settle(&r, 1000);
+	ck_assert_uint_ne(p->gen, gen);
+	ck_assert_int_eq(p->state, PART_ONLINE);
+	OK(seg_fd(p->segs[0], &fd));
+	rig_append(&r, p, 100);
+	end();
+}
+END_TEST
+
 /* Nothing is removed from a directory that is not as it was said. */
 START_TEST(test_retention)
 {
@@ -428,6 +454,7 @@ main(void)
 	tcase_add_test(tc, test_told);
 	tcase_add_test(tc, test_killed);
 	tcase_add_loop_test(tc, test_harm, 0, 2 * HARMS);
+	tcase_add_test(tc, test_reader);
 	tcase_add_test(tc, test_retention);
 	tcase_add_test(tc, test_copied);
 	tcase_add_test(tc, test_catalogue);
