@@ -21,11 +21,11 @@ indexed()
 	    END { print n + 0 }')" = 0 ]
 }
 
-# records N: as JSON.
+# records N: as JSON, with keys.
 records()
 {
 	awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++)
-		printf "{\"n\":%d,\"msg\":\"%s connection refused\"}\n", i,
+		printf "k%d:{\"n\":%d,\"msg\":\"%s connection refused\"}\n", i, i,
 		    i % 10 ? "other" : "special" }'
 }
 
@@ -49,7 +49,7 @@ trimmed()
 	check_eq "${PIPESTATUS[0]}" 0 "the search's status"
 }
 chronik topic create long >/dev/null || fail "topic create"
-records 40000 | kcat -b "$BOOTSTRAP" -P -t long
+records 40000 | kcat -b "$BOOTSTRAP" -P -t long -K :
 check_eq "$(trimmed oldest 20000)" 20000 \
     "records that were still there, oldest first"
 check_eq "$(trimmed newest 22000)" 18000 \
@@ -60,7 +60,7 @@ chronik topic delete --yes long >/dev/null || fail "topic delete"
 
 chronik topic create --partitions 2 --config search.enable=true \
     --config segment.bytes=1048576 logs >/dev/null || fail "topic create"
-records 4000 | kcat -b "$BOOTSTRAP" -P -t logs
+records 4000 | kcat -b "$BOOTSTRAP" -P -t logs -K :
 wait_until indexed || fail "not indexed: $(search status)"
 {
 	for i in 1 2 3 4 5; do
@@ -96,6 +96,7 @@ done
 check_rc 0 search -c special
 check_eq "$(cat "$tmp/out")" 400 "without a shard"
 for d in "$DATA"/search/*/1/*.hot; do
+	[ -e "$d/postlist.glass" ] || fail "no shard to be damaged"
 	: >"$d/postlist.glass"
 done
 check_rc 0 search --sort relevance -n 1000 --template '%o\n' special
