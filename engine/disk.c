@@ -64,6 +64,17 @@ io_fail(const char *op, const char *path, int fd)
 	return err_of_errno(e);
 }
 
+static int
+open_again(const char *path, int flags)
+{
+	int fd;
+
+	do
+		fd = openat(AT_FDCWD, path, flags, FILE_MODE);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
 static enum err
 real_open(const char *path, enum disk_mode mode, int *fd)
 {
@@ -83,9 +94,12 @@ real_open(const char *path, enum disk_mode mode, int *fd)
 		flags |= O_RDWR | O_CREAT | O_EXCL;
 		break;
 	}
-	do
-		*fd = openat(AT_FDCWD, path, flags, FILE_MODE);
-	while (*fd < 0 && errno == EINTR);
+	/* A read that notes its time changes the inode, and waits when the
+	 * journal of the file system is busy with that: for ever, if the disk
+	 * hangs.  Only the owner of a file may ask for this. */
+	*fd = open_again(path, flags | O_NOATIME);
+	if (*fd < 0 && errno == EPERM)
+		*fd = open_again(path, flags);
 	if (*fd >= 0)
 		return E_OK;
 	if (errno == ENOENT)

@@ -231,7 +231,7 @@ START_TEST(test_names)
 	ck_assert_int_eq(disk->open("d/a", DISK_CREATE, &fd), E_OK);
 	put(fd, "abc", 0);
 	disk->close(fd);
-	ck_assert_int_eq(disk->mkdir("d/a"), E_IO);
+	ck_assert_int_eq(disk->mkdir("d/a"), E_NOTDIR);
 	ck_assert_int_eq(disk->rmdir("d"), E_IO);
 	ck_assert_int_eq(disk->rename("d/a", "d/b"), E_OK);
 	ck_assert_int_eq(disk->rename("d/a", "d/c"), E_NOTFOUND);
@@ -311,6 +311,21 @@ START_TEST(test_real)
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	ck_assert_int_eq(st.st_mode & 07, 0);
 	disk->close(fd);
+	/* Reading does not change the inode. */
+	ck_assert_int_eq(disk_replace("read", "x", 1), E_OK);
+	ck_assert_int_eq(utimensat(AT_FDCWD, "read", (struct timespec[]){
+	    { .tv_sec = 1 }, { .tv_nsec = UTIME_OMIT } }, 0), 0);
+	for (enum disk_mode m = DISK_READ; m <= DISK_WRITE; m++) {
+		size_t got;
+		char c;
+
+		ck_assert_int_eq(disk->open("read", m, &fd), E_OK);
+		ck_assert_int_eq(disk->pread(fd, &c, 1, 0, &got), E_OK);
+		ck_assert_int_eq(got, 1);
+		disk->close(fd);
+	}
+	ck_assert_int_eq(stat("read", &st), 0);
+	ck_assert_int_eq(st.st_atim.tv_sec, 1);
 	/* A lock is held against another process, and goes with its owner. */
 	ck_assert_int_eq(disk->lock("LOCK", &fd), E_OK);
 	if ((pid = fork()) == 0) {

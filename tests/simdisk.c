@@ -628,7 +628,7 @@ sim_mkdir(const char *path)
 	if (!sim_resolve(sim_cur, path, &e))
 		return E_NOTFOUND;
 	if (e.ino >= 0)
-		return sim_cur->inodes[e.ino].dir ? E_OK : E_IO;
+		return sim_cur->inodes[e.ino].dir ? E_OK : E_NOTDIR;
 	e.ino = inode_new(sim_cur, true);
 	dir_change(sim_cur, NULL, &e);
 	return E_OK;
