@@ -131,6 +131,7 @@ struct group {
 	struct committed **offsets;	/* hash table */
 	size_t		 offsets_size, noffsets;
 	int		 commits;	/* on their way to the catalogue */
+	int		 late;		/* of them, answered before the end */
 	bool		 stored;	/* the catalogue has a record */
 };
 

@@ -11,6 +11,11 @@
 #include "lib/log.h"
 #include "plant.h"
 
+enum {
+	LATE_MAX = 64,		/* commits of a group that are still going on,
+				 * though nobody waits for them any more */
+};
+
 /* ---- commit ------------------------------------------------------------ */
 
 struct commit_one {
@@ -22,7 +27,9 @@ struct commit_one {
 
 struct committing {
 	struct meta_put	 put;
+	struct timer	 patience;
 	struct call	*call;
+	bool		 answered;	/* that it takes too long */
 	struct offset_commit_res res;
 	int64_t		 now;
 	int		 n;
@@ -67,16 +74,52 @@ committed(struct meta_put *put, enum err e)
 	enum err one;
 
 	ASSERT(g != NULL && g->commits > 0);
+	timer_cancel(&g->eng->timers, &k->patience);
 	for (int i = 0; i < k->n; i++) {
 		one = commit_apply(g, &k->ones[i], e);
 		e = e == E_OK ? one : e;
 	}
 	g->commits--;
+	g->late -= k->answered;
 	if (e != E_OK)
 		res_fail_all(&k->res, E_COORDINATOR_NOT_AVAILABLE);
-	call_reply(k->call, &k->res);
+	if (k->answered)
+		call_drop(k->call);
+	else
+		call_reply(k->call, &k->res);
 	free(k);
 	group_unused(g);
+}
+
+/* A disk that hangs must not keep the heartbeats that lie behind the commit
+ * from being answered.  It goes on, and may succeed. */
+static void
+commit_late(struct timer *t)
+{
+	struct committing *k = (struct committing *)((char *)t -
+	    offsetof(struct committing, patience));
+	const struct offset_commit_req *q = k->call->req;
+	struct group *g = group_find(k->call->eng, q->group_id, false);
+
+	ASSERT(g != NULL);
+	res_fail_all(&k->res, E_COORDINATOR_NOT_AVAILABLE);
+	k->answered = true;
+	g->late++;
+	call_answer(k->call, &k->res);
+}
+
+/* Without memory for a timer it is waited for as long as it takes. */
+static void
+commit_wait(struct committing *k, struct group *g)
+{
+	struct engine *eng = g->eng;
+
+	g->commits++;
+	k->patience.fire = commit_late;
+	if (timer_set(&eng->timers, &k->patience, mono_ms() +
+	    eng->conf->offsets_commit_timeout_ms) != E_OK)
+		log_warn("no memory for a timer", LE(E_NOMEM));
+	meta_wait(&eng->meta, &k->put);
 }
 
 /* When a commit with a retention of its own ends; -1: it has none. */
@@ -145,7 +188,7 @@ commit_group(struct call *c, struct group **out)
 		    : E_ILLEGAL_GENERATION;
 	if (g == NULL)
 		g = group_find(c->eng, q->group_id, true);
-	if (g == NULL)
+	if (g == NULL || g->late >= LATE_MAX)
 		return E_COORDINATOR_NOT_AVAILABLE;
 	*out = g;
 	if (g->ops != NULL)
@@ -259,8 +302,7 @@ handle_offset_commit(struct call *c)
 	if (e != E_OK)
 		res_fail_all(&k->res, e);
 	if (k->n > 0) {
-		g->commits++;
-		meta_wait(&c->eng->meta, &k->put);
+		commit_wait(k, g);
 		return;
 	}
 	call_reply(c, &k->res);

@@ -254,15 +254,22 @@ serve_flush(struct serve *s)
 /* ---- calls ------------------------------------------------------------- */
 
 static void
+call_leave(struct call *c)
+{
+	if (c->link == NULL)
+		return;
+	*c->prevp = c->next;
+	if (c->next != NULL)
+		c->next->prevp = c->prevp;
+	c->link->ncalls--;
+	c->link->call_bytes -= c->head.length;
+	c->link = NULL;
+}
+
+static void
 call_free(struct call *c)
 {
-	if (c->link != NULL) {
-		*c->prevp = c->next;
-		if (c->next != NULL)
-			c->next->prevp = c->prevp;
-		c->link->ncalls--;
-		c->link->call_bytes -= c->head.length;
-	}
+	call_leave(c);
 	arena_reset(&c->arena);
 	session_unref(c->session);
 	free(c);
@@ -278,13 +285,20 @@ reply_head(const struct call *c)
 }
 
 void
-call_reply(struct call *c, const void *res)
+call_answer(struct call *c, const void *res)
 {
 	struct ipc_head h = reply_head(c);
 
 	c->cancel = NULL;	/* a link that closes now leaves it to us */
 	if (c->link != NULL)
 		link_send(c->link, &h, ipc_res(c->head.type), res, NULL);
+	call_leave(c);
+}
+
+void
+call_reply(struct call *c, const void *res)
+{
+	call_answer(c, res);
 	call_free(c);
 }
 

@@ -100,7 +100,10 @@ bool	 serve_idle(const struct serve *);
 bool	 serve_knows(int type);
 /* Answers with the response of the call's type and frees the call. */
 void	 call_reply(struct call *, const void *res);
-/* The same with another message and with segments' fds, for extents. */
+/* Answers before the work is done: the call, with what it asked, stays until
+ * call_drop. */
+void	 call_answer(struct call *, const void *res);
+/* As call_reply, with another message and with segments' fds, for extents. */
 void	 call_reply_extents(struct call *, struct extents_res *,
 	    struct seg **segs, int nsegs);
 /* Frees without an answer: the peer is gone, or it broke the rules. */

@@ -13,6 +13,7 @@ cgroup=
 suite_cleanup()
 {
 	checker_cleanup
+	[ -z "${readers:-}" ] || kill $readers 2>/dev/null
 	rm -f "$TRIGGER"
 	! mountpoint -q "$MNT" 2>/dev/null || umount -l "$MNT"
 	nbd_stop
@@ -111,20 +112,27 @@ for m in /sys/fs/cgroup/memory /sys/fs/cgroup; do
 	[ -w "$m/cgroup.procs" ] && mkdir "$m/chronik-test-$$" \
 	    2>/dev/null && cgroup=$m/chronik-test-$$ && break
 done
-if [ -n "$cgroup" ] && { echo $((128 << 20)) \
-    >"$cgroup/memory.limit_in_bytes" || echo $((128 << 20)) \
-    >"$cgroup/memory.max"; } 2>/dev/null; then
-	broker_start
-	for p in $(engine_pid) $(gateway_pids); do
-		echo "$p" >"$cgroup/cgroup.procs"
+# cgroup_limit MB: false when it cannot be set.
+cgroup_limit()
+{
+	echo $(($1 << 20)) >"$cgroup/memory.limit_in_bytes" ||
+	    echo $(($1 << 20)) >"$cgroup/memory.max"
+} 2>/dev/null
+if [ -n "$cgroup" ] && cgroup_limit 128; then
+	for mb in 128 64; do
+		broker_start
+		cgroup_limit $mb || fail "a cgroup of $mb MB"
+		for p in $(engine_pid) $(gateway_pids); do
+			echo "$p" >"$cgroup/cgroup.procs"
+		done
+		was=$(engine_pid)
+		checker_start --rate 3000 --heal-s 60
+		checker_more 5000
+		checker_end
+		check_eq "$(engine_pid)" "$was" "the engine in $mb MB"
+		broker_stop
+		echo "a cgroup of $mb MB: served"
 	done
-	was=$(engine_pid)
-	checker_start --rate 3000 --heal-s 60
-	checker_more 5000
-	checker_end
-	check_eq "$(engine_pid)" "$was" "the engine in 128 MB"
-	broker_stop
-	echo "a cgroup of 128 MB: served"
 else
 	echo "no memory cgroup can be made: left out"
 fi
@@ -206,8 +214,27 @@ chronik topic create probe >/dev/null || fail "create on a slow disk"
 probe slow 30 25000 || fail "no record on a slow disk"
 checker_start --workload append,group --rate 200 --heal-s 60
 checker_more 200
-hang=3
+hang=10
 rig_long && hang=30
+# Members of a group that do not know of the disk: longer than their session
+# it hangs, and the same two are there afterwards, of the same generation.
+members()
+{
+	chronik group show still --format json | jq -c '.items[0] |
+	    [.state, ([.members[].id] | sort)]'
+}
+stable()
+{
+	members 2>/dev/null | grep -q '^\["[Ss]table",\[".*",".*"\]\]'
+}
+for n in 1 2; do
+	kcat -b "$BOOTSTRAP" -G still -q -X session.timeout.ms=6000 \
+	    -X heartbeat.interval.ms=500 -X enable.auto.commit=false probe \
+	    >/dev/null 2>&1 &
+	readers="${readers:-} $!"
+done
+wait_until stable || fail "no group of two: $(members)"
+group=$(members)
 # p: no request of the disk is answered any more.
 pause()
 {
@@ -233,10 +260,14 @@ done
 ! probe hung 10 1500 || fail "acknowledged by a disk that hangs"
 after=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' \
     "/proc/$(engine_pid)/status")
+check_eq "$(members)" "$group" "the group while the disk hangs"
 pause r
+check_eq "$(members)" "$group" "the group after the disk hung"
 [ "$after" -lt $((rss + 300000)) ] || fail "memory: $rss, then $after kB"
 checker_more 200
 checker_end
+check_eq "$(members)" "$group" "the group at the end"
+kill $readers
 broker_stop
 disk_unmount
 nbd_stop
