@@ -52,7 +52,7 @@ START_TEST(test_small_map)
 		kl_put_some(30);
 		kl_roll();
 		kl_clean();
-		kl_check_segs(kl.p->segs, kl.p->nsegs, kl.p->clean.to);
+		kl_check_segs(kl.p->segs, kl.p->nsegs, &kl.p->clean);
 		kl_check_fetch();
 		kl_check_producers();
 	}
@@ -66,7 +66,7 @@ END_TEST
 static bool
 there(int64_t offset)
 {
-	kl_check_segs(kl.p->segs, kl.p->nsegs, kl.p->clean.to);
+	kl_check_segs(kl.p->segs, kl.p->nsegs, &kl.p->clean);
 	return kl.recs[offset].seen;
 }
 

@@ -85,7 +85,7 @@ START_TEST(test_crash)
 		sim_hook(kl.r.disk, NULL, NULL);
 		ck_assert_int_eq(kl.r.eng.stats.compactions, round + 1);
 	}
-	kl_check_segs(kl.p->segs, kl.p->nsegs, kl.p->clean.to);
+	kl_check_segs(kl.p->segs, kl.p->nsegs, &kl.p->clean);
 	ck_assert_int_gt(x.states, 100);
 	kl_end();
 }

@@ -210,13 +210,21 @@ read_all(int32_t max, bool lost[BATCHES])
 	struct topic *t = topic_find(&r.eng.topics, kstr_of("t"));
 	struct part *p = t->parts[0];
 	int64_t offset = p->start;
-	int n = 0;
+	int n = 0, looks = 0;
 	enum err e;
 
 	memset(lost, 0, BATCHES * sizeof *lost);
 	while (offset < p->hw) {
 		int64_t got = fetch(offset, max, &e);
 
+		/* The log is read from the disk first, because its files are
+		 * not those of the clean stop. */
+		if (got == 0 && e == E_STORAGE && looks++ == 0) {
+			rig_settle(&r, 2000);
+			if (p->state == PART_OFFLINE)
+				break;
+			continue;
+		}
 		if (got == 0) {
 			ck_assert_msg(e == E_CORRUPT, "offset %lld: %d",
 			    (long long)offset, e);
@@ -267,7 +275,8 @@ flip_one(int seg, size_t at, uint8_t bit, bool clean)
 	int batch = batch_of(seg, at, &from), n;
 
 	now[at] ^= bit;
-	sim_put(r.disk, file(m.base[seg], ".log"), now, m.size[seg]);
+	(at % 3 == 0 ? sim_put : sim_rot)(r.disk, file(m.base[seg], ".log"),
+	    now, m.size[seg]);
 	if (!clean)
 		sim_put(r.disk, "data/clean", NULL, 0);
 	ck_assert_msg(rig_open(&r) == E_OK, "%s", r.why);
@@ -320,7 +329,7 @@ START_TEST(test_pieces)
 			int last = batch_of(0, from + len - 1, &x);
 
 			memset(now + from, (int)(from & 0xff), len);
-			sim_put(r.disk, file(m.base[0], ".log"), now,
+			sim_rot(r.disk, file(m.base[0], ".log"), now,
 			    m.size[0]);
 			ck_assert_int_eq(rig_open(&r), E_OK);
 			(void)read_all(1 * MIB, lost);
@@ -499,10 +508,14 @@ nothing_wrong(const char *what)
 {
 	bool lost[BATCHES];
 	struct topic *t;
+	enum err e;
 
 	ck_assert_msg(rig_open(&r) == E_OK, "%s", r.why);
 	t = topic_find(&r.eng.topics, kstr_of("t"));
 	ck_assert_ptr_nonnull(t);
+	/* The first that asks finds it out, then the log is looked at. */
+	(void)fetch(0, 1000, &e);
+	rig_settle(&r, 2000);
 	if (t->parts[0]->state != PART_OFFLINE) {
 		ck_assert_msg(t->parts[0]->hw == BATCHES * RECORDS, "%s: the "
 		    "log's end is %lld", what, (long long)t->parts[0]->hw);

@@ -28,6 +28,8 @@ struct keylog {
 	struct kl_rec	 recs[KL_RECORDS];
 	int		 n;
 	uint32_t	 seed;
+	int64_t		 seen;		/* so far passes have gone; a restart
+					 * may not know it */
 	int32_t		 seqs[3];	/* next, of producers 100 to 102 */
 	bool		 journal;	/* set before: small appends go there */
 };
@@ -58,7 +60,7 @@ int	 kl_fd(const struct seg *);
 /* Every batch of a segment; returns the offset after the last. */
 int64_t	 kl_check_seg(const struct seg *);
 /* The whole log, which is compacted up to an offset. */
-void	 kl_check_segs(struct seg **, int n, int64_t to);
+void	 kl_check_segs(struct seg **, int n, const struct clean_state *);
 /* In the middle of a pass: nothing of the newest is lost. */
 void	 kl_check_newest(struct seg **, int n);
 /* A fetch at any offset finds the batch that holds it or follows it. */

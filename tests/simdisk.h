@@ -79,6 +79,8 @@ void	 sim_kill(struct sim *);
 const uint8_t *sim_bytes(const struct sim *, const char *path, size_t *n);
 /* Puts a file there, or replaces its bytes, durably; NULL removes it. */
 void	 sim_put(struct sim *, const char *path, const void *, size_t n);
+/* The disk itself has changed a file's bytes: no time tells of it. */
+void	 sim_rot(struct sim *, const char *path, const void *, size_t n);
 /* A hash of all that reads and lists show below a path. */
 uint64_t sim_hash(const struct sim *, const char *path);
 int	 sim_open_handles(const struct sim *);

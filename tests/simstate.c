@@ -357,6 +357,21 @@ sim_put(struct sim *d, const char *path, const void *p, size_t n)
 	d->inodes[e.ino].stable_ns = d->inodes[e.ino].written_ns;
 }
 
+void
+sim_rot(struct sim *d, const char *path, const void *p, size_t n)
+{
+	struct entry e;
+	struct inode *i;
+	int64_t ns;
+
+	if (!sim_resolve(d, path, &e) || e.ino < 0)
+		ASSERT(!"sim_rot: no such file");
+	i = &d->inodes[e.ino];
+	ns = i->written_ns;
+	sim_put(d, path, p, n);
+	i->written_ns = i->stable_ns = ns;
+}
+
 static uint64_t
 hash_bytes(uint64_t h, const void *v, size_t n)
 {
