@@ -214,7 +214,7 @@ chronik topic create probe >/dev/null || fail "create on a slow disk"
 probe slow 30 25000 || fail "no record on a slow disk"
 checker_start --workload append,group --rate 200 --heal-s 60
 checker_more 200
-hang=10
+hang=20
 rig_long && hang=30
 # Members of a group that do not know of the disk: longer than their session
 # it hangs, and the same two are there afterwards, of the same generation.
@@ -228,7 +228,7 @@ stable()
 	members 2>/dev/null | grep -q '^\["[Ss]table",\[".*",".*"\]\]'
 }
 for n in 1 2; do
-	kcat -b "$BOOTSTRAP" -G still -q -X session.timeout.ms=6000 \
+	kcat -b "$BOOTSTRAP" -G still -q -X session.timeout.ms=12000 \
 	    -X heartbeat.interval.ms=500 -X enable.auto.commit=false probe \
 	    >/dev/null 2>&1 &
 	readers="${readers:-} $!"
