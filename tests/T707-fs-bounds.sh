@@ -95,7 +95,7 @@ wait_until cmp -s "$first" "$tmp/first" || fail "it was not measured anew"
 # The same offsets and sizes, another text, as after a backup was put back.
 broker_stop
 log=$(ls "$DATA"/topics/*/0/00000000000000000000.log)
-cp "$log" "$tmp/log"
+cp -p "$log" "$tmp/log"
 python3 - "$log" <<'PY'
 import sys
 path = sys.argv[1]
@@ -105,11 +105,13 @@ with open(path, 'r+b') as f:	# the epoch of the first batch: of no CRC
     f.seek(12)
     f.write(bytes(was[:3]) + bytes([was[3] ^ 1]))
 PY
+touch -r "$tmp/log" "$log"	# else the engine looks at all of it first
 broker_start --gateways 1 --log-retention-check-interval-ms 200
 measured >"$tmp/now"
 [ "$(cat "$tmp/now")" -ge "$size" ] || fail "believed of another segment"
 broker_stop
 cp "$tmp/log" "$log"
+touch -r "$tmp/log" "$log"
 broker_start --gateways 1 --log-retention-check-interval-ms 200
 
 # ---- how much is kept ---------------------------------------------------------------
