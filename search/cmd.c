@@ -25,7 +25,7 @@ static const struct row {
 #include "opts.def"
 };
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 complain(int64_t line, const char *fmt, va_list ap)
 {
 	fflush(stdout);
