@@ -64,6 +64,18 @@ commit_apply(struct group *g, struct commit_one *one, enum err e)
 	return o == NULL ? E_NOMEM : committed_set(o, &one->rec);
 }
 
+/* Its heartbeats may have waited behind the commit. */
+static void
+still_there(struct group *g, const struct offset_commit_req *q)
+{
+	enum err e = E_OK;
+
+	if (g->ops == NULL)
+		e = group_check_commit(g, q->member_id, q->group_instance_id,
+		    q->generation_id_or_member_epoch);
+	(void)e;	/* no member, or one that has gone meanwhile */
+}
+
 static void
 committed(struct meta_put *put, enum err e)
 {
@@ -83,10 +95,12 @@ committed(struct meta_put *put, enum err e)
 	g->late -= k->answered;
 	if (e != E_OK)
 		res_fail_all(&k->res, E_COORDINATOR_NOT_AVAILABLE);
-	if (k->answered)
+	if (k->answered) {
 		call_drop(k->call);
-	else
+	} else {
+		still_there(g, q);
 		call_reply(k->call, &k->res);
+	}
 	free(k);
 	group_unused(g);
 }
@@ -105,6 +119,7 @@ commit_late(struct timer *t)
 	res_fail_all(&k->res, E_COORDINATOR_NOT_AVAILABLE);
 	k->answered = true;
 	g->late++;
+	still_there(g, q);
 	call_answer(k->call, &k->res);
 }
 
