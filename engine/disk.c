@@ -26,7 +26,7 @@
 #define FILE_MODE	0640
 #define DIR_MODE	0750
 #define PREFETCH_STEP	(512 * KIB)
-#define PROBE_BYTES	(64 * KIB)	/* without cachestat: one in so many */
+#define PROBE_BYTES	(64 * KIB)	/* one in so many is looked at */
 
 static struct disk_stat
 stat_of(const struct stat *s)
@@ -250,17 +250,17 @@ real_drop_cache(int fd)
 	return errno == 0 ? E_OK : io_fail("fadvise", NULL, fd);
 }
 
-/* Without cachestat: one byte of each piece tells for the piece. */
+/* One byte of each piece tells for the piece; the last is looked at first, for
+ * what is being read from the disk arrives in order. */
 static bool
 resident_probe(int fd, int64_t pos, int64_t n)
 {
-	int64_t end = pos + n;
 	char c;
 
-	for (; pos < end; pos += PROBE_BYTES) {
+	for (int64_t at = pos + n - 1; at >= pos; at -= PROBE_BYTES) {
 		struct iovec iov = { &c, 1 };
 
-		if (preadv2(fd, &iov, 1, pos, RWF_NOWAIT) < 0 &&
+		if (preadv2(fd, &iov, 1, at, RWF_NOWAIT) < 0 &&
 		    errno == EAGAIN)
 			return false;
 	}
@@ -284,9 +284,11 @@ real_resident(int fd, int64_t pos, int64_t n)
 	/* A length of 0 would mean: to the end of the file. */
 	if (n <= 0)
 		return true;
-	if (syscall(SYS_cachestat, fd, &range, &cs, 0) != 0)
-		return resident_probe(fd, pos, n);
-	return resident_page(pos, n, sysconf(_SC_PAGESIZE), cs.cached);
+	/* It counts pages that are still on their way, too. */
+	if (syscall(SYS_cachestat, fd, &range, &cs, 0) == 0 &&
+	    !resident_page(pos, n, sysconf(_SC_PAGESIZE), cs.cached))
+		return false;
+	return resident_probe(fd, pos, n);
 }
 
 /* In steps, for the kernel reads no more of one hint than one request. */

@@ -212,7 +212,7 @@ disk_mount "$tmp/nbd/nbd"
 broker_start --data-dir "$MNT/data"
 chronik topic create probe >/dev/null || fail "create on a slow disk"
 probe slow 30 25000 || fail "no record on a slow disk"
-checker_start --workload append,group --rate 200 --heal-s 60
+checker_start --workload append --rate 200 --heal-s 60
 checker_more 200
 hang=20
 rig_long && hang=30
