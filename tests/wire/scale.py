@@ -378,9 +378,10 @@ def main():
     parts = broker.figures(f"{TOPICS * PARTS} partitions")
     cost("partition", "engine", start, parts, TOPICS * PARTS)
 
-    conns = [Conn(broker) for _ in range(CONNS)]
-    for c in conns:
-        hello(c)
+    conns = []
+    for _ in range(CONNS):  # who is silent for long is closed
+        conns.append(Conn(broker))
+        hello(conns[-1])
     broker.idle(f"with {CONNS} connections")
     idle = broker.figures(f"{CONNS} connections")
     for role in ("gateway", "engine"):
