@@ -18,7 +18,9 @@ broker_start --gateways 1
 check_rc 0 chronik topic create t --partitions 1 --config segment.bytes=1048576
 json 60000 | produce t 0
 fs_mount -o rw,timeout=1
-cat "$P/log.jsonl" >"$tmp/want"
+# On a slow machine one second is little for the first look.
+wait_until eval 'cat "$P/log.jsonl" >"$tmp/want" 2>"$tmp/err"' ||
+    fail "$(cat "$tmp/err")"
 
 # errno of an expression of python; none.
 errno()
