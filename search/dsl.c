@@ -414,6 +414,16 @@ time_format(struct parse *p, const json_t *v)
 	return false;
 }
 
+/* One of gt, gte, lt, lte; without the e the end itself is not in. */
+static void
+range_end(struct query *q, const char *name, int64_t at)
+{
+	if (name[0] == 'g')
+		q->low = at + (name[2] == '\0' && at < INT64_MAX);
+	else
+		q->high = at - (name[2] == '\0' && at > INT64_MIN);
+}
+
 /* Of offsets and partitions, which are whole numbers. */
 static struct query *
 range_place(struct parse *p, const json_t *o, enum query_op op)
@@ -434,10 +444,7 @@ range_place(struct parse *p, const json_t *o, enum query_op op)
 			    "wants whole numbers");
 			return NULL;
 		}
-		if (name[0] == 'g')
-			q->low = at + (name[2] == '\0' && at < INT64_MAX);
-		else
-			q->high = at - (name[2] == '\0' && at > INT64_MIN);
+		range_end(q, name, at);
 	}
 	if (q->low > q->high)
 		q->op = Q_OR;		/* of nothing */
@@ -465,10 +472,7 @@ range_time(struct parse *p, const json_t *o)
 		if (!time_end(p, v, strcmp(name, "gt") == 0 ||
 		    strcmp(name, "lte") == 0, &at))
 			return NULL;
-		if (name[0] == 'g')
-			q->low = at + (name[2] == '\0' && at < INT64_MAX);
-		else
-			q->high = at - (name[2] == '\0' && at > INT64_MIN);
+		range_end(q, name, at);
 	}
 	if (q->low > q->high)
 		q->op = Q_OR;		/* of nothing */
