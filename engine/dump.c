@@ -14,6 +14,7 @@
 #include "journal_file.h"
 #include "lib/crc32c.h"
 #include "lib/limits.h"
+#include "lib/utf8.h"
 #include "roster.h"
 #include "scan.h"
 
@@ -82,42 +83,12 @@ put_crc(struct dump *d, const char *key, uint32_t crc)
 	put_hex(d, key, p, sizeof p);
 }
 
-/* Length of the UTF-8 sequence at p, 0 when there is none. */
-static size_t
-utf8(const uint8_t *p, size_t n)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 :
-	    *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-	uint32_t c;
-
-	if (len < 2 || len > n)
-		return len > n ? 0 : len;
-	c = *p & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ?
-	    0 : len;
-}
-
-static bool
-utf8_all(const uint8_t *p, size_t n)
-{
-	for (size_t i = 0, len; i < n; i += len)
-		if ((len = utf8(p + i, n - i)) == 0)
-			return false;
-	return true;
-}
-
 static void
 put_quoted(struct dump *d, const uint8_t *p, size_t n)
 {
 	fputc('"', d->out);
 	for (size_t i = 0, len; i < n; i += len) {
-		len = utf8(p + i, n - i);
+		len = utf8_len(p + i, n - i);
 		if (len == 0)
 			fprintf(d->out, "\\x%02x", p[i]);
 		else if (p[i] == '"' || p[i] == '\\')
@@ -146,7 +117,7 @@ put_bytes(struct dump *d, const char *key, const uint8_t *p, int32_t len)
 {
 	size_t n = len < 0 ? 0 : (size_t)len;
 
-	if (d->json && !utf8_all(p, n)) {
+	if (d->json && !utf8_valid(p, n)) {
 		name(d, key, "_hex");
 		fputc('"', d->out);
 		while (n-- > 0)
@@ -229,7 +200,7 @@ put_headers(struct dump *d, struct record *rec)
 	fputc('[', d->out);
 	for (int n = 0; header_next(rec, &h) == E_OK; n++) {
 		bool hex = d->json && h.value_len > 0 &&
-		    !utf8_all(h.value, (size_t)h.value_len);
+		    !utf8_valid(h.value, (size_t)h.value_len);
 
 		if (n > 0)
 			fputc(',', d->out);

@@ -8,33 +8,9 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "lib/utf8.h"
 
 enum { CELL_SIZE = 512, COLUMNS_MAX = 16 };
-
-/* The length of the UTF-8 sequence at s, 0 when it is not a valid one. */
-static size_t
-utf8_len(const unsigned char *s, size_t n)
-{
-	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t i, len;
-	unsigned c;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (len > n)
-		return 0;
-	c = s[0] & (0x7fu >> len);
-	for (i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3fu);
-	}
-	return c < least[len] || c > 0x10ffff ||
-	    (c >= 0xd800 && c <= 0xdfff) ? 0 : len;
-}
 
 json_t *
 out_str(struct kstr s)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "utf8.h"
 
 #define ONES	UINT64_C(0x0101010101010101)
 #define HIGHS	UINT64_C(0x8080808080808080)
@@ -41,65 +42,6 @@ skip_plain(const uint8_t *p, const uint8_t *end)
 }
 
 static bool
-follows(const uint8_t *p, const uint8_t *end, int n)
-{
-	if (end - p <= n)
-		return false;
-	for (int i = 1; i <= n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return false;
-	return true;
-}
-
-/* The length of the character that starts with a byte from 0x80 on; 0: there
- * is none. */
-static int
-utf8_length(const uint8_t *p, const uint8_t *end)
-{
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		return follows(p, end, 1) ? 2 : 0;
-	if ((p[0] & 0xf0) == 0xe0) {
-		if (!follows(p, end, 2) || (p[0] == 0xe0 && p[1] < 0xa0) ||
-		    (p[0] == 0xed && p[1] > 0x9f))
-			return 0;
-		return 3;
-	}
-	if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-		if (!follows(p, end, 3) || (p[0] == 0xf0 && p[1] < 0x90) ||
-		    (p[0] == 0xf4 && p[1] > 0x8f))
-			return 0;
-		return 4;
-	}
-	return 0;
-}
-
-bool
-json_is_text(const uint8_t *p, size_t n)
-{
-	const uint8_t *end = n == 0 ? p : p + n;
-	uint64_t x;
-	int k;
-
-	while (p < end) {
-		if (end - p >= 8) {
-			memcpy(&x, p, 8);
-			if ((x & HIGHS) == 0) {
-				p += 8;
-				continue;
-			}
-		}
-		if (*p < 0x80) {
-			p++;
-			continue;
-		}
-		if ((k = utf8_length(p, end)) == 0)
-			return false;
-		p += k;
-	}
-	return true;
-}
-
-static bool
 is_hex(uint8_t c)
 {
 	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' &&
@@ -127,7 +69,7 @@ escape(const uint8_t *p, const uint8_t *end)
 static const uint8_t *
 string(const uint8_t *p, const uint8_t *end)
 {
-	int k;
+	size_t k;
 
 	if (p == end || *p != '"')
 		return NULL;
@@ -141,7 +83,8 @@ string(const uint8_t *p, const uint8_t *end)
 		if (*p == '\\')
 			p = escape(p, end);
 		else
-			p = (k = utf8_length(p, end)) == 0 ? NULL : p + k;
+			p = (k = utf8_len(p, (size_t)(end - p))) == 0 ? NULL :
+			    p + k;
 		if (p == NULL)
 			return NULL;
 	}

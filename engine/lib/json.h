@@ -23,9 +23,7 @@ bool	 json_has_members(const uint8_t *, size_t n);
  * and the value without blanks around it.  False after the last. */
 struct json_span { const uint8_t *p; size_t n; };
 bool	 json_member(struct rd *, struct json_span *name, struct json_span *);
-/* True for well-formed UTF-8 (no surrogates, nothing overlong). */
-bool	 json_is_text(const uint8_t *, size_t n);
-/* Appends text (json_is_text) as a JSON string, with its quotes. */
+/* Appends text (utf8_valid) as a JSON string, with its quotes. */
 void	 json_put_string(struct wr *, const uint8_t *, size_t n);
 /* Appends bytes in base64 (RFC 4648, padded), with quotes. */
 void	 json_put_base64(struct wr *, const uint8_t *, size_t n);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "utf8.h"
 
 enum {
 	LINE_LEN	= 2048,
@@ -47,32 +48,6 @@ static void
 puts_(struct line *l, const char *s)
 {
 	put(l, s, strlen(s));
-}
-
-/* The length of the UTF-8 sequence at s, 0 when it is not a valid one. */
-static size_t
-utf8_len(const unsigned char *s, size_t n)
-{
-	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t i, len;
-	unsigned c;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (len > n)
-		return 0;
-	c = s[0] & (0x7fu >> len);
-	for (i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3fu);
-	}
-	if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	return c >= 0x80 && c < 0xa0 ? 0 : len;	/* C1 controls: escaped */
 }
 
 /*
@@ -113,6 +88,8 @@ put_quoted(struct line *l, const char *s, size_t n)
 	puts_(l, "\"");
 	for (i = 0; i < end; i += len == 0 ? 1 : len) {
 		len = utf8_len(p + i, n - i);
+		if (len == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0)
+			len = 0;	/* terminals obey C1 controls */
 		put_char(l, p + i, len);
 	}
 	if (end < n)

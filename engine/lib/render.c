@@ -15,6 +15,7 @@
 
 #include "json.h"
 #include "render.h"
+#include "utf8.h"
 
 #define PUT(w, s)	wr_bytes(w, s, sizeof s - 1)
 
@@ -83,8 +84,8 @@ headers_simple(struct record rec, bool *simple)
 	while (*simple && n < rec.nheaders) {
 		if ((e = header_next(&rec, &h[n])) != E_OK)
 			return e == E_EOF ? E_OK : e;
-		*simple = json_is_text(h[n].key, (size_t)h[n].key_len) &&
-		    (h[n].value_len < 0 || json_is_text(h[n].value,
+		*simple = utf8_valid(h[n].key, (size_t)h[n].key_len) &&
+		    (h[n].value_len < 0 || utf8_valid(h[n].value,
 		    (size_t)h[n].value_len));
 		for (int i = 0; i < n && *simple; i++)
 			*simple = h[i].key_len != h[n].key_len ||
@@ -145,7 +146,7 @@ put_key(struct wr *w, const struct record *rec)
 
 	if (rec->key_len < 0)
 		PUT(w, ",\"k\":null");
-	else if (json_is_text(rec->key, n)) {
+	else if (utf8_valid(rec->key, n)) {
 		PUT(w, ",\"k\":");
 		json_put_string(w, rec->key, n);
 	} else {
@@ -166,7 +167,7 @@ put_value(struct wr *w, const struct record *rec, const char *label)
 	else if (json_is_plain(rec->value, n)) {
 		PUT(w, "\"v\":");
 		put_json(w, rec->value, n);
-	} else if (json_is_text(rec->value, n)) {
+	} else if (utf8_valid(rec->value, n)) {
 		PUT(w, "\"v\":");
 		json_put_string(w, rec->value, n);
 	} else {
@@ -186,7 +187,7 @@ put_value_only(struct wr *w, const struct record *rec)
 		PUT(w, "null");
 	else if (json_is_plain(rec->value, n))
 		put_json(w, rec->value, n);
-	else if (json_is_text(rec->value, n))
+	else if (utf8_valid(rec->value, n))
 		json_put_string(w, rec->value, n);
 	else {
 		PUT(w, "{\"v64\":");
