@@ -296,6 +296,46 @@ name_length(const struct parse *p)
 	return 0;
 }
 
+/* One end of a range in brackets; * is an open one. */
+static bool
+take_end(struct parse *p, struct str *out)
+{
+	while (p->at < p->end && is_blank(*p->at))
+		p->at++;
+	if (p->at < p->end && *p->at == '"')
+		return take_quoted(p, '"', out);
+	out->p = p->at;
+	while (p->at < p->end && !is_blank(*p->at) && *p->at != ']' &&
+	    *p->at != '}')
+		p->at++;
+	out->n = (size_t)(p->at - out->p);
+	if (out->n == 1 && out->p[0] == '*')
+		out->n = 0;
+	return p->at > out->p;
+}
+
+/* [A TO B], with { or } for an end that does not belong to it. */
+static struct query *
+brackets(struct parse *p, struct str name)
+{
+	struct bounds b = { .over = *p->at == '{' };
+
+	p->at++;
+	if (take_end(p, &b.low) && take_operator(p, "TO") &&
+	    take_end(p, &b.high)) {
+		while (p->at < p->end && is_blank(*p->at))
+			p->at++;
+		b.under = p->at < p->end && *p->at == '}';
+		if (p->at < p->end && (b.under || *p->at == ']') &&
+		    ends_word(p, ++p->at))
+			return range_node(p, name, &b);
+	}
+	parse_fail(p, "%.*s: a range is written a..b or [a TO b]; a value "
+	    "that begins with a bracket stands in quotes", (int)name.n,
+	    name.p);
+	return NULL;
+}
+
 static struct query *
 field(struct parse *p, size_t n)
 {
@@ -318,6 +358,8 @@ field(struct parse *p, size_t n)
 			return NULL;
 		return field_node(p, name, op, value, true);
 	}
+	if (op == F_IS && p->at < p->end && (*p->at == '[' || *p->at == '{'))
+		return brackets(p, name);
 	value.p = p->at;
 	while (!ends_word(p, p->at))
 		p->at++;

@@ -25,17 +25,29 @@ bad(struct parse *p, const char *what, struct str value, const char *must)
 	return NULL;
 }
 
-/* Splits A..B. */
+/* What A..B, >A and their like stand for; false: it is no range. */
 static bool
-split(struct str v, struct str *a, struct str *b)
+bounds_of(enum field_op op, struct str v, bool quoted, struct bounds *b)
 {
-	for (size_t i = 0; i + 1 < v.n; i++)
-		if (v.p[i] == '.' && v.p[i + 1] == '.') {
-			*a = (struct str){ v.p, i };
-			*b = (struct str){ v.p + i + 2, v.n - i - 2 };
-			return true;
-		}
-	return false;
+	*b = (struct bounds){ .low = { "", 0 }, .high = { "", 0 },
+	    .over = op == F_GT, .under = op == F_LT };
+	if (op == F_GT || op == F_GE)
+		b->low = v;
+	else if (op == F_LT || op == F_LE)
+		b->high = v;
+	else if (op == F_EXACT || quoted)
+		return false;
+	else {
+		for (size_t i = 0; i + 1 < v.n; i++)
+			if (v.p[i] == '.' && v.p[i + 1] == '.') {
+				b->low = (struct str){ v.p, i };
+				b->high = (struct str){ v.p + i + 2,
+				    v.n - i - 2 };
+				return true;
+			}
+		return false;
+	}
+	return true;
 }
 
 static bool
@@ -88,15 +100,17 @@ range_end(struct parse *p, struct str s, double *num, const char **text,
 }
 
 static struct query *
-range(struct parse *p, struct str name, struct str low, struct str high)
+range(struct parse *p, struct str name, const struct bounds *b)
 {
 	struct query *n = node_new(p, Q_RANGE);
 	bool low_num = false, high_num = false;
 
 	if (n == NULL || (n->path = parse_copy(p, name.p, name.n)) == NULL ||
-	    !range_end(p, low, &n->num, &n->text, &n->no_low, &low_num) ||
-	    !range_end(p, high, &n->num2, &n->text2, &n->no_high, &high_num))
+	    !range_end(p, b->low, &n->num, &n->text, &n->no_low, &low_num) ||
+	    !range_end(p, b->high, &n->num2, &n->text2, &n->no_high, &high_num))
 		return NULL;
+	n->low_open = b->over && !n->no_low;
+	n->high_open = b->under && !n->no_high;
 	n->is_num = low_num || high_num;
 	if (n->no_low && n->no_high) {
 		parse_fail(p, "%s: the range has no end", n->path);
@@ -120,21 +134,11 @@ static struct query *
 member(struct parse *p, struct str name, enum field_op op, struct str value,
     bool quoted)
 {
-	struct str none = { "", 0 }, low, high;
+	struct bounds b;
 	struct query *n;
 
-	if (op == F_GT || op == F_GE || op == F_LT || op == F_LE) {
-		bool up = op == F_GT || op == F_GE;
-
-		n = range(p, name, up ? value : none, up ? none : value);
-		if (n != NULL) {
-			n->low_open = op == F_GT;
-			n->high_open = op == F_LT;
-		}
-		return n;
-	}
-	if (op == F_IS && !quoted && split(value, &low, &high))
-		return range(p, name, low, high);
+	if (bounds_of(op, value, quoted, &b))
+		return range(p, name, &b);
 	n = node_new(p, Q_FIELD);
 	if (n == NULL || (n->path = parse_copy(p, name.p, name.n)) == NULL)
 		return NULL;
@@ -233,47 +237,34 @@ partitions(struct parse *p, struct str v)
 	return count == 1 ? all->kids[0] : all;
 }
 
-/* Ends of ranges of offsets and times. */
+/* One end of a range of offsets or times; end: the last moment of what names
+ * a stretch of time. */
 static bool
 point(struct parse *p, bool time, struct str s, bool end, int64_t *out)
 {
-	return time ? query_time(s.p, s.n, p->q->now_ms, end, out) :
-	    integer(s, out);
+	return s.n == 0 || (time ?
+	    query_time(s.p, s.n, p->q->now_ms, end, out) : integer(s, out));
 }
 
 static struct query *
-span(struct parse *p, bool time, enum field_op op, struct str v)
+span(struct parse *p, bool time, const struct bounds *b)
 {
 	const char *name = time ? "time" : "offset";
-	const char *must = time ? "a time, or two with .. between" :
-	    "an offset, or two with .. between";
 	struct query *n = node_new(p, time ? Q_TIME : Q_OFFSET);
-	struct str a = v, b = v;
+	struct str v = b->low.n > 0 ? b->low : b->high;
 
 	if (n == NULL)
 		return NULL;
 	n->low = INT64_MIN;
 	n->high = INT64_MAX;
-	if (op == F_GT || op == F_GE) {
-		if (!point(p, time, v, op == F_GT, &n->low))
-			return bad(p, name, v, must);
-		n->low += op == F_GT && n->low < INT64_MAX;
-		return n;
-	}
-	if (op == F_LT || op == F_LE) {
-		if (!point(p, time, v, op == F_LE, &n->high))
-			return bad(p, name, v, must);
-		n->high -= op == F_LT && n->high > INT64_MIN;
-		return n;
-	}
-	if (split(v, &a, &b) && a.n == 0 && b.n == 0)
-		return bad(p, name, v, must);
-	if ((a.n > 0 && !point(p, time, a, false, &n->low)) ||
-	    (b.n > 0 && !point(p, time, b, true, &n->high)))
-		return bad(p, name, v, must);
-	if (n->low > n->high) {
-		parse_fail(p, "%s:%.*s: the range ends before it begins",
-		    name, (int)v.n, v.p);
+	if (v.n == 0 || !point(p, time, b->low, b->over, &n->low) ||
+	    !point(p, time, b->high, !b->under, &n->high))
+		return bad(p, name, v, time ? "a time, or two with .. between" :
+		    "an offset, or two with .. between");
+	n->low += b->over && b->low.n > 0 && n->low < INT64_MAX;
+	n->high -= b->under && b->high.n > 0 && n->high > INT64_MIN;
+	if (n->low > n->high && b->low.n > 0 && b->high.n > 0) {
+		parse_fail(p, "%s: the range ends before it begins", name);
 		return NULL;
 	}
 	return n;
@@ -291,12 +282,22 @@ topic(struct parse *p, struct str v)
 	return n->text == NULL ? NULL : n;
 }
 
+static struct query *
+has(struct parse *p, struct str name)
+{
+	struct query *n = node_new(p, Q_HAS);
+
+	if (n != NULL)
+		n->path = parse_copy(p, name.p, name.n);
+	return n == NULL || n->path == NULL ? NULL : n;
+}
+
 struct query *
 field_node(struct parse *p, struct str name, enum field_op op,
     struct str value, bool quoted)
 {
 	bool time = str_is(name, "time");
-	struct query *n;
+	struct bounds b;
 
 	/* A dot in front: a member that is called like one of those. */
 	if (name.p[0] == '.') {
@@ -308,8 +309,11 @@ field_node(struct parse *p, struct str name, enum field_op op,
 		}
 		return member(p, name, op, value, quoted);
 	}
-	if (time || str_is(name, "offset"))
-		return span(p, time, op, value);
+	if (time || str_is(name, "offset")) {
+		if (!bounds_of(op, value, false, &b))
+			b = (struct bounds){ .low = value, .high = value };
+		return span(p, time, &b);
+	}
 	if (op == F_IS || op == F_EXACT) {
 		if (str_is(name, "key"))
 			return key(p, value, quoted || op == F_EXACT);
@@ -326,12 +330,25 @@ field_node(struct parse *p, struct str name, enum field_op op,
 				return node_new(p, Q_TOMBSTONE);
 			return bad(p, "is", value, "json or tombstone");
 		}
-		if (str_is(name, "has")) {
-			n = node_new(p, Q_HAS);
-			if (n != NULL)
-				n->path = parse_copy(p, value.p, value.n);
-			return n == NULL || n->path == NULL ? NULL : n;
-		}
+		if (str_is(name, "has"))
+			return has(p, value);
 	}
 	return member(p, name, op, value, quoted);
+}
+
+struct query *
+range_node(struct parse *p, struct str name, const struct bounds *b)
+{
+	bool time = str_is(name, "time");
+
+	if (time || str_is(name, "offset"))
+		return span(p, time, b);
+	if (name.p[0] == '.' && name.n > 1) {
+		name.p++;
+		name.n--;
+	}
+	/* Lucene's way to ask for any value. */
+	if (b->low.n == 0 && b->high.n == 0)
+		return has(p, name);
+	return range(p, name, b);
 }
