@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "emit.h"
 #include "lib/limits.h"
+#include "lib/opts.h"
 
 enum {
 	SAMPLE_EVERY	= 1000,		/* a record whose terms are looked up */
@@ -18,49 +19,42 @@ enum {
 
 struct places { struct place at; bool json; };
 
-/* Options of these commands; what is left are topics. */
+/* Options of these commands; how many topics are left at the front of argv. */
 static int
 take_places(int argc, char **argv, struct places *p, const char *name)
 {
-	static const char *const names[] = { "--engine", "--data-dir",
-	    "--index-dir" };
+	static const char *const names[] = { "engine", "data-dir",
+	    "index-dir" };
 	const char **at[] = { &p->at.engine, &p->at.data_dir,
 	    &p->at.index_dir };
-	int left = 0;
+	enum { PLACES = 3, JSON = PLACES, HELP };
+	struct opts o;
+	int id, left = 0;
 
-	for (int i = 0; i < argc; i++) {
-		bool taken = false;
-
-		for (int o = 0; o < 3 && !taken; o++) {
-			size_t n = strlen(names[o]);
-
-			if (strncmp(argv[i], names[o], n) != 0)
-				continue;
-			if (argv[i][n] == '=')
-				*at[o] = argv[i] + n + 1;
-			else if (argv[i][n] == '\0' && i + 1 < argc)
-				*at[o] = argv[++i];
-			else
-				continue;
-			taken = true;
-		}
-		if (!taken && strcmp(argv[i], "--json") == 0)
-			taken = p->json = true;
-		if (!taken && (strcmp(argv[i], "--help") == 0 ||
-		    strcmp(argv[i], "-h") == 0)) {
+	opts_init(&o, argc, argv);
+	for (int i = 0; i < PLACES; i++)
+		opts_add(&o, i, names[i], 0, true);
+	opts_add(&o, JSON, "json", 0, false);
+	opts_add(&o, HELP, "help", 'h', false);
+	while ((id = opts_next(&o)) != OPTS_END) {
+		if (id == OPTS_BAD)
+			cmd_fail("%s: %s %s; --help lists them", name, o.arg,
+			    o.why);
+		if (id == HELP) {
 			printf("usage: chronik-search %s [--json] "
 			    "[--engine PATH] [--data-dir DIR] "
 			    "[--index-dir DIR]%s\n", name,
 			    strcmp(name, "verify") == 0 ? " [TOPIC ...]" : "");
 			exit(0);
 		}
-		if (!taken && argv[i][0] == '-')
-			cmd_fail("%s: %s: there is no such option, or its "
-			    "value is missing: --engine, --data-dir, "
-			    "--index-dir, --json", name, argv[i]);
-		if (!taken)
-			argv[left++] = argv[i];
+		if (id == OPTS_WORD)
+			argv[left++] = argv[o.at];
+		else if (id == JSON)
+			p->json = true;
+		else
+			*at[id] = o.value;
 	}
+	opts_free(&o);
 	return left;
 }
 

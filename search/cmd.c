@@ -9,6 +9,7 @@
 
 #include "cmd.h"
 #include "lib/limits.h"
+#include "lib/opts.h"
 
 enum {
 	LIMIT		= 20,
@@ -125,67 +126,6 @@ option_set(struct cmd *c, int o, const char *value)
 			cmd_fail("--facet: more than %d", FACETS_MAX);
 		c->facets[c->nfacets++] = value;
 	}
-}
-
-static int
-row_find(const char *s, size_t n)
-{
-	char name[32];
-
-	for (int i = 0; i < OPTS; i++)
-		if (strlen(row_name(&rows[i], name)) == n &&
-		    memcmp(name, s, n) == 0)
-			return i;
-	return -1;
-}
-
-/* --name, --name=value, --name value. */
-static int
-take_long(struct cmd *c, int argc, char **argv, int i)
-{
-	const char *s = argv[i] + 2, *eq = strchr(s, '=');
-	int o = row_find(s, eq == NULL ? strlen(s) : (size_t)(eq - s));
-
-	if (o < 0)
-		cmd_fail("%s: there is no such option; --help lists them",
-		    argv[i]);
-	if (rows[o].arg == NULL) {
-		if (eq != NULL)
-			cmd_fail("%s: takes no value", argv[i]);
-		option_set(c, o, "");
-	} else if (eq != NULL)
-		option_set(c, o, eq + 1);
-	else if (++i < argc)
-		option_set(c, o, argv[i]);
-	else
-		cmd_fail("%s: needs a value", argv[i - 1]);
-	return i;
-}
-
-/* -fc, -n20, -n 20. */
-static int
-take_short(struct cmd *c, int argc, char **argv, int i)
-{
-	for (const char *s = argv[i] + 1; *s != '\0'; s++) {
-		int o = 0;
-
-		while (o < OPTS && rows[o].letter != *s)
-			o++;
-		if (o == OPTS)
-			cmd_fail("-%c: there is no such option; --help lists "
-			    "them (a query may follow --)", *s);
-		if (rows[o].arg == NULL)
-			option_set(c, o, "");
-		else if (s[1] != '\0') {
-			option_set(c, o, s + 1);
-			break;
-		} else if (++i < argc) {
-			option_set(c, o, argv[i]);
-			break;
-		} else
-			cmd_fail("-%c: needs a value", *s);
-	}
-	return i;
 }
 
 static int64_t
@@ -456,40 +396,70 @@ add_word(struct cmd *c, const char *s, bool first)
 	wr_bytes(&c->text, s, strlen(s));
 }
 
+/* Behind the query's first word -x is what records must not have, unless it
+ * reads as an option does: -f, -n 5, -n5. */
+static bool
+is_not(const char *s)
+{
+	int o = 0;
+
+	if (s == NULL || s[0] != '-' || s[1] == '-' || s[1] == '\0')
+		return false;
+	while (o < OPTS && rows[o].letter != s[1])
+		o++;
+	return o == OPTS || (s[2] != '\0' && (rows[o].arg == NULL ||
+	    strcmp(rows[o].arg, "N") != 0 ||
+	    s[2 + strspn(s + 2, "0123456789")] != '\0'));
+}
+
+/* The query's words; true if there are any. */
+static bool
+take_args(struct cmd *c, int argc, char **argv)
+{
+	bool first = true;
+	struct opts opts;
+	int id;
+
+	opts_init(&opts, argc, argv);
+	for (int i = 0; i < OPTS; i++)
+		opts_add(&opts, i, rows[i].name, rows[i].letter,
+		    rows[i].arg != NULL);
+	for (;;) {
+		id = !first && is_not(opts_peek(&opts)) ? opts_word(&opts) :
+		    opts_next(&opts);
+		if (id == OPTS_END)
+			break;
+		if (id == OPTS_BAD)
+			cmd_fail("%s %s; --help lists them (a query may "
+			    "follow --)", opts.arg, opts.why);
+		if (id == OPTS_WORD) {
+			add_word(c, opts.value, first);
+			first = false;
+		} else
+			option_set(c, id, opts.value == NULL ? "" :
+			    opts.value);
+	}
+	opts_free(&opts);
+	return !first;
+}
+
 void
 cmd_args(struct cmd *c, int argc, char **argv)
 {
-	bool ends = false, first = true;
+	bool some;
 
 	c->text = wr_grow(64 * KIB);
-	for (int i = 1; i < argc; i++) {
-		const char *s = argv[i];
-
-		/* Behind the query's first word -x is what records must not
-		 * have; a query has no words with two dashes. */
-		if (!ends && s[0] == '-' && s[1] == '-') {
-			if (s[2] == '\0')
-				ends = true;
-			else
-				i = take_long(c, argc, argv, i);
-			continue;
-		}
-		if (!ends && first && s[0] == '-' && s[1] != '\0') {
-			i = take_short(c, argc, argv, i);
-			continue;
-		}
-		add_word(c, argv[i], first);
-		first = false;
-	}
-	if (first != (c->opt[OPT_batch] != NULL))
-		cmd_fail(first ? "there is no query; * matches every record" :
-		    "with --batch queries come from standard input only");
+	some = take_args(c, argc, argv);
+	if (some == (c->opt[OPT_batch] != NULL))
+		cmd_fail(some ? "with --batch queries come from standard "
+		    "input only" : "there is no query; * matches every "
+		    "record");
 	if (c->text.bad)
 		cmd_fail("the query is longer than %d bytes",
 		    QUERY_BYTES_MAX);
 	read_values(c);
 	check_together(c);
-	if (!first && !cmd_parse(c))
+	if (some && !cmd_parse(c))
 		cmd_fail("%s", c->parse.why);
 }
 

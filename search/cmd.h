@@ -76,10 +76,10 @@ void	 cmd_coverage(struct cmd *);
 /* In cursor.c.  Allocated; what is wrong ends the program. */
 struct cursor *cursors_load(const char *path, int *n);
 enum err cursors_save(const char *path, const struct cursor *, int n) MUST;
-/* The other commands, with the words behind their names. */
+/* The other commands; argv begins with the name of one. */
 int	 cmd_verify(int argc, char **argv);
 int	 cmd_status(int argc, char **argv);
-int	 cmd_serve(int argc, char **argv);	/* with its name */
-int	 cmd_files(int argc, char **argv);	/* with its name */
+int	 cmd_serve(int argc, char **argv);
+int	 cmd_files(int argc, char **argv);
 
 #endif

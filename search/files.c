@@ -18,6 +18,7 @@
 #include "facet.h"
 #include "lib/found.h"
 #include "lib/limits.h"
+#include "lib/opts.h"
 #include "lib/render.h"
 #include "match.h"
 
@@ -80,36 +81,56 @@ json_print(json_t *j, struct wr *w)
 
 /* ---- what is asked ----------------------------------------------------- */
 
+static int64_t
+number(const struct opts *o)
+{
+	int64_t n;
+
+	if (!conf_parse_int(kstr_of(o->value), &n))
+		cmd_fail("files: %s must be a number", o->arg);
+	return n;
+}
+
 static void
 take_args(struct task *t, int argc, char **argv)
 {
-	const struct { const char *name; const char **text; int64_t *n;
-	    bool *flag; } rows[] = {
-		{ "--engine", &t->engine, NULL, NULL },
-		{ "--topic", &t->topic, NULL, NULL },
-		{ "--partition", NULL, &t->part, NULL },
-		{ "--timeout", NULL, &t->timeout_ms, NULL },
-		{ "--value-only", NULL, NULL, &t->render.value_only },
-		{ "--pretty-time", NULL, NULL, &t->render.pretty_time },
-	};
-	size_t k, n = sizeof rows / sizeof *rows;
-	int i;
+	enum { ENGINE, TOPIC, PARTITION, TIMEOUT, VALUE_ONLY, PRETTY_TIME };
+	struct opts o;
+	int id;
 
-	for (i = 1; i + 2 < argc; i++) {
-		for (k = 0; k < n && strcmp(argv[i], rows[k].name) != 0; k++)
-			;
-		if (k < n && rows[k].flag != NULL)
-			*rows[k].flag = true;
-		else if (k < n && rows[k].text != NULL)
-			*rows[k].text = argv[++i];
-		else if (k == n || !conf_parse_int(kstr_of(argv[++i]),
-		    rows[k].n))
-			cmd_fail("files: %s is not understood", argv[i]);
-	}
-	if (i + 2 != argc || t->engine == NULL)
+	opts_init(&o, argc, argv);
+	opts_add(&o, ENGINE, "engine", 0, true);
+	opts_add(&o, TOPIC, "topic", 0, true);
+	opts_add(&o, PARTITION, "partition", 0, true);
+	opts_add(&o, TIMEOUT, "timeout", 0, true);
+	opts_add(&o, VALUE_ONLY, "value-only", 0, false);
+	opts_add(&o, PRETTY_TIME, "pretty-time", 0, false);
+	while ((id = opts_next(&o)) >= 0)
+		switch (id) {
+		case ENGINE:
+			t->engine = o.value;
+			break;
+		case TOPIC:
+			t->topic = o.value;
+			break;
+		case PARTITION:
+			t->part = number(&o);
+			break;
+		case TIMEOUT:
+			t->timeout_ms = number(&o);
+			break;
+		case VALUE_ONLY:
+			t->render.value_only = true;
+			break;
+		case PRETTY_TIME:
+			t->render.pretty_time = true;
+			break;
+		}
+	if (id != OPTS_WORD || o.at + 2 != argc || t->engine == NULL)
 		cmd_fail("files: is for chronik-fs");
-	t->what = argv[i];
-	t->name = argv[i + 1];
+	t->what = argv[o.at];
+	t->name = argv[o.at + 1];
+	opts_free(&o);
 }
 
 /* Nobody else's memory, files or time. */

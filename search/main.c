@@ -121,9 +121,9 @@ main(int argc, char **argv)
 		return cmd_serve(argc - 1, argv + 1);
 	}
 	if (argc > 1 && strcmp(argv[1], "verify") == 0)
-		return cmd_verify(argc - 2, argv + 2);
+		return cmd_verify(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "status") == 0)
-		return cmd_status(argc - 2, argv + 2);
+		return cmd_status(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "files") == 0)
 		return cmd_files(argc - 1, argv + 1);
 	return query(argc, argv);

@@ -95,9 +95,11 @@ wrong 'no command "nonsense"' chronik help nonsense
 wrong 'NAME ... is missing' chronik topic create
 wrong 'one word too many' chronik topic ls x
 wrong '\--nonsense is no option' chronik topic ls --nonsense
-wrong '\--partitions=1 is no option of this' chronik topic ls --partitions=1
+wrong '\--partitions=1 is no option' chronik topic ls --partitions=1
 wrong '\--yes=1 takes no value' chronik topic delete x --yes=1
 wrong '\--format needs a value' chronik topic ls --format
+wrong '\--form is no option' chronik topic ls --form json
+wrong '\-x is no option' chronik topic ls -x
 wrong 'must be table, json' chronik topic ls --format xml
 wrong 'number from 1 to' chronik topic ls --timeout-ms 0
 wrong '\--nonsense is no option' chronik start --nonsense

@@ -40,6 +40,10 @@ while IFS='|' read -r words line; do
 done <<'WRONG'
 must be a number|-n many x
 must be a number|-A -1 x
+must be a number|x --limit=many
+takes no value|x --scan=1
+needs a value|x -n
+does not go with --limit|x -c -n5
 one of newest|--sort size x
 one of text|--format xml x
 one of 1|--format json --format-version 2 x
@@ -63,8 +67,8 @@ does not go with --follow|--batch -f
 which is one text|-0 --format json x
 goes with neither|--sort relevance --scan x
 takes a line|-f --format json x
-no such option|-b localhost:9092 x
-no such option|--bootstrap localhost:9092 x
+-b is no option|-b localhost:9092 x
+--bootstrap is no option|--bootstrap localhost:9092 x
 standard input only|--batch x
 no data directory|--local /nonexistent x
 later than|-S 1h -U 2h x
@@ -95,6 +99,21 @@ wait_until indexed || fail "not indexed: $(search status)"
 check_rc 1 search levle:error
 check_grep 'no record has the member "levle"; did you mean "level"?' \
     "$tmp/err" "a member that nobody has"
+
+# Options behind the query, and what is none there.
+for options in '-n 3' -n3 --limit=3; do
+	check_rc 0 search level:error $options
+	check_eq "$(wc -l <"$tmp/out")" 3 "hits with $options behind it"
+done
+check_rc 0 search level:error -c
+check_eq "$(cat "$tmp/out")" 100 "-c behind the query"
+check_rc 0 search -c '*' -error
+check_eq "$(cat "$tmp/out")" 300 "a word that records must not have"
+check_rc 0 search -c -- level:error -c
+check_eq "$(cat "$tmp/out")" 100 "-c behind -- is a word"
+check_rc 1 search -c level:error -- -error
+check_rc 0 search -c 'n:[10 TO 20}'
+check_eq "$(cat "$tmp/out")" 10 "a range in brackets"
 
 # Many queries, one that is none among them.
 printf 'level:error\n(\nn:7\nnothing\n' >"$tmp/queries"

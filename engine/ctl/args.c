@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Command lines by the rows of cmds.def: options anywhere among operands,
- * --name VALUE or --name=VALUE, whole names only, '-', '_' and '.' the same.
- */
+/* Command lines by the rows of cmds.def, with options among the operands. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +7,7 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "lib/opts.h"
 
 enum { TIMEOUT_MS = 10000, NAME_SIZE = 64 };
 
@@ -53,50 +51,10 @@ args_fail(const struct args *a, const char *what, const char *why)
 	exit(a->cmd->options & FSCK ? FSCK_USAGE : EXIT_USAGE);
 }
 
-/* The option that arg (behind its dashes, to '=' or the end) names; -1. */
-static int
-option_find(const struct cmd *c, const char *arg)
-{
-	size_t n = strcspn(arg, "="), k;
-	int i;
-
-	for (i = 0; i < OPT_MAX; i++) {
-		const char *s = options[i].name;
-
-		if (!(c->options & 1u << i) || strlen(s) != n)
-			continue;
-		for (k = 0; k < n; k++)
-			if (arg[k] != s[k] && (strchr("-_.", s[k]) == NULL ||
-			    strchr("-_.", arg[k]) == NULL))
-				break;
-		if (k == n)
-			return i;
-	}
-	return -1;
-}
-
-/* One option at argv[*i]; *i moves to its last word. */
 static void
-take_option(struct args *a, int *i)
+take_option(struct args *a, int o, const char *value)
 {
-	const char *arg = a->argv[*i], *eq = strchr(arg, '='), *value;
-	int o = -1;
-
-	if (arg[1] == '-')
-		o = option_find(a->cmd, arg + 2);
-	if (o == -1)
-		args_fail(a, arg, "is no option of this command");
-	if (options[o].argument[0] == '\0') {
-		if (eq != NULL)
-			args_fail(a, arg, "takes no value");
-		a->opt[o] = "";
-		return;
-	}
-	value = eq == NULL ? a->argv[*i + 1] : eq + 1;
-	if (value == NULL)
-		args_fail(a, arg, "needs a value");
-	*i += eq == NULL;
-	a->opt[o] = value;
+	a->opt[o] = value == NULL ? "" : value;
 	if (o == OPT_config)
 		a->configs[a->nconfigs++] = (char *)value;
 	if (o == OPT_unset)
@@ -105,11 +63,35 @@ take_option(struct args *a, int *i)
 		a->topics[a->ntopics++] = (char *)value;
 }
 
+static void
+take_args(struct args *a)
+{
+	struct opts opts;
+	int id;
+
+	opts_init(&opts, a->argc + 1, a->argv - 1);
+	for (int i = 0; i < OPT_MAX; i++)
+		if (a->cmd->options & 1u << i)
+			opts_add(&opts, i, options[i].name, 0,
+			    options[i].argument[0] != '\0');
+	opts_add(&opts, OPT_MAX, "help", 'h', false);
+	while ((id = opts_next(&opts)) != OPTS_END) {
+		if (id == OPTS_BAD)
+			args_fail(a, opts.arg, opts.why);
+		if (id == OPT_MAX)
+			help_exit(a->cmd);
+		if (id == OPTS_WORD)
+			a->operands[a->noperands++] = (char *)opts.value;
+		else
+			take_option(a, id, opts.value);
+	}
+	opts_free(&opts);
+}
+
 void
 args_parse(struct args *a)
 {
 	size_t n = (size_t)a->argc + 1;
-	bool all = false;
 	int i;
 
 	a->operands = calloc(n, sizeof(char *));
@@ -118,16 +100,7 @@ args_parse(struct args *a)
 	a->topics = calloc(n, sizeof(char *));
 	ASSERT(a->operands != NULL && a->configs != NULL &&
 	    a->unsets != NULL && a->topics != NULL);
-	for (i = 0; i < a->argc; i++) {
-		const char *arg = a->argv[i];
-
-		if (!all && strcmp(arg, "--") == 0)
-			all = true;
-		else if (!all && arg[0] == '-' && arg[1] != '\0')
-			take_option(a, &i);
-		else
-			a->operands[a->noperands++] = a->argv[i];
-	}
+	take_args(a);
 	if (a->noperands < a->cmd->least)
 		args_fail(a, a->cmd->operands, "is missing");
 	if (a->cmd->most >= 0 && a->noperands > a->cmd->most)
@@ -145,7 +118,7 @@ args_parse(struct args *a)
 }
 
 int
-args_number(const struct args *a, enum option o, int min, int max, int def)
+args_number(const struct args *a, enum opt o, int min, int max, int def)
 {
 	const char *s = a->opt[o];
 	char name[NAME_SIZE + 8], why[80], *end;

@@ -40,5 +40,7 @@ extern const struct option_row options[OPT_MAX];
 const char	*cmd_name(const struct cmd *, char *buf, size_t size);
 /* Reads the options and operands of a->argv; exits 2 on a wrong one. */
 void		 args_parse(struct args *);
+/* Prints the usage of a command; main.c. */
+_Noreturn void	 help_exit(const struct cmd *);
 
 #endif

@@ -29,7 +29,7 @@ enum {
 	FSCK_USAGE	= 16
 };
 
-enum option {
+enum opt {
 #define OPTION(id, ...)	OPT_##id,
 #include "cmds.def"
 	OPT_MAX
@@ -68,7 +68,7 @@ const char	*args_command(const struct args *);
 _Noreturn void	 args_fail(const struct args *, const char *what,
 		    const char *why);
 /* A number option: its value, or def when it is not given. */
-int		 args_number(const struct args *, enum option, int min,
+int		 args_number(const struct args *, enum opt, int min,
 		    int max, int def);
 /* The engine's socket, by --engine, --data-dir and the environment. */
 const char	*args_engine(const struct args *, char *buf, size_t size);

@@ -152,6 +152,13 @@ finish(int status)
 	return EXIT_ITEM;
 }
 
+void
+help_exit(const struct cmd *c)
+{
+	help_command(c);
+	exit(finish(EXIT_OK));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -183,14 +190,8 @@ main(int argc, char **argv)
 	a.cmd = c;
 	a.argc = argc - 1 - taken;
 	a.argv = argv + 1 + taken;
-	if (!(c->options & RAW)) {
-		for (i = 0; i < a.argc && strcmp(a.argv[i], "--") != 0; i++)
-			if (strcmp(a.argv[i], "--help") == 0) {
-				help_command(c);
-				return finish(EXIT_OK);
-			}
+	if (!(c->options & RAW))
 		args_parse(&a);
-	}
 	i = c->run(&a);
 	free(a.operands);
 	free(a.configs);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "opts.h"
 
 enum {
 	NAME_MAX_	= 128	/* of an option, in any of its spellings */
@@ -288,35 +289,41 @@ print_help(enum conf_where where, const char *usage)
 	}
 }
 
-/*
- * The next option of a command line: its row, with *value set and *i moved
- * past it.  NULL for an operand.  A wrong one does not return.
- */
-static const struct opt *
-next_option(enum conf_where where, const char *program, char **argv, int *i,
-    const char **value)
-{
-	const char *arg = argv[*i], *eq;
-	const struct opt *o;
-	char shown[CONF_SHOWN_SIZE];
+/* ---- command lines ----------------------------------------------------- */
 
-	if (arg[0] != '-' || arg[1] == '\0')
-		return NULL;
-	conf_show(kstr_of(arg), shown);
-	if (arg[1] != '-')
-		usage_fail(program, shown, "is no option");
-	arg += 2;
-	eq = strchr(arg, '=');
-	o = opt_find(arg, eq == NULL ? strlen(arg) : (size_t)(eq - arg));
-	if (o == NULL)
-		usage_fail(program, shown, "is no option");
-	if (!(o->where & where))
-		usage_fail(program, shown, "is an option of another program");
-	*value = eq == NULL ? argv[*i + 1] : eq + 1;
-	if (*value == NULL)
-		usage_fail(program, shown, "needs a value");
-	*i += eq == NULL ? 2 : 1;
-	return o;
+enum { ASK_HELP = NOPTS, ASK_VERSION };
+
+struct given { const struct opt *o; const char *value; };
+
+/*
+ * Reads the options up to the first word, of which there are *n.  The index of
+ * that word.  A wrong option does not return.
+ */
+static int
+take_args(enum conf_where where, const char *usage, const char *program,
+    struct opts *args, struct given *given, int *n)
+{
+	char shown[CONF_SHOWN_SIZE];
+	int id;
+
+	while ((id = opts_next(args)) != OPTS_END && id != OPTS_WORD) {
+		conf_show(kstr_of(args->arg), shown);
+		if (id == OPTS_BAD)
+			usage_fail(program, shown, args->why);
+		if (id == ASK_HELP) {
+			print_help(where, usage);
+			exit(0);
+		}
+		if (id == ASK_VERSION) {
+			printf("%s %s\n", program, PACKAGE_VERSION);
+			exit(0);
+		}
+		if (!(opts[id].where & where))
+			usage_fail(program, shown,
+			    "is an option of another program");
+		given[(*n)++] = (struct given){ &opts[id], args->value };
+	}
+	return args->at;
 }
 
 /* The words of a usage line before its arguments: what messages start with. */
@@ -336,53 +343,56 @@ usage_program(const char *usage)
 	return program;
 }
 
+/* Defaults, then the file, then the environment. */
+static void
+take_surroundings(struct conf *c, enum conf_where where, const char *program,
+    const char *file)
+{
+	char from[NAME_MAX_ + 8], why[CONF_WHY_MAX];
+	const char *value;
+
+	memset(c->given, 0, sizeof(c->given));
+	memset(c->topic, 0, sizeof(c->topic));
+	for (int i = 0; i < CONF_OPTS; i++)
+		ASSERT(opt_set(c, &opts[i], opts[i].def, why));
+	if (file == NULL && where & CONF_S)
+		file = env_get(opt_find("config", 6), from);
+	if (file != NULL && file[0] != '\0')
+		take_file(c, where, program, file);
+	for (const struct opt *o = opts; o < opts + NOPTS; o++)
+		if (o->where & where && o->name[0] != '\0' &&
+		    (value = env_get(o, from)) != NULL)
+			opt_take(c, program, o, from, value);
+}
+
 int
 conf_load(struct conf *c, enum conf_where where, const char *usage, int argc,
     char **argv)
 {
-	const char *program = usage_program(usage), *value, *file = NULL;
-	char from[NAME_MAX_ + 8], why[CONF_WHY_MAX];
-	const struct opt *o;
-	int i, end;
+	const char *program = usage_program(usage), *file = NULL;
+	struct given *given = calloc((size_t)argc + 1, sizeof *given);
+	char name[NAME_MAX_ + 2] = "--";
+	struct opts args;
+	int end, n = 0;
 
-	memset(c->given, 0, sizeof(c->given));
-	memset(c->topic, 0, sizeof(c->topic));
-	for (i = 0; i < CONF_OPTS; i++)
-		ASSERT(opt_set(c, &opts[i], opts[i].def, why));
-	if (where & CONF_S)
-		file = env_get(opt_find("config", 6), from);
-	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; ) {
-		if (strcmp(argv[i], "--help") == 0) {
-			print_help(where, usage);
-			exit(0);
-		}
-		if (strcmp(argv[i], "--version") == 0) {
-			printf("%s %s\n", program, PACKAGE_VERSION);
-			exit(0);
-		}
-		o = next_option(where, program, argv, &i, &value);
-		if (o == NULL)
-			break;
-		if (strcmp(o->name, "config") == 0)
-			file = value;
+	ASSERT(given != NULL);
+	opts_init(&args, argc, argv);
+	for (int i = 0; i < NOPTS; i++)
+		if (opts[i].name[0] != '\0')
+			opts_add(&args, i, opts[i].name, 0, true);
+	opts_add(&args, ASK_HELP, "help", 0, false);
+	opts_add(&args, ASK_VERSION, "version", 0, false);
+	end = take_args(where, usage, program, &args, given, &n);
+	opts_free(&args);
+	for (int i = 0; i < n; i++)
+		if (strcmp(given[i].o->name, "config") == 0)
+			file = given[i].value;
+	take_surroundings(c, where, program, file);
+	for (int i = 0; i < n; i++) {
+		opt_name(given[i].o, name + 2);
+		opt_take(c, program, given[i].o, name, given[i].value);
 	}
-	end = i < argc && strcmp(argv[i], "--") == 0 ? i + 1 : i;
-
-	if (file != NULL && file[0] != '\0')
-		take_file(c, where, program, file);
-	for (o = opts; o < opts + NOPTS; o++)
-		if (o->where & where && o->name[0] != '\0' &&
-		    (value = env_get(o, from)) != NULL)
-			opt_take(c, program, o, from, value);
-	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; ) {
-		char name[NAME_MAX_ + 2] = "--";
-
-		o = next_option(where, program, argv, &i, &value);
-		if (o == NULL)
-			break;
-		opt_name(o, name + 2);
-		opt_take(c, program, o, name, value);
-	}
+	free(given);
 	return end;
 }
 
