@@ -63,7 +63,8 @@ struct ctopic {
 };
 
 struct cmember {
-	struct cmember	*next, *next_hash;
+	struct cmember	*next;
+	struct hash_node by_id;
 	struct group	*group;
 	char		*id, *client_id, *host;
 	char		*instance, *rack;	/* NULL: none */
@@ -88,8 +89,7 @@ struct cgroup {
 	struct group	*group;
 	int32_t		 epoch, target_epoch;
 	struct cmember	*members, **tail;	/* in order of joining */
-	struct cmember	**hash;		/* by id */
-	size_t		 hash_size;
+	struct hash	 by_id;
 	int		 nmembers, nclassic;
 	struct csub	*subs;
 	struct ctopic	*topics;

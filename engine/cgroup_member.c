@@ -12,64 +12,18 @@
 
 /* ---- by id ------------------------------------------------------------- */
 
-static struct cmember **
-slot_of(const struct cgroup *cg, const char *p, size_t n)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (uint8_t)p[i]) * 0x100000001b3;
-	return &cg->hash[(h ^ h >> 32) & (cg->hash_size - 1)];
-}
-
-static void
-hash_put(struct cgroup *cg, struct cmember *m)
-{
-	struct cmember **slot = slot_of(cg, m->id, strlen(m->id));
-
-	m->next_hash = *slot;
-	*slot = m;
-}
-
-static void
-hash_drop(struct cgroup *cg, struct cmember *m)
-{
-	struct cmember **slot = slot_of(cg, m->id, strlen(m->id));
-
-	while (*slot != m)
-		slot = &(*slot)->next_hash;
-	*slot = m->next_hash;
-}
-
-static enum err
-hash_grow(struct cgroup *cg)
-{
-	size_t size = cg->hash_size == 0 ? 8 : cg->hash_size * 4;
-	struct cmember **v;
-
-	if ((size_t)cg->nmembers < cg->hash_size)
-		return E_OK;
-	v = calloc(size, sizeof(struct cmember *));
-	if (v == NULL)
-		return E_NOMEM;
-	free(cg->hash);
-	cg->hash = v;
-	cg->hash_size = size;
-	for (struct cmember *m = cg->members; m != NULL; m = m->next)
-		hash_put(cg, m);
-	return E_OK;
-}
-
 struct cmember *
 cmember_find(const struct cgroup *cg, struct kstr id)
 {
-	struct cmember *m = NULL;
+	if (id.len <= 0)
+		return NULL;
+	HASH_FIND(x, &cg->by_id, group_hash(id)) {
+		struct cmember *m = HASH_OF(x, struct cmember, by_id);
 
-	if (cg->hash_size > 0 && id.len > 0)
-		m = *slot_of(cg, id.p, (size_t)id.len);
-	while (m != NULL && !kstr_eq(kstr_of(m->id), id))
-		m = m->next_hash;
-	return m;
+		if (kstr_eq(kstr_of(m->id), id))
+			return m;
+	}
+	return NULL;
 }
 
 struct cmember *
@@ -130,7 +84,7 @@ cmember_new(struct cgroup *cg, struct kstr id)
 	m->phase_timer.fire = phase_fire;
 	if (m->id == NULL || m->client_id == NULL || m->host == NULL ||
 	    csub_get(cg, NULL, 0, kstr_of(NULL), &m->sub) != E_OK ||
-	    hash_grow(cg) != E_OK) {
+	    hash_room(&cg->by_id) != E_OK) {
 		csub_put(cg, m->sub);
 		free(m->id);
 		free(m->client_id);
@@ -138,7 +92,7 @@ cmember_new(struct cgroup *cg, struct kstr id)
 		free(m);
 		return NULL;
 	}
-	hash_put(cg, m);
+	hash_put(&cg->by_id, &m->by_id, group_hash(id));
 	*cg->tail = m;
 	cg->tail = &m->next;
 	cg->nmembers++;
@@ -204,7 +158,7 @@ cmember_free(struct cmember *m)
 	*mp = m->next;
 	if (m->next == NULL)
 		cg->tail = mp;
-	hash_drop(cg, m);
+	hash_drop(&cg->by_id, &m->by_id);
 	cg->nmembers--;
 	timer_cancel(ts, &m->session);
 	timer_cancel(ts, &m->phase_timer);
@@ -229,10 +183,10 @@ cmember_rename(struct cmember *m, struct kstr id)
 
 	if (s == NULL)
 		return E_NOMEM;
-	hash_drop(cg, m);
+	hash_drop(&cg->by_id, &m->by_id);
 	free(m->id);
 	m->id = s;
-	hash_put(cg, m);
+	hash_put(&cg->by_id, &m->by_id, group_hash(id));
 	return E_OK;
 }
 
@@ -319,7 +273,7 @@ cgroup_free(struct group *g)
 		free(cg->topics[i].owner);
 	free(cg->topics);
 	free(cg->chains);
-	free(cg->hash);
+	hash_free(&cg->by_id);
 	free(cg);
 	g->modern = NULL;
 	g->ops = NULL;

@@ -8,56 +8,30 @@
 
 #include "group_call.h"
 
-static size_t
-offset_slot(const struct group *g, const struct topic *t, int32_t part)
+static uint64_t
+offset_hash(const struct topic *t, int32_t part)
 {
 	uint64_t h;
 
 	memcpy(&h, t->id.b, 8);
 	h = (h ^ (uint64_t)(uint32_t)part * 0x9e3779b97f4a7c15) *
 	    0xff51afd7ed558ccd;
-	return (size_t)(h ^ h >> 33) & (g->offsets_size - 1);
-}
-
-static enum err
-offsets_grow(struct group *g)
-{
-	struct committed **old = g->offsets, *o, *next;
-	size_t size = g->offsets_size, want = size == 0 ? 4 : size * 4;
-
-	if (g->noffsets < size)
-		return E_OK;
-	g->offsets = calloc(want, sizeof(struct committed *));
-	if (g->offsets == NULL) {
-		g->offsets = old;
-		return E_NOMEM;
-	}
-	g->offsets_size = want;
-	for (size_t i = 0; i < size; i++)
-		for (o = old[i]; o != NULL; o = next) {
-			struct committed **slot = &g->offsets[offset_slot(g,
-			    o->topic, o->part)];
-
-			next = o->next;
-			o->next = *slot;
-			*slot = o;
-		}
-	free(old);
-	return E_OK;
+	return h ^ h >> 33;
 }
 
 struct committed *
 group_offset(struct group *g, struct topic *t, int32_t part, bool create)
 {
-	struct committed *o = NULL, **slot;
+	uint64_t hash = offset_hash(t, part);
+	struct committed *o;
 
-	if (g->offsets_size > 0)
-		o = g->offsets[offset_slot(g, t, part)];
-	while (o != NULL && (o->topic != t || o->part != part))
-		o = o->next;
-	if (o != NULL || !create)
-		return o;
-	if (offsets_grow(g) != E_OK || (o = calloc(1, sizeof *o)) == NULL)
+	HASH_FIND(x, &g->offsets, hash) {
+		o = HASH_OF(x, struct committed, by_part);
+		if (o->topic == t && o->part == part)
+			return o;
+	}
+	if (!create || hash_room(&g->offsets) != E_OK ||
+	    (o = calloc(1, sizeof *o)) == NULL)
 		return NULL;
 	o->group = g;
 	o->topic = t;
@@ -69,10 +43,7 @@ group_offset(struct group *g, struct topic *t, int32_t part, bool create)
 	if (o->topic_next != NULL)
 		o->topic_next->topic_prevp = &o->topic_next;
 	t->committed = o;
-	slot = &g->offsets[offset_slot(g, t, part)];
-	o->next = *slot;
-	*slot = o;
-	g->noffsets++;
+	hash_put(&g->offsets, &o->by_part, hash);
 	g->eng->groups.offset_bytes += sizeof *o;
 	return o;
 }
@@ -111,16 +82,11 @@ void
 committed_free(struct committed *o)
 {
 	struct group *g = o->group;
-	struct committed **slot = &g->offsets[offset_slot(g, o->topic,
-	    o->part)];
 
-	while (*slot != o)
-		slot = &(*slot)->next;
-	*slot = o->next;
+	hash_drop(&g->offsets, &o->by_part);
 	*o->topic_prevp = o->topic_next;
 	if (o->topic_next != NULL)
 		o->topic_next->topic_prevp = o->topic_prevp;
-	g->noffsets--;
 	g->eng->groups.offset_bytes -= sizeof *o + (size_t)o->metadata.len;
 	free(o->text);
 	free(o);
@@ -129,12 +95,9 @@ committed_free(struct committed *o)
 void
 group_offsets_free(struct group *g)
 {
-	for (size_t i = 0; i < g->offsets_size; i++)
-		while (g->offsets[i] != NULL)
-			committed_free(g->offsets[i]);
-	free(g->offsets);
-	g->offsets = NULL;
-	g->offsets_size = 0;
+	HASH_EACH(x, &g->offsets)
+		committed_free(HASH_OF(x, struct committed, by_part));
+	hash_free(&g->offsets);
 }
 
 /* No records: replay forgets the offsets of a topic with the topic. */

@@ -94,100 +94,65 @@ configs_open(struct engine *eng)
 
 /* ---- groups ------------------------------------------------------------ */
 
-static struct group_configs **
-group_slot(const struct configs *c, struct kstr name)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (int32_t i = 0; i < name.len; i++)
-		h = (h ^ (uint8_t)name.p[i]) * 0x100000001b3;
-	return &c->groups[(h ^ h >> 32) & (c->groups_size - 1)];
-}
-
 static struct group_configs *
 group_find_configs(const struct configs *c, struct kstr name)
 {
-	struct group_configs *g;
-
-	if (c->groups_size == 0 || name.len <= 0)
+	if (name.len <= 0)
 		return NULL;
-	for (g = *group_slot(c, name); g != NULL; g = g->next)
+	HASH_FIND(x, &c->groups, hash_bytes(name.p, (size_t)name.len)) {
+		struct group_configs *g = HASH_OF(x, struct group_configs,
+		    by_name);
+
 		if (kstr_eq(name, (struct kstr){ g->len, g->name }))
 			return g;
-	return NULL;
-}
-
-static enum err
-groups_grow(struct configs *c)
-{
-	struct group_configs **old = c->groups, *g, *next, **slot;
-	size_t size = c->groups_size;
-
-	if (c->ngroups < size)
-		return E_OK;
-	c->groups = calloc(size == 0 ? 16 : size * 4, sizeof(*c->groups));
-	if (c->groups == NULL) {
-		c->groups = old;
-		return E_NOMEM;
 	}
-	c->groups_size = size == 0 ? 16 : size * 4;
-	for (size_t i = 0; i < size; i++)
-		for (g = old[i]; g != NULL; g = next) {
-			next = g->next;
-			slot = group_slot(c, (struct kstr){ g->len, g->name });
-			g->next = *slot;
-			*slot = g;
-		}
-	free(old);
-	return E_OK;
+	return NULL;
 }
 
 static struct group_configs *
 group_make(struct configs *c, struct kstr name)
 {
-	struct group_configs *g, **slot;
+	struct group_configs *g;
 
-	if (c->ngroups >= GROUP_CONFIGS_MAX || groups_grow(c) != E_OK ||
+	if (c->groups.n >= GROUP_CONFIGS_MAX ||
+	    hash_room(&c->groups) != E_OK ||
 	    (g = calloc(1, sizeof *g + (size_t)name.len + 1)) == NULL)
 		return NULL;
 	memcpy(g->name, name.p, (size_t)name.len);
 	g->len = name.len;
-	slot = group_slot(c, name);
-	g->next = *slot;
-	*slot = g;
-	c->ngroups++;
+	hash_put(&c->groups, &g->by_name, hash_bytes(g->name,
+	    (size_t)name.len));
 	return g;
+}
+
+static void
+group_free_configs(struct configs *c, struct group_configs *g)
+{
+	hash_drop(&c->groups, &g->by_name);
+	conf_set_free(&g->own.set);
+	free(g);
 }
 
 /* A group that has no configs has no entry. */
 static void
 group_unmake(struct configs *c, struct kstr name)
 {
-	struct group_configs *g = group_find_configs(c, name), **slot;
+	struct group_configs *g = group_find_configs(c, name);
 
 	if (g == NULL || g->own.set.n > 0 || g->own.next != NULL)
 		return;
-	for (slot = group_slot(c, name); *slot != g; )
-		slot = &(*slot)->next;
-	*slot = g->next;
-	conf_set_free(&g->own.set);
-	free(g);
-	c->ngroups--;
+	group_free_configs(c, g);
 }
 
 void
 configs_free(struct engine *eng)
 {
 	struct configs *c = &eng->configs;
-	struct group_configs *g, *next;
 
-	for (size_t i = 0; i < c->groups_size; i++)
-		for (g = c->groups[i]; g != NULL; g = next) {
-			next = g->next;
-			conf_set_free(&g->own.set);
-			free(g);
-		}
-	free(c->groups);
+	HASH_EACH(x, &c->groups)
+		group_free_configs(c, HASH_OF(x, struct group_configs,
+		    by_name));
+	hash_free(&c->groups);
 	conf_set_free(&c->options);
 	conf_set_free(&c->cluster.set);
 	conf_set_free(&c->broker.set);
@@ -248,10 +213,11 @@ configs_snapshot(struct engine *eng, void (*put)(void *, enum meta_type,
 	snprintf(id, sizeof id, "%d", (int)eng->conf->node_id);
 	snap_set(&c->cluster, MT_meta_broker_config, kstr_of(""), put, arg);
 	snap_set(&c->broker, MT_meta_broker_config, kstr_of(id), put, arg);
-	for (size_t i = 0; i < c->groups_size; i++)
-		for (g = c->groups[i]; g != NULL; g = g->next)
-			snap_set(&g->own, MT_meta_group_config,
-			    (struct kstr){ g->len, g->name }, put, arg);
+	HASH_EACH(x, &c->groups) {
+		g = HASH_OF(x, struct group_configs, by_name);
+		snap_set(&g->own, MT_meta_group_config,
+		    (struct kstr){ g->len, g->name }, put, arg);
+	}
 }
 
 enum err

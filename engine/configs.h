@@ -18,6 +18,7 @@
 #define CONFIGS_H
 
 #include "lib/conf.h"
+#include "lib/hash.h"
 #include "meta.h"
 
 struct topic;
@@ -40,7 +41,7 @@ struct own_configs {
 };
 
 struct group_configs {
-	struct group_configs	*next;		/* hash chain */
+	struct hash_node	 by_name;
 	struct own_configs	 own;
 	int32_t			 len;
 	char			 name[];
@@ -50,8 +51,7 @@ struct configs {
 	struct conf_set		 options;	/* by broker's names */
 	struct own_configs	 cluster, broker;
 	struct topic_conf	 topics;	/* of one without own configs */
-	struct group_configs	**groups;	/* size is a power of two */
-	size_t			 groups_size, ngroups;
+	struct hash		 groups;	/* by name */
 };
 
 /* A change of one resource on its way.  The caller's until done. */

@@ -446,12 +446,14 @@ list_type(struct listing *l, enum config_resource type)
 	case RES_METRICS:
 		break;
 	case RES_GROUP:
-		for (size_t i = 0; i < eng->configs.groups_size; i++)
-			for (struct group_configs *g = eng->configs.groups[i];
-			    g != NULL; g = g->next)
-				if (g->own.set.n > 0)
-					list_put(l, type, (struct kstr){
-					    g->len, g->name });
+		HASH_EACH(x, &eng->configs.groups) {
+			struct group_configs *g = HASH_OF(x,
+			    struct group_configs, by_name);
+
+			if (g->own.set.n > 0)
+				list_put(l, type, (struct kstr){ g->len,
+				    g->name });
+		}
 		break;
 	}
 }
@@ -465,7 +467,7 @@ handle_list_config_resources(struct call *c)
 	struct listing l = { .call = c };
 	const int8_t *types = q->resource_types.v;
 	int32_t n = q->resource_types.n, k;
-	size_t most = c->eng->topics.n + c->eng->configs.ngroups + 2;
+	size_t most = c->eng->topics.n + c->eng->configs.groups.n + 2;
 
 	if (c->head.version == 0)
 		n = 0;

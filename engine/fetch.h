@@ -17,6 +17,7 @@
 #ifndef FETCH_H
 #define FETCH_H
 
+#include "lib/hash.h"
 #include "lib/ipc.h"
 #include "lib/kafka.h"
 #include "look.h"
@@ -50,7 +51,7 @@ struct fetch_row {
 	/* As the session's client was told last; -1 nothing. */
 	int64_t		 hw, lso, start;
 	uint64_t	 turn;		/* rising along the list */
-	struct fetch_row *chain;	/* of the session's table */
+	struct hash_node by_part;	/* in the session */
 };
 
 struct fetch_set {

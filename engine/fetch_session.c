@@ -10,19 +10,11 @@
 
 enum {
 	STALE_MS	= 120000,	/* as Kafka's: may be evicted */
-	TABLE_FIRST	= 16,
 	ID_TRIES	= 100,
 };
 
-static uint64_t
-mix(uint64_t h, const void *p, size_t n)
-{
-	const uint8_t *s = p;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ s[i]) * 0x100000001b3;
-	return h ^ h >> 29;
-}
+/* What a row takes, with its share of the table. */
+#define ROW_BYTES	(sizeof(struct fetch_row) + 2 * sizeof(void *))
 
 /* ---- one session's rows ------------------------------------------------ */
 
@@ -35,30 +27,26 @@ is_of(const struct fetch_session *s, const struct fetch_row *row,
 	    kstr_eq(row->topic->name, t->name));
 }
 
-static struct fetch_row **
-slot_of(const struct fetch_session *s, const struct fetch_topic *t,
+static uint64_t
+row_hash(const struct fetch_session *s, const struct fetch_topic *t,
     int32_t index)
 {
-	uint64_t h = s->eng->fetch_sessions.seed;
+	uint64_t h = s->by_id ? hash_bytes(t->id.b, sizeof t->id.b) :
+	    hash_bytes(t->name.p, t->name.len > 0 ? (size_t)t->name.len : 0);
 
-	if (s->by_id)
-		h = mix(h, t->id.b, sizeof t->id.b);
-	else if (t->name.len > 0)
-		h = mix(h, t->name.p, (size_t)t->name.len);
-	return &s->table[mix(h, &index, sizeof index) & (s->size - 1)];
+	return h ^ (uint64_t)(uint32_t)index * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static struct fetch_row *
 row_find(const struct fetch_session *s, const struct fetch_topic *t,
     int32_t index)
 {
-	struct fetch_row *row;
+	HASH_FIND(x, &s->rows, row_hash(s, t, index)) {
+		struct fetch_row *row = HASH_OF(x, struct fetch_row, by_part);
 
-	if (s->size == 0)
-		return NULL;
-	for (row = *slot_of(s, t, index); row != NULL; row = row->chain)
 		if (is_of(s, row, t, index))
 			return row;
+	}
 	return NULL;
 }
 
@@ -74,35 +62,6 @@ account(struct fetch_session *s, size_t n)
 	if (!s->ended)
 		all->bytes += (int64_t)n;
 	return true;
-}
-
-static enum err
-table_grow(struct fetch_session *s)
-{
-	struct fetch_row **old = s->table, *row, *next;
-	size_t n = s->size, size = n == 0 ? TABLE_FIRST : n * 2;
-
-	if ((size_t)s->set.n < n)
-		return E_OK;
-	if (!account(s, (size - n) * sizeof *s->table))
-		return E_NOMEM;
-	s->table = calloc(size, sizeof *s->table);
-	if (s->table == NULL) {
-		s->table = old;
-		return E_NOMEM;
-	}
-	s->size = size;
-	for (size_t i = 0; i < n; i++)
-		for (row = old[i]; row != NULL; row = next) {
-			struct fetch_row **at = slot_of(s, row->topic,
-			    row->index);
-
-			next = row->chain;
-			row->chain = *at;
-			*at = row;
-		}
-	free(old);
-	return E_OK;
 }
 
 /* One topic for rows that come together. */
@@ -141,19 +100,20 @@ struct fetch_row *
 fetch_session_put(struct fetch_session *s, const struct fetch_topic *t,
     int32_t index)
 {
-	struct fetch_row *row = row_find(s, t, index), **at;
+	struct fetch_row *row = row_find(s, t, index);
 	struct fetch_topic *keep;
 
 	if (row != NULL)
 		return row;
-	if (s->set.n == FETCH_SESSION_PARTS_MAX || table_grow(s) != E_OK)
+	if (s->set.n == FETCH_SESSION_PARTS_MAX ||
+	    hash_room(&s->rows) != E_OK)
 		return NULL;
 	keep = s->newest != NULL && topic_same(s, s->newest, t) ? s->newest :
 	    topic_keep(s, t);
 	if (keep == NULL)
 		return NULL;
 	s->newest = keep;
-	if (!account(s, sizeof *row) || (row = malloc(sizeof *row)) == NULL) {
+	if (!account(s, ROW_BYTES) || (row = malloc(sizeof *row)) == NULL) {
 		if (keep->refs == 0) {
 			keep->refs = 1;
 			s->newest = NULL;
@@ -161,11 +121,10 @@ fetch_session_put(struct fetch_session *s, const struct fetch_topic *t,
 		}
 		return NULL;
 	}
-	at = slot_of(s, t, index);
 	*row = (struct fetch_row){ .set = &s->set, .topic = keep,
 	    .index = index, .hw = -1, .lso = -1, .start = -1,
-	    .turn = ++s->set.turn, .chain = *at };
-	*at = row;
+	    .turn = ++s->set.turn };
+	hash_put(&s->rows, &row->by_part, row_hash(s, t, index));
 	keep->refs++;
 	s->set.n++;
 	fetch_row_list(row);
@@ -175,11 +134,7 @@ fetch_session_put(struct fetch_session *s, const struct fetch_topic *t,
 static void
 row_remove(struct fetch_session *s, struct fetch_row *row)
 {
-	struct fetch_row **at = slot_of(s, row->topic, row->index);
-
-	while (*at != row)
-		at = &(*at)->chain;
-	*at = row->chain;
+	hash_drop(&s->rows, &row->by_part);
 	fetch_row_unlist(row);
 	fetch_row_unwait(row);
 	if (s->newest == row->topic && row->topic->refs == 1)
@@ -187,7 +142,7 @@ row_remove(struct fetch_session *s, struct fetch_row *row)
 	topic_let_go(s, row->topic);
 	free(row);
 	s->set.n--;
-	(void)account(s, -sizeof *row);
+	(void)account(s, -ROW_BYTES);
 }
 
 enum err
@@ -229,55 +184,14 @@ fetch_session_update(struct fetch_session *s, const struct fetch_req *q)
 
 /* ---- the cache --------------------------------------------------------- */
 
-static struct fetch_session **
-id_slot(struct fetch_sessions *all, int32_t id)
-{
-	/* Ids are random themselves. */
-	return &all->table[(size_t)id & (all->size - 1)];
-}
-
+/* Ids are random: they are their own hashes. */
 struct fetch_session *
 fetch_session_find(struct engine *eng, int32_t id)
 {
-	struct fetch_sessions *all = &eng->fetch_sessions;
-	struct fetch_session *s;
+	struct hash_node *x = hash_first(&eng->fetch_sessions.by_number,
+	    (uint64_t)id);
 
-	if (all->size == 0)
-		return NULL;
-	for (s = *id_slot(all, id); s != NULL; s = s->chain)
-		if (s->id == id)
-			return s;
-	return NULL;
-}
-
-static enum err
-ids_grow(struct fetch_sessions *all)
-{
-	struct fetch_session **old = all->table, *s, *next;
-	size_t n = all->size, size = n == 0 ? TABLE_FIRST : n * 2;
-
-	if (n == 0) {
-		TAILQ_INIT(&all->by_use);
-		if (getrandom(&all->seed, sizeof all->seed, 0) !=
-		    (ssize_t)sizeof all->seed)
-			return E_IO;
-	}
-	if ((size_t)all->n < n)
-		return E_OK;
-	all->table = calloc(size, sizeof *all->table);
-	if (all->table == NULL) {
-		all->table = old;
-		return E_NOMEM;
-	}
-	all->size = size;
-	for (size_t i = 0; i < n; i++)
-		for (s = old[i]; s != NULL; s = next) {
-			next = s->chain;
-			s->chain = *id_slot(all, s->id);
-			*id_slot(all, s->id) = s;
-		}
-	free(old);
-	return E_OK;
+	return x == NULL ? NULL : HASH_OF(x, struct fetch_session, by_number);
 }
 
 /* One that nobody can guess and that nobody has. */
@@ -318,14 +232,17 @@ make_room(struct engine *eng, int n)
 {
 	struct fetch_sessions *all = &eng->fetch_sessions;
 	int64_t bytes = (int64_t)sizeof(struct fetch_session) + (int64_t)n *
-	    (int64_t)(sizeof(struct fetch_row) + sizeof(void *));
+	    (int64_t)ROW_BYTES;
 	struct fetch_session *s;
 
 	if (n > FETCH_SESSION_PARTS_MAX || bytes > FETCH_SESSIONS_BYTES_MAX ||
-	    ids_grow(all) != E_OK)
+	    hash_room(&all->by_number) != E_OK)
 		return false;
-	while (all->n >= eng->conf->max_incremental_fetch_session_cache_slots
-	    || all->bytes + bytes > FETCH_SESSIONS_BYTES_MAX) {
+	if (all->by_use.tqh_last == NULL)
+		TAILQ_INIT(&all->by_use);
+	while ((int64_t)all->by_number.n >=
+	    eng->conf->max_incremental_fetch_session_cache_slots ||
+	    all->bytes + bytes > FETCH_SESSIONS_BYTES_MAX) {
 		s = victim(all, n, mono_ms());
 		if (s == NULL)
 			return false;
@@ -340,7 +257,7 @@ struct fetch_session *
 fetch_session_new(struct engine *eng, int n, bool ids)
 {
 	struct fetch_sessions *all = &eng->fetch_sessions;
-	struct fetch_session *s, **at;
+	struct fetch_session *s;
 	int32_t id;
 
 	if (!make_room(eng, n) || id_new(eng, &id) != E_OK ||
@@ -354,11 +271,8 @@ fetch_session_new(struct engine *eng, int n, bool ids)
 	s->created = s->used = mono_ms();
 	s->queue_last = &s->queue;
 	(void)account(s, sizeof *s);
-	at = id_slot(all, id);
-	s->chain = *at;
-	*at = s;
+	hash_put(&all->by_number, &s->by_number, (uint64_t)id);
 	TAILQ_INSERT_TAIL(&all->by_use, s, by_use);
-	all->n++;
 	return s;
 }
 
@@ -377,15 +291,11 @@ void
 fetch_session_end(struct fetch_session *s)
 {
 	struct fetch_sessions *all = &s->eng->fetch_sessions;
-	struct fetch_session **at = id_slot(all, s->id);
 
 	if (s->ended)
 		return;
-	while (*at != s)
-		at = &(*at)->chain;
-	*at = s->chain;
+	hash_drop(&all->by_number, &s->by_number);
 	TAILQ_REMOVE(&all->by_use, s, by_use);
-	all->n--;
 	all->bytes -= (int64_t)s->bytes;
 	s->ended = true;
 	fetch_session_idle(s);
@@ -394,15 +304,12 @@ fetch_session_end(struct fetch_session *s)
 void
 fetch_session_idle(struct fetch_session *s)
 {
-	struct fetch_row *row;
-
 	if (!s->ended || s->set.fetch != NULL || s->queue != NULL ||
 	    s->is_due)
 		return;
-	for (size_t i = 0; i < s->size; i++)
-		while ((row = s->table[i]) != NULL)
-			row_remove(s, row);
-	free(s->table);
+	HASH_EACH(x, &s->rows)
+		row_remove(s, HASH_OF(x, struct fetch_row, by_part));
+	hash_free(&s->rows);
 	free(s);
 }
 
@@ -412,8 +319,8 @@ fetch_sessions_free(struct engine *eng)
 	struct fetch_sessions *all = &eng->fetch_sessions;
 	struct fetch_session *s;
 
-	while (all->n > 0 && (s = TAILQ_FIRST(&all->by_use)) != NULL)
+	while (all->by_number.n > 0 && (s = TAILQ_FIRST(&all->by_use)) != NULL)
 		fetch_session_end(s);
-	free(all->table);
+	hash_free(&all->by_number);
 	*all = (struct fetch_sessions){ 0 };
 }

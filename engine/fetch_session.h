@@ -31,10 +31,9 @@ struct fetch_session {
 	bool		 ended;		/* not in the cache any more */
 	int64_t		 created, used;	/* mono_ms */
 	size_t		 bytes;
-	struct fetch_session *chain;	/* of the cache's table */
+	struct hash_node by_number;	/* in the cache */
 	TAILQ_ENTRY(fetch_session) by_use;
-	struct fetch_row **table;	/* by topic and partition */
-	size_t		 size;		/* a power of two */
+	struct hash	 rows;		/* by topic and partition */
 	struct fetch_topic *newest;	/* that a row was made of, or NULL */
 	/* Requests behind the one that is at work; the engine's turn takes
 	 * them up. */
@@ -47,11 +46,8 @@ TAILQ_HEAD(fetch_session_list, fetch_session);
 
 /* The cache.  Zeroes make an empty one. */
 struct fetch_sessions {
-	struct fetch_session **table;	/* by id */
-	size_t		 size;		/* a power of two, or 0 */
-	int		 n;
+	struct hash	 by_number;	/* their ids */
 	int64_t		 bytes, evicted;
-	uint64_t	 seed;		/* of the hash */
 	struct fetch_session_list by_use; /* the least lately used first */
 	struct fetch_session *due;
 };

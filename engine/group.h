@@ -6,6 +6,7 @@
 #ifndef GROUP_H
 #define GROUP_H
 
+#include "lib/hash.h"
 #include "meta.h"
 #include "timer.h"
 
@@ -19,7 +20,7 @@ enum group_state { GROUP_EMPTY, GROUP_PREPARING, GROUP_COMPLETING,
 
 /* A protocol's name, once per group, and how many members offer it. */
 struct known {
-	struct known	*next;		/* hash chain */
+	struct hash_node by_name;
 	int32_t		 members;
 	int32_t		 votes;		/* while a vote is counted */
 	char		 name[];
@@ -40,7 +41,7 @@ struct protocol {
  */
 struct member {
 	struct member	*prev, *next;
-	struct member	*next_id, *next_instance;	/* hash chains */
+	struct hash_node by_id, by_instance;
 	struct group	*group;
 	char		*id;
 	char		*instance;	/* NULL: dynamic */
@@ -61,7 +62,7 @@ struct member {
 
 /* A committed offset: in its group's table and in its topic's list. */
 struct committed {
-	struct committed *next;		/* hash chain */
+	struct hash_node by_part;
 	struct committed *topic_next, **topic_prevp;
 	struct group	*group;
 	struct topic	*topic;
@@ -103,7 +104,8 @@ struct group_ops {
 
 /* Owned by the table of groups. */
 struct group {
-	struct group	*next_hash, *prev, *next;
+	struct hash_node by_name;
+	struct group	*prev, *next;
 	struct engine	*eng;
 	const struct group_ops *ops;	/* NULL: the classic protocol */
 	void		*modern;	/* the ops' own */
@@ -113,10 +115,8 @@ struct group {
 	char		*type, *protocol;	/* NULL: none */
 	struct member	*members, *members_last;
 	struct member	*pending;
-	struct member	**by_id, **by_instance;	/* members and pending */
-	size_t		 hash_size;	/* of both; a power of two */
-	struct known	**known;	/* hash table */
-	size_t		 known_size, nknown;
+	struct hash	 by_id, by_instance;	/* members and pending */
+	struct hash	 known;		/* by name */
 	struct member	*leader;
 	int		 nmembers, npending;
 	int		 njoining;	/* members whose join waits */
@@ -128,17 +128,14 @@ struct group {
 	bool		 assigned;	/* the generation has an assignment */
 	int64_t		 delay_left;	/* ms */
 	int64_t		 empty_since;	/* wall_ms; 0 unless EMPTY */
-	struct committed **offsets;	/* hash table */
-	size_t		 offsets_size, noffsets;
+	struct hash	 offsets;	/* by topic and partition */
 	int		 commits;	/* on their way to the catalogue */
 	int		 late;		/* of them, answered before the end */
 	bool		 stored;	/* the catalogue has a record */
 };
 
 struct groups {
-	struct group	**hash;
-	size_t		  size, n;
-	uint64_t	  seed;		/* of hashes: names are foreign */
+	struct hash	  by_name;
 	size_t		  bytes;	/* names, and what members hold */
 	size_t		  offset_bytes;	/* committed offsets */
 	struct group	 *first;

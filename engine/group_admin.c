@@ -161,8 +161,9 @@ handle_list_groups(struct call *c)
 	    q->types_filter.n, q->types_filter.v);
 	struct list_groups_res res = { 0 };
 
-	c->arena.limit += gs->n * sizeof *res.groups.v;
-	res.groups.v = arena_array(&c->arena, gs->n, sizeof *res.groups.v);
+	c->arena.limit += gs->by_name.n * sizeof *res.groups.v;
+	res.groups.v = arena_array(&c->arena, gs->by_name.n,
+	    sizeof *res.groups.v);
 	if (res.groups.v == NULL)
 		res.error_code = err_code(E_COORDINATOR_NOT_AVAILABLE);
 	for (const struct group *g = gs->first; g != NULL &&

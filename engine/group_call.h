@@ -19,7 +19,7 @@ void	 sync_answer(struct call *, enum err, const struct group *,
 	    const struct member *);
 
 /* group_table.c */
-size_t	 groups_hash(const struct groups *, struct kstr);
+uint64_t group_hash(struct kstr);
 /* E_INVALID_GROUP_ID when it is null or holds a NUL; empty is fine. */
 enum err group_name_check(struct kstr) MUST;
 void	 group_free(struct group *);

@@ -68,11 +68,14 @@ sweep_offsets(struct group *g, int64_t now, int budget)
 	struct subscribed subs;
 	bool asked = false;
 
-	for (; *slot < g->offsets_size && budget > 0; ++*slot, budget--) {
-		struct committed *o, *next;
+	for (; *slot < g->offsets.size && budget > 0; ++*slot, budget--) {
+		struct hash_node *x = g->offsets.v[*slot], *next;
 
-		for (o = g->offsets[*slot]; o != NULL; o = next, budget--) {
-			next = o->next;
+		for (; x != NULL; x = next, budget--) {
+			struct committed *o = HASH_OF(x, struct committed,
+			    by_part);
+
+			next = x->next;
 			if (!is_old(g, o, now))
 				continue;
 			if (!asked)
@@ -100,7 +103,7 @@ sweep(struct groups *gs, int64_t now)
 			return true;
 		if (may_expire(g)) {
 			budget = sweep_offsets(g, now, budget);
-			if (gs->sweep_slot < g->offsets_size)
+			if (gs->sweep_slot < g->offsets.size)
 				return false;
 		}
 		gs->sweep = g->next;

@@ -305,16 +305,15 @@ groups_snapshot(struct engine *eng, void (*put)(void *, enum meta_type,
 		arena_reset(&a);
 		if (cgroup_of(g) != NULL)
 			cgroup_snapshot(g, put, arg);
-		for (size_t i = 0; i < g->offsets_size; i++)
-			for (struct committed *o = g->offsets[i]; o != NULL;
-			    o = o->next) {
-				struct meta_offset or = committed_record(o);
+		HASH_EACH(x, &g->offsets) {
+			struct committed *o = HASH_OF(x, struct committed,
+			    by_part);
+			struct meta_offset or = committed_record(o);
 
-				if (offset_key(&a, g, o->topic, o->part,
-				    &key) == E_OK)
-					put(arg, MT_meta_offset, &key, &or);
-				arena_reset(&a);
-			}
+			if (offset_key(&a, g, o->topic, o->part, &key) == E_OK)
+				put(arg, MT_meta_offset, &key, &or);
+			arena_reset(&a);
+		}
 	}
 }
 
@@ -326,7 +325,7 @@ group_reap(struct group *g)
 	struct meta_key key = group_key(g);
 
 	if (!group_is_empty(g) || g->members != NULL || g->pending != NULL ||
-	    g->noffsets > 0 || g->commits > 0)
+	    g->offsets.n > 0 || g->commits > 0)
 		return;
 	if (g->ops != NULL && g->ops->drop(g) != E_OK)
 		return;

@@ -18,75 +18,37 @@ enum { ID_PREFIX_MAX = 255 };
 
 /* ---- protocols --------------------------------------------------------- */
 
-static enum err
-known_grow(struct group *g)
-{
-	struct known **old = g->known, *k, *next;
-	size_t size = g->known_size, want = size == 0 ? 4 : size * 4;
-
-	if (g->nknown < size)
-		return E_OK;
-	g->known = calloc(want, sizeof(struct known *));
-	if (g->known == NULL) {
-		g->known = old;
-		return E_NOMEM;
-	}
-	g->known_size = want;
-	for (size_t i = 0; i < size; i++)
-		for (k = old[i]; k != NULL; k = next) {
-			struct known **slot = &g->known[groups_hash(
-			    &g->eng->groups, kstr_of(k->name)) & (want - 1)];
-
-			next = k->next;
-			k->next = *slot;
-			*slot = k;
-		}
-	free(old);
-	return E_OK;
-}
-
 struct known *
 known_find(const struct group *g, struct kstr name)
 {
-	struct known *k = NULL;
+	HASH_FIND(x, &g->known, group_hash(name)) {
+		struct known *k = HASH_OF(x, struct known, by_name);
 
-	if (g->known_size > 0)
-		k = g->known[groups_hash(&g->eng->groups, name) &
-		    (g->known_size - 1)];
-	while (k != NULL && !kstr_eq(kstr_of(k->name), name))
-		k = k->next;
-	return k;
+		if (kstr_eq(kstr_of(k->name), name))
+			return k;
+	}
+	return NULL;
 }
 
 static struct known *
 known_get(struct group *g, struct kstr name)
 {
-	struct known *k = known_find(g, name), **slot;
+	struct known *k = known_find(g, name);
 
 	if (k != NULL)
 		return k;
-	if (known_grow(g) != E_OK ||
+	if (hash_room(&g->known) != E_OK ||
 	    (k = calloc(1, sizeof *k + (size_t)name.len + 1)) == NULL)
 		return NULL;
 	memcpy(k->name, name.p, (size_t)name.len);
-	slot = &g->known[groups_hash(&g->eng->groups, name) &
-	    (g->known_size - 1)];
-	k->next = *slot;
-	*slot = k;
-	g->nknown++;
+	hash_put(&g->known, &k->by_name, group_hash(name));
 	return k;
 }
 
 static void
 known_drop(struct group *g, struct known *k)
 {
-	struct known **slot = &g->known[groups_hash(&g->eng->groups,
-	    kstr_of(k->name)) & (g->known_size - 1)];
-
-	while (*slot != k)
-		slot = &(*slot)->next;
-	*slot = k->next;
-	g->nknown--;
+	hash_drop(&g->known, &k->by_name);
 	free(k);
 }
 
@@ -205,9 +167,8 @@ protocols_vote(const struct group *g)
 {
 	struct known *best = NULL;
 
-	for (size_t i = 0; i < g->known_size; i++)
-		for (struct known *k = g->known[i]; k != NULL; k = k->next)
-			k->votes = 0;
+	HASH_EACH(x, &g->known)
+		HASH_OF(x, struct known, by_name)->votes = 0;
 	for (const struct member *m = g->members; m != NULL; m = m->next)
 		for (int i = 0; i < m->nprotocols; i++)
 			if (m->protocols[i].known->members == g->nmembers) {
@@ -235,112 +196,68 @@ member_protocol(const struct member *m, const struct known *k)
 
 /* ---- tables ------------------------------------------------------------ */
 
-static struct member **
-id_slot(const struct group *g, struct kstr id)
-{
-	return &g->by_id[groups_hash(&g->eng->groups, id) &
-	    (g->hash_size - 1)];
-}
-
-static struct member **
-instance_slot(const struct group *g, struct kstr instance)
-{
-	return &g->by_instance[groups_hash(&g->eng->groups, instance) &
-	    (g->hash_size - 1)];
-}
-
 static void
 table_put(struct member *m)
 {
-	struct member **slot = id_slot(m->group, kstr_of(m->id));
+	struct group *g = m->group;
 
-	m->next_id = *slot;
-	*slot = m;
-	if (m->instance == NULL)
-		return;
-	slot = instance_slot(m->group, kstr_of(m->instance));
-	m->next_instance = *slot;
-	*slot = m;
+	hash_put(&g->by_id, &m->by_id, group_hash(kstr_of(m->id)));
+	if (m->instance != NULL)
+		hash_put(&g->by_instance, &m->by_instance,
+		    group_hash(kstr_of(m->instance)));
 }
 
 static void
 table_drop(struct member *m)
 {
-	struct member **slot = id_slot(m->group, kstr_of(m->id));
-
-	while (*slot != m)
-		slot = &(*slot)->next_id;
-	*slot = m->next_id;
-	if (m->instance == NULL)
-		return;
-	slot = instance_slot(m->group, kstr_of(m->instance));
-	while (*slot != m)
-		slot = &(*slot)->next_instance;
-	*slot = m->next_instance;
+	hash_drop(&m->group->by_id, &m->by_id);
+	if (m->instance != NULL)
+		hash_drop(&m->group->by_instance, &m->by_instance);
 }
 
 static enum err
 table_grow(struct group *g)
 {
-	size_t want = g->hash_size == 0 ? 4 : g->hash_size * 4;
-	struct member **ids, **instances;
+	enum err e = hash_room(&g->by_id);
 
-	if ((size_t)(g->nmembers + g->npending) < g->hash_size)
-		return E_OK;
-	ids = calloc(want, sizeof *ids);
-	instances = calloc(want, sizeof *instances);
-	if (ids == NULL || instances == NULL) {
-		free(ids);
-		free(instances);
-		return E_NOMEM;
-	}
-	members_table_free(g);
-	g->by_id = ids;
-	g->by_instance = instances;
-	g->hash_size = want;
-	for (struct member *m = g->members; m != NULL; m = m->next)
-		table_put(m);
-	for (struct member *m = g->pending; m != NULL; m = m->next)
-		table_put(m);
-	return E_OK;
+	return e == E_OK ? hash_room(&g->by_instance) : e;
 }
 
 void
 members_table_free(struct group *g)
 {
-	free(g->by_id);
-	free(g->by_instance);
-	g->by_id = g->by_instance = NULL;
-	g->hash_size = 0;
-	if (g->nknown > 0)
-		return;
-	free(g->known);
-	g->known = NULL;
-	g->known_size = 0;
+	hash_free(&g->by_id);
+	hash_free(&g->by_instance);
+	if (g->known.n == 0)
+		hash_free(&g->known);
 }
 
 struct member *
 member_by_id(const struct group *g, struct kstr id)
 {
-	struct member *m = NULL;
+	if (id.len <= 0)
+		return NULL;
+	HASH_FIND(x, &g->by_id, group_hash(id)) {
+		struct member *m = HASH_OF(x, struct member, by_id);
 
-	if (g->hash_size > 0 && id.len > 0)
-		m = *id_slot(g, id);
-	while (m != NULL && !kstr_eq(kstr_of(m->id), id))
-		m = m->next_id;
-	return m;
+		if (kstr_eq(kstr_of(m->id), id))
+			return m;
+	}
+	return NULL;
 }
 
 struct member *
 member_by_instance(const struct group *g, struct kstr instance)
 {
-	struct member *m = NULL;
+	if (instance.len < 0)
+		return NULL;
+	HASH_FIND(x, &g->by_instance, group_hash(instance)) {
+		struct member *m = HASH_OF(x, struct member, by_instance);
 
-	if (g->hash_size > 0 && instance.len >= 0)
-		m = *instance_slot(g, instance);
-	while (m != NULL && !kstr_eq(kstr_of(m->instance), instance))
-		m = m->next_instance;
-	return m;
+		if (kstr_eq(kstr_of(m->instance), instance))
+			return m;
+	}
+	return NULL;
 }
 
 static void

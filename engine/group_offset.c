@@ -164,7 +164,7 @@ commit_part(struct committing *k, struct group *g, struct topic *t,
 
 	if (q->committed_metadata.len > c->eng->conf->offset_metadata_max_bytes)
 		return E_OFFSET_METADATA_TOO_LARGE;
-	if ((o == NULL && g->noffsets + (size_t)k->n >= OFFSETS_MAX) ||
+	if ((o == NULL && g->offsets.n + (size_t)k->n >= OFFSETS_MAX) ||
 	    gs->offset_bytes > OFFSETS_BYTES_MAX)
 		return E_COORDINATOR_NOT_AVAILABLE;
 	one->rec = (struct meta_offset){ .offset = q->committed_offset,
@@ -354,7 +354,7 @@ static enum err
 fill_all(struct call *c, const struct group *g,
     struct offset_fetch_res_group *r)
 {
-	size_t n = g == NULL ? 0 : g->noffsets, at = 0;
+	size_t n = g == NULL ? 0 : g->offsets.n, at = 0;
 	struct committed **all = arena_array(&c->arena, n, sizeof *all);
 	struct offset_fetch_res_group_topic_part *parts =
 	    arena_array(&c->arena, n, sizeof *parts);
@@ -362,10 +362,9 @@ fill_all(struct call *c, const struct group *g,
 	r->topics.v = arena_array(&c->arena, n, sizeof *r->topics.v);
 	if (all == NULL || parts == NULL || r->topics.v == NULL)
 		return E_NOMEM;
-	for (size_t i = 0; n > 0 && i < g->offsets_size; i++)
-		for (struct committed *o = g->offsets[i]; o != NULL;
-		    o = o->next)
-			all[at++] = o;
+	if (n > 0)
+		HASH_EACH(x, &g->offsets)
+			all[at++] = HASH_OF(x, struct committed, by_part);
 	if (n > 0)
 		qsort(all, n, sizeof(struct committed *), committed_cmp);
 	for (size_t i = 0; i < n; i++) {

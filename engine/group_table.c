@@ -2,46 +2,13 @@
 /* The table of groups: by name, bounded in number and in bytes. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "group_call.h"
 
-size_t
-groups_hash(const struct groups *gs, struct kstr s)
+uint64_t
+group_hash(struct kstr s)
 {
-	uint64_t h = 0xcbf29ce484222325 ^ gs->seed;
-
-	for (int32_t i = 0; i < s.len; i++)
-		h = (h ^ (uint8_t)s.p[i]) * 0x100000001b3;
-	return (size_t)(h ^ h >> 32);
-}
-
-static enum err
-groups_grow(struct groups *gs)
-{
-	struct group **old = gs->hash;
-	size_t size = gs->size == 0 ? 64 : gs->size * 4;
-
-	if (gs->n < gs->size)
-		return E_OK;
-	if (gs->size == 0 && getrandom(&gs->seed, sizeof gs->seed, 0) !=
-	    (ssize_t)sizeof gs->seed)
-		return E_IO;
-	gs->hash = calloc(size, sizeof(struct group *));
-	if (gs->hash == NULL) {
-		gs->hash = old;
-		return E_NOMEM;
-	}
-	gs->size = size;
-	for (struct group *g = gs->first; g != NULL; g = g->next) {
-		struct group **slot = &gs->hash[groups_hash(gs,
-		    kstr_of(g->name)) & (size - 1)];
-
-		g->next_hash = *slot;
-		*slot = g;
-	}
-	free(old);
-	return E_OK;
+	return hash_bytes(s.p, s.len > 0 ? (size_t)s.len : 0);
 }
 
 static size_t
@@ -54,13 +21,14 @@ static struct group *
 group_new(struct engine *eng, struct kstr name)
 {
 	struct groups *gs = &eng->groups;
-	struct group *g, **slot;
+	struct group *g;
 
 	/* What the catalogue brings back was within the bounds before. */
-	if (eng->opened && (gs->n >= GROUPS_MAX || gs->bytes +
+	if (eng->opened && (gs->by_name.n >= GROUPS_MAX || gs->bytes +
 	    group_bytes(name) > GROUPS_BYTES_MAX))
 		return NULL;
-	if (groups_grow(gs) != E_OK || (g = calloc(1, sizeof *g)) == NULL)
+	if (hash_room(&gs->by_name) != E_OK ||
+	    (g = calloc(1, sizeof *g)) == NULL)
 		return NULL;
 	g->name = kstr_dup(name);
 	if (g->name == NULL) {
@@ -70,14 +38,11 @@ group_new(struct engine *eng, struct kstr name)
 	g->eng = eng;
 	g->empty_since = wall_ms();
 	g->rebalance.fire = group_rebalance_fire;
-	slot = &gs->hash[groups_hash(gs, name) & (gs->size - 1)];
-	g->next_hash = *slot;
-	*slot = g;
+	hash_put(&gs->by_name, &g->by_name, group_hash(name));
 	g->next = gs->first;
 	if (g->next != NULL)
 		g->next->prev = g;
 	gs->first = g;
-	gs->n++;
 	gs->bytes += group_bytes(name);
 	return g;
 }
@@ -92,16 +57,15 @@ group_name_check(struct kstr name)
 struct group *
 group_find(struct engine *eng, struct kstr name, bool create)
 {
-	struct groups *gs = &eng->groups;
-	struct group *g = NULL;
-
 	if (group_name_check(name) != E_OK)
 		return NULL;
-	if (gs->size > 0)
-		g = gs->hash[groups_hash(gs, name) & (gs->size - 1)];
-	while (g != NULL && !kstr_eq(kstr_of(g->name), name))
-		g = g->next_hash;
-	return g != NULL || !create ? g : group_new(eng, name);
+	HASH_FIND(x, &eng->groups.by_name, group_hash(name)) {
+		struct group *g = HASH_OF(x, struct group, by_name);
+
+		if (kstr_eq(kstr_of(g->name), name))
+			return g;
+	}
+	return create ? group_new(eng, name) : NULL;
 }
 
 bool
@@ -146,12 +110,8 @@ void
 group_free(struct group *g)
 {
 	struct groups *gs = &g->eng->groups;
-	struct group **slot = &gs->hash[groups_hash(gs, kstr_of(g->name)) &
-	    (gs->size - 1)];
 
-	while (*slot != g)
-		slot = &(*slot)->next_hash;
-	*slot = g->next_hash;
+	hash_drop(&gs->by_name, &g->by_name);
 	if (g->prev != NULL)
 		g->prev->next = g->next;
 	else
@@ -162,7 +122,6 @@ group_free(struct group *g)
 		gs->sweep = g->next;
 		gs->sweep_slot = 0;
 	}
-	gs->n--;
 	gs->bytes -= group_bytes(kstr_of(g->name));
 	if (g->ops != NULL)
 		g->ops->free(g);
@@ -180,6 +139,6 @@ groups_free(struct engine *eng)
 	while (eng->groups.first != NULL)
 		group_free(eng->groups.first);
 	timer_cancel(&eng->timers, &eng->groups.expiry);
-	free(eng->groups.hash);
+	hash_free(&eng->groups.by_name);
 	eng->groups = (struct groups){ 0 };
 }

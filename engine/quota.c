@@ -65,36 +65,27 @@ key_read(const uint8_t *key, size_t len, struct entity *e)
 	return rd_done(&r) && len <= KEY_MAX ? E_OK : E_CORRUPT;
 }
 
-static size_t
-hash_key(const uint8_t *s, size_t n)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ s[i]) * 0x100000001b3;
-	return (size_t)(h ^ h >> 32);
-}
-
 /* ---- the table --------------------------------------------------------- */
 
-static struct quota **
-slot(const struct quotas *qs, const uint8_t *key, size_t n)
+static struct quota *
+find_key(const struct quotas *qs, const uint8_t *key, size_t n)
 {
-	struct quota **q = &qs->chain[hash_key(key, n) & (qs->size - 1)];
+	HASH_FIND(x, &qs->by_key, hash_bytes(key, n)) {
+		struct quota *q = HASH_OF(x, struct quota, by_key);
 
-	while (*q != NULL && ((*q)->key_len != n ||
-	    memcmp((*q)->key, key, n) != 0))
-		q = &(*q)->next;
-	return q;
+		if (q->key_len == n && memcmp(q->key, key, n) == 0)
+			return q;
+	}
+	return NULL;
 }
 
 static struct quota *
 find(const struct quotas *qs, const struct entity *e)
 {
 	uint8_t key[KEY_MAX];
-	size_t n = qs->size == 0 ? 0 : key_write(key, e);
+	size_t n = qs->by_key.n == 0 ? 0 : key_write(key, e);
 
-	return n == 0 ? NULL : *slot(qs, key, n);
+	return n == 0 ? NULL : find_key(qs, key, n);
 }
 
 double
@@ -111,38 +102,14 @@ changed(struct quotas *qs)
 {
 	qs->gen++;
 	memset(qs->any, 0, sizeof qs->any);
-	for (size_t i = 0; i < qs->size; i++)
-		for (struct quota *q = qs->chain[i]; q != NULL; q = q->next)
-			for (int k = 0; k < QUOTA_KEYS; k++)
-				qs->any[k] = qs->any[k] || q->value[k] > 0;
-	if (qs->n == 0)
-		throttle_reset(qs);
-}
+	HASH_EACH(x, &qs->by_key) {
+		const struct quota *q = HASH_OF(x, struct quota, by_key);
 
-static enum err
-grow(struct quotas *qs)
-{
-	size_t was = qs->size;
-	struct quota **old = qs->chain, *q;
-
-	if (qs->n < was)
-		return E_OK;
-	qs->chain = calloc(was == 0 ? 64 : was * 2, sizeof(struct quota *));
-	if (qs->chain == NULL) {
-		qs->chain = old;
-		return E_NOMEM;
+		for (int k = 0; k < QUOTA_KEYS; k++)
+			qs->any[k] = qs->any[k] || q->value[k] > 0;
 	}
-	qs->size = was == 0 ? 64 : was * 2;
-	for (size_t i = 0; i < was; i++)
-		while ((q = old[i]) != NULL) {
-			struct quota **to = slot(qs, q->key, q->key_len);
-
-			old[i] = q->next;
-			q->next = NULL;
-			*to = q;
-		}
-	free(old);
-	return E_OK;
+	if (qs->by_key.n == 0)
+		throttle_reset(qs);
 }
 
 static bool
@@ -155,27 +122,24 @@ is_empty(const double value[QUOTA_KEYS])
 }
 
 static void
-drop(struct quotas *qs, const uint8_t *key, size_t n)
+drop(struct quotas *qs, struct quota *q)
 {
-	struct quota **at = qs->size == 0 ? NULL : slot(qs, key, n), *q;
-
-	if (at == NULL || (q = *at) == NULL)
+	if (q == NULL)
 		return;
-	*at = q->next;
+	hash_drop(&qs->by_key, &q->by_key);
 	free(q->key);
 	free(q);
-	qs->n--;
 }
 
 static enum err
 put(struct quotas *qs, const uint8_t *key, size_t n,
     const double value[QUOTA_KEYS])
 {
-	struct quota *q = qs->size == 0 ? NULL : *slot(qs, key, n);
+	struct quota *q = find_key(qs, key, n);
 	enum err e;
 
 	if (q == NULL) {
-		e = grow(qs);
+		e = hash_room(&qs->by_key);
 		q = e == E_OK ? calloc(1, sizeof *q) : NULL;
 		if (q == NULL || (q->key = malloc(n)) == NULL) {
 			free(q);
@@ -183,8 +147,7 @@ put(struct quotas *qs, const uint8_t *key, size_t n,
 		}
 		memcpy(q->key, key, n);
 		q->key_len = n;
-		*slot(qs, key, n) = q;
-		qs->n++;
+		hash_put(&qs->by_key, &q->by_key, hash_bytes(key, n));
 	}
 	memcpy(q->value, value, sizeof q->value);
 	return E_OK;
@@ -194,10 +157,9 @@ void
 quotas_free(struct quotas *qs)
 {
 	throttle_reset(qs);
-	for (size_t i = 0; i < qs->size; i++)
-		while (qs->chain[i] != NULL)
-			drop(qs, qs->chain[i]->key, qs->chain[i]->key_len);
-	free(qs->chain);
+	HASH_EACH(x, &qs->by_key)
+		drop(qs, HASH_OF(x, struct quota, by_key));
+	hash_free(&qs->by_key);
 	*qs = (struct quotas){ 0 };
 }
 
@@ -242,7 +204,8 @@ quota_restore(struct engine *eng, const struct meta_key *key,
 		v[k] = rec->values.v[i].value;
 	}
 	if (err == E_OK && is_empty(v))
-		drop(&eng->quotas, key->p, key->len);
+		drop(&eng->quotas, find_key(&eng->quotas, key->p,
+		    key->len));
 	else if (err == E_OK)
 		err = put(&eng->quotas, key->p, key->len, v);
 	changed(&eng->quotas);
@@ -253,16 +216,15 @@ void
 quotas_snapshot(struct engine *eng, void (*out)(void *, enum meta_type,
     const struct meta_key *, const void *), void *arg)
 {
-	const struct quotas *qs = &eng->quotas;
 	struct meta_quota_value v[QUOTA_KEYS];
 
-	for (size_t i = 0; i < qs->size; i++)
-		for (struct quota *q = qs->chain[i]; q != NULL; q = q->next) {
-			struct meta_quota rec = record_of(q->value, v);
-			struct meta_key key = { q->key, q->key_len };
+	HASH_EACH(x, &eng->quotas.by_key) {
+		struct quota *q = HASH_OF(x, struct quota, by_key);
+		struct meta_quota rec = record_of(q->value, v);
+		struct meta_key key = { q->key, q->key_len };
 
-			out(arg, MT_meta_quota, &key, &rec);
-		}
+		out(arg, MT_meta_quota, &key, &rec);
+	}
 }
 
 /* ---- alter ------------------------------------------------------------- */
@@ -395,7 +357,7 @@ static void
 plan(struct quota_change *ch)
 {
 	struct alter_client_quotas_req *q = ch->call->req;
-	size_t n = ch->call->eng->quotas.n;
+	size_t n = ch->call->eng->quotas.by_key.n;
 
 	for (int32_t i = 0; i < q->entries.n; i++) {
 		const struct alter_client_quotas_req_entry *en =
@@ -488,7 +450,7 @@ change_durable(struct meta_put *p, enum err e)
 			continue;
 		d->err = e;
 		if (e == E_OK && is_empty(d->value))
-			drop(qs, key, n);
+			drop(qs, find_key(qs, key, n));
 		else if (e == E_OK)
 			d->err = put(qs, key, n, d->value);
 	}
@@ -688,16 +650,17 @@ handle_describe_client_quotas(struct call *c)
 		call_reply(c, &s);
 		return;
 	}
-	c->arena.limit += (qs->n + 1) * 1024;
-	s.entries.v = arena_array(&c->arena, qs->n + 1, sizeof *s.entries.v);
+	c->arena.limit += (qs->by_key.n + 1) * 1024;
+	s.entries.v = arena_array(&c->arena, qs->by_key.n + 1,
+	    sizeof *s.entries.v);
 	err = s.entries.v == NULL ? E_NOMEM : E_OK;
-	for (size_t i = 0; i < qs->size; i++)
-		for (struct quota *q = qs->chain[i]; q != NULL && err == E_OK;
-		    q = q->next)
-			if (key_read(q->key, q->key_len, &e) == E_OK &&
-			    fits(&f, &e))
-				err = describe(c, q, &e,
-				    &s.entries.v[s.entries.n++]);
+	HASH_EACH(x, &qs->by_key) {
+		struct quota *q = HASH_OF(x, struct quota, by_key);
+
+		if (err == E_OK && key_read(q->key, q->key_len, &e) == E_OK &&
+		    fits(&f, &e))
+			err = describe(c, q, &e, &s.entries.v[s.entries.n++]);
+	}
 	if (err != E_OK)
 		call_bad(c, "out of memory");
 	else

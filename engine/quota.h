@@ -19,6 +19,7 @@
 #ifndef QUOTA_H
 #define QUOTA_H
 
+#include "lib/hash.h"
 #include "meta.h"
 
 struct call;
@@ -41,7 +42,7 @@ enum { ABSENT = -2 };
 
 /* One entity's quotas; value 0: none. */
 struct quota {
-	struct quota	*next;
+	struct hash_node by_key;
 	size_t		 key_len;
 	uint8_t		*key;		/* as in the catalogue */
 	double		 value[QUOTA_KEYS];
@@ -49,7 +50,7 @@ struct quota {
 
 /* What one bucket has used of late. */
 struct meter {
-	struct meter	*next;		/* in its chain */
+	struct hash_node by_key;
 	struct meter	*newer, *older;	/* by last use */
 	double		 limit;
 	double		 level;		/* used, less what has leaked since */
@@ -59,13 +60,11 @@ struct meter {
 };
 
 struct quotas {
-	struct quota	**chain;
-	size_t		 size, n;
+	struct hash	 by_key;
 	uint32_t	 gen;		/* changes with every quota or meter */
 	bool		 any[QUOTA_KEYS];	/* some entity has it */
 	struct quota_change *waiting;	/* the first is being made */
-	struct meter	**meters;
-	size_t		 msize, nmeters;
+	struct hash	 meters;	/* by key */
 	struct meter	*newest, *oldest;
 };
 

@@ -91,73 +91,35 @@ session_new(uint64_t number, const struct who *w)
 	return s;
 }
 
-/* Gateways count up, so the low bits spread. */
-static struct session **
-chain_of(const struct sessions *ss, uint64_t number)
-{
-	return &ss->chain[number & (ss->size - 1)];
-}
-
-static enum err
-grow(struct sessions *ss)
-{
-	struct sessions old = *ss;
-	struct session *s;
-
-	if (ss->n < ss->size)
-		return E_OK;
-	ss->size = old.size == 0 ? 64 : old.size * 2;
-	ss->chain = calloc(ss->size, sizeof(struct session *));
-	if (ss->chain == NULL) {
-		*ss = old;
-		return E_NOMEM;
-	}
-	for (size_t i = 0; i < old.size; i++)
-		while ((s = old.chain[i]) != NULL) {
-			struct session **c = chain_of(ss, s->number);
-
-			old.chain[i] = s->next;
-			s->next = *c;
-			*c = s;
-		}
-	free(old.chain);
-	return E_OK;
-}
-
+/* Gateways count up: a number is a hash that spreads. */
 struct session *
 session_find(const struct sessions *ss, uint64_t number)
 {
-	struct session *s;
+	struct hash_node *x = hash_first(&ss->by_number, number);
 
 	if (number == 0)
 		return ss->self;
-	s = ss->size == 0 ? NULL : *chain_of(ss, number);
-	while (s != NULL && s->number != number)
-		s = s->next;
-	return s;
+	return x == NULL ? NULL : HASH_OF(x, struct session, by_number);
 }
 
 enum err
 session_told(struct sessions *ss, uint64_t number, const struct who *w)
 {
-	struct session *s = session_find(ss, number), **c;
+	struct session *s = session_find(ss, number);
 	enum err e;
 
 	if (number == 0)
 		return E_PROTO;
 	if (s != NULL)
 		return set_all(s, w);
-	if (ss->n >= SESSIONS_MAX)
+	if (ss->by_number.n >= SESSIONS_MAX)
 		return E_BUSY;
-	e = grow(ss);
+	e = hash_room(&ss->by_number);
 	if (e == E_OK && (s = session_new(number, w)) == NULL)
 		e = E_NOMEM;
 	if (e != E_OK)
 		return e;
-	c = chain_of(ss, number);
-	s->next = *c;
-	*c = s;
-	ss->n++;
+	hash_put(&ss->by_number, &s->by_number, number);
 	log_debug("session", LI("session", (int64_t)number),
 	    LS("host", s->host), LSN("client_id", s->client_id,
 	    (int64_t)strnlen(s->client_id, CLIENT_ID_LOG_MAX)),
@@ -181,17 +143,12 @@ session_bind(struct session *s, const char *principal, int64_t expires)
 void
 session_end(struct sessions *ss, uint64_t number)
 {
-	struct session **c, *s;
+	struct session *s = number == 0 ? NULL : session_find(ss, number);
 
-	if (number == 0 || ss->size == 0)
+	if (s == NULL)
 		return;
-	for (c = chain_of(ss, number); (s = *c) != NULL; c = &s->next)
-		if (s->number == number) {
-			*c = s->next;
-			ss->n--;
-			session_unref(s);
-			return;
-		}
+	hash_drop(&ss->by_number, &s->by_number);
+	session_unref(s);
 }
 
 enum err
@@ -210,14 +167,9 @@ sessions_open(struct sessions *ss, const char *program)
 void
 sessions_free(struct sessions *ss)
 {
-	struct session *s;
-
-	for (size_t i = 0; i < ss->size; i++)
-		while ((s = ss->chain[i]) != NULL) {
-			ss->chain[i] = s->next;
-			session_unref(s);
-		}
-	free(ss->chain);
+	HASH_EACH(x, &ss->by_number)
+		session_unref(HASH_OF(x, struct session, by_number));
+	hash_free(&ss->by_number);
 	session_unref(ss->self);
 	*ss = (struct sessions){ 0 };
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/hash.h"
 #include "lib/ipc.h"
 
 struct meter;
@@ -19,7 +20,7 @@ struct meter;
  * whenever the gateway speaks: a handler copies what it keeps beyond the turn.
  */
 struct session {
-	struct session	*next;		/* in its chain */
+	struct hash_node by_number;
 	uint64_t	 number;	/* the gateway's; 0: the link itself */
 	int		 refs;		/* the table's, and one per call */
 	char		*client_id;	/* "": none; foreign bytes */
@@ -35,9 +36,8 @@ struct session {
 
 /* Owned by a link.  self: of calls without a session, those of tools. */
 struct sessions {
-	struct session	**chain;
-	size_t		  size, n;
-	struct session	 *self;
+	struct hash	 by_number;
+	struct session	*self;
 };
 
 /* program: what the peer of the link calls itself. */

@@ -25,25 +25,16 @@ enum {
 
 /* ---- the table --------------------------------------------------------- */
 
-static size_t
-hash_key(const uint8_t *s, size_t n)
+static struct meter *
+meter_find(struct quotas *qs, const uint8_t *key, size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325;
+	HASH_FIND(x, &qs->meters, hash_bytes(key, n)) {
+		struct meter *m = HASH_OF(x, struct meter, by_key);
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ s[i]) * 0x100000001b3;
-	return (size_t)(h ^ h >> 32);
-}
-
-static struct meter **
-slot(struct quotas *qs, const uint8_t *key, size_t n)
-{
-	struct meter **m = &qs->meters[hash_key(key, n) & (qs->msize - 1)];
-
-	while (*m != NULL && ((*m)->key_len != n ||
-	    memcmp((*m)->key, key, n) != 0))
-		m = &(*m)->next;
-	return m;
+		if (m->key_len == n && memcmp(m->key, key, n) == 0)
+			return m;
+	}
+	return NULL;
 }
 
 static void
@@ -74,37 +65,10 @@ use_link(struct quotas *qs, struct meter *m)
 static void
 meter_drop(struct quotas *qs, struct meter *m)
 {
-	*slot(qs, m->key, m->key_len) = m->next;
+	hash_drop(&qs->meters, &m->by_key);
 	use_unlink(qs, m);
 	free(m);
-	qs->nmeters--;
 	qs->gen++;
-}
-
-static enum err
-grow(struct quotas *qs)
-{
-	size_t was = qs->msize;
-	struct meter **old = qs->meters, *m;
-
-	if (qs->nmeters < was)
-		return E_OK;
-	qs->meters = calloc(was == 0 ? 64 : was * 2, sizeof(struct meter *));
-	if (qs->meters == NULL) {
-		qs->meters = old;
-		return E_NOMEM;
-	}
-	qs->msize = was == 0 ? 64 : was * 2;
-	for (size_t i = 0; i < was; i++)
-		while ((m = old[i]) != NULL) {
-			struct meter **to = slot(qs, m->key, m->key_len);
-
-			old[i] = m->next;
-			m->next = NULL;
-			*to = m;
-		}
-	free(old);
-	return E_OK;
 }
 
 /* Finds or makes the meter of a bucket; NULL: out of memory. */
@@ -112,7 +76,7 @@ static struct meter *
 meter_get(struct quotas *qs, const uint8_t *key, size_t n, double limit,
     int64_t now)
 {
-	struct meter *m = qs->msize == 0 ? NULL : *slot(qs, key, n);
+	struct meter *m = meter_find(qs, key, n);
 
 	if (m != NULL) {
 		m->limit = limit;
@@ -120,18 +84,18 @@ meter_get(struct quotas *qs, const uint8_t *key, size_t n, double limit,
 		use_link(qs, m);
 		return m;
 	}
-	while (qs->oldest != NULL && (qs->nmeters >= METERS_MAX ||
+	while (qs->oldest != NULL && (qs->meters.n >= METERS_MAX ||
 	    now - qs->oldest->last > IDLE_MS))
 		meter_drop(qs, qs->oldest);
-	if (grow(qs) != E_OK || (m = calloc(1, sizeof *m + n)) == NULL)
+	if (hash_room(&qs->meters) != E_OK ||
+	    (m = calloc(1, sizeof *m + n)) == NULL)
 		return NULL;
 	memcpy(m->key, key, n);
 	m->key_len = n;
 	m->limit = limit;
 	m->last = now;
-	*slot(qs, key, n) = m;
+	hash_put(&qs->meters, &m->by_key, hash_bytes(key, n));
 	use_link(qs, m);
-	qs->nmeters++;
 	return m;
 }
 
@@ -140,9 +104,7 @@ throttle_reset(struct quotas *qs)
 {
 	while (qs->oldest != NULL)
 		meter_drop(qs, qs->oldest);
-	free(qs->meters);
-	qs->meters = NULL;
-	qs->msize = 0;
+	hash_free(&qs->meters);
 }
 
 /* ---- which meter ------------------------------------------------------- */

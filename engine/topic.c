@@ -22,16 +22,16 @@ fold(char c)
 	return c == '.' ? '_' : c;
 }
 
-static size_t
-hash_bytes(const void *p, size_t n, bool folded)
+static uint64_t
+name_hash(struct kstr name)
 {
-	const char *s = p;
-	uint64_t h = 0xcbf29ce484222325;
+	char s[TOPIC_NAME_MAX];
+	size_t n = (size_t)(name.len > TOPIC_NAME_MAX ? TOPIC_NAME_MAX :
+	    name.len);
 
 	for (size_t i = 0; i < n; i++)
-		h = (h ^ (uint8_t)(folded ? fold(s[i]) : s[i])) *
-		    0x100000001b3;
-	return (size_t)(h ^ h >> 32);
+		s[i] = fold(name.p[i]);
+	return hash_bytes(s, n);
 }
 
 static bool
@@ -45,72 +45,17 @@ collides(const char *a, struct kstr b)
 	return true;
 }
 
-static struct topic **
-name_slot(struct topics *ts, struct kstr name)
-{
-	return &ts->by_name[hash_bytes(name.p, (size_t)name.len, true) &
-	    (ts->size - 1)];
-}
-
-static struct topic **
-id_slot(struct topics *ts, struct uuid id)
-{
-	return &ts->by_id[hash_bytes(id.b, 16, false) & (ts->size - 1)];
-}
-
-static void
-name_put(struct topics *ts, struct topic *t)
-{
-	struct topic **slot = name_slot(ts, kstr_of(t->name));
-
-	t->next_name = *slot;
-	*slot = t;
-}
-
-static void
-id_put(struct topics *ts, struct topic *t)
-{
-	struct topic **slot = id_slot(ts, t->id);
-
-	t->next_id = *slot;
-	*slot = t;
-}
-
-static enum err
-tables_grow(struct topics *ts)
-{
-	struct topics old = *ts;
-
-	if (ts->nlist < ts->size)
-		return E_OK;
-	ts->size = old.size == 0 ? 64 : old.size * 4;
-	ts->by_name = calloc(ts->size, sizeof(struct topic *));
-	ts->by_id = calloc(ts->size, sizeof(struct topic *));
-	if (ts->by_name == NULL || ts->by_id == NULL) {
-		free(ts->by_name);
-		free(ts->by_id);
-		*ts = old;
-		return E_NOMEM;
-	}
-	for (struct topic *t = ts->first; t != NULL; t = t->next) {
-		if (t->state != TOPIC_DELETING)
-			name_put(ts, t);
-		id_put(ts, t);
-	}
-	free(old.by_name);
-	free(old.by_id);
-	return E_OK;
-}
-
 /* Those that are being deleted are on the list too, and found by their id. */
 static enum err
 list_put(struct topics *ts, struct topic *t)
 {
-	enum err e = tables_grow(ts);
+	enum err e = hash_room(&ts->by_id);
 
+	if (e == E_OK)
+		e = hash_room(&ts->by_name);
 	if (e != E_OK)
 		return e;
-	id_put(ts, t);
+	hash_put(&ts->by_id, &t->by_id, hash_bytes(t->id.b, sizeof t->id.b));
 	t->prev = ts->last;
 	t->next = NULL;
 	t->seq = ++ts->seq;
@@ -126,11 +71,7 @@ list_put(struct topics *ts, struct topic *t)
 static void
 list_drop(struct topics *ts, struct topic *t)
 {
-	struct topic **slot = id_slot(ts, t->id);
-
-	while (*slot != t)
-		slot = &(*slot)->next_id;
-	*slot = t->next_id;
+	hash_drop(&ts->by_id, &t->by_id);
 	if (t->prev != NULL)
 		t->prev->next = t->next;
 	else
@@ -149,7 +90,7 @@ table_put(struct topics *ts, struct topic *t)
 
 	if (e != E_OK)
 		return e;
-	name_put(ts, t);
+	hash_put(&ts->by_name, &t->by_name, name_hash(kstr_of(t->name)));
 	ts->n++;
 	ts->nparts += t->nparts;
 	ts->changes++;
@@ -160,11 +101,7 @@ table_put(struct topics *ts, struct topic *t)
 static void
 table_drop(struct topics *ts, struct topic *t)
 {
-	struct topic **slot;
-
-	for (slot = name_slot(ts, kstr_of(t->name)); *slot != t; )
-		slot = &(*slot)->next_name;
-	*slot = t->next_name;
+	hash_drop(&ts->by_name, &t->by_name);
 	ts->n--;
 	ts->nparts -= t->nparts;
 	ts->changes++;
@@ -173,14 +110,15 @@ table_drop(struct topics *ts, struct topic *t)
 static struct topic *
 find_any(struct topics *ts, struct kstr name, bool folded)
 {
-	struct topic *t;
-
-	if (name.len <= 0 || ts->size == 0)
+	if (name.len <= 0)
 		return NULL;
-	for (t = *name_slot(ts, name); t != NULL; t = t->next_name)
+	HASH_FIND(x, &ts->by_name, name_hash(name)) {
+		struct topic *t = HASH_OF(x, struct topic, by_name);
+
 		if (folded ? collides(t->name, name)
 		    : kstr_eq(kstr_of(t->name), name))
 			return t;
+	}
 	return NULL;
 }
 
@@ -195,11 +133,13 @@ topic_find(struct topics *ts, struct kstr name)
 struct topic *
 topic_any(struct topics *ts, struct uuid id)
 {
-	struct topic *t = ts->size == 0 ? NULL : *id_slot(ts, id);
+	HASH_FIND(x, &ts->by_id, hash_bytes(id.b, sizeof id.b)) {
+		struct topic *t = HASH_OF(x, struct topic, by_id);
 
-	while (t != NULL && !uuid_eq(t->id, id))
-		t = t->next_id;
-	return t;
+		if (uuid_eq(t->id, id))
+			return t;
+	}
+	return NULL;
 }
 
 struct topic *
@@ -843,7 +783,7 @@ topics_free(struct topics *ts)
 		list_drop(ts, t);
 		topic_free(t);
 	}
-	free(ts->by_name);
-	free(ts->by_id);
+	hash_free(&ts->by_name);
+	hash_free(&ts->by_id);
 	*ts = (struct topics){ 0 };
 }

@@ -18,7 +18,7 @@ enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING };
 
 struct topic {
 	struct engine	 *eng;
-	struct topic	 *next_name, *next_id;	/* hash chains */
+	struct hash_node  by_name, by_id;
 	struct topic	 *prev, *next;	/* list, in order of creation */
 	uint64_t	  seq;		/* ascending along the list */
 	char		 *name;
@@ -42,8 +42,8 @@ struct topic {
 };
 
 struct topics {
-	struct topic	**by_name, **by_id;	/* size is a power of two */
-	size_t		  size, n;		/* n: live and in change */
+	struct hash	  by_name, by_id;
+	size_t		  n;			/* live and in change */
 	struct topic	 *first, *last;
 	size_t		  nlist;		/* those, and what is deleted */
 	int64_t		  nparts;

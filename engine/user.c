@@ -36,59 +36,22 @@ struct user_change {
 
 /* ---- the table --------------------------------------------------------- */
 
-static size_t
-hash_name(const void *p, size_t n)
+static uint64_t
+hash_name(struct kstr name)
 {
-	const uint8_t *s = p;
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ s[i]) * 0x100000001b3;
-	return (size_t)(h ^ h >> 32);
-}
-
-static struct user **
-slot(const struct users *us, struct kstr name)
-{
-	struct user **u = &us->chain[hash_name(name.p, (size_t)name.len) &
-	    (us->size - 1)];
-
-	while (*u != NULL && !kstr_eq(kstr_of((*u)->name), name))
-		u = &(*u)->next;
-	return u;
+	return hash_bytes(name.p, name.len > 0 ? (size_t)name.len : 0);
 }
 
 struct user *
 user_find(const struct users *us, struct kstr name)
 {
-	return us->size == 0 || name.len <= 0 ? NULL : *slot(us, name);
-}
+	HASH_FIND(x, &us->by_name, hash_name(name)) {
+		struct user *u = HASH_OF(x, struct user, by_name);
 
-static enum err
-grow(struct users *us)
-{
-	struct users old = *us;
-	struct user *u;
-
-	if (us->n < us->size)
-		return E_OK;
-	us->size = old.size == 0 ? 64 : old.size * 2;
-	us->chain = calloc(us->size, sizeof(struct user *));
-	if (us->chain == NULL) {
-		us->chain = old.chain;
-		us->size = old.size;
-		return E_NOMEM;
+		if (kstr_eq(kstr_of(u->name), name))
+			return u;
 	}
-	for (size_t i = 0; i < old.size; i++)
-		while ((u = old.chain[i]) != NULL) {
-			struct user **to = slot(us, kstr_of(u->name));
-
-			old.chain[i] = u->next;
-			u->next = NULL;
-			*to = u;
-		}
-	free(old.chain);
-	return E_OK;
+	return NULL;
 }
 
 static void
@@ -102,12 +65,11 @@ user_free(struct user *u)
 static void
 user_drop(struct users *us, struct kstr name)
 {
-	struct user **at = us->size == 0 ? NULL : slot(us, name), *u;
+	struct user *u = user_find(us, name);
 
-	if (at == NULL || (u = *at) == NULL)
+	if (u == NULL)
 		return;
-	*at = u->next;
-	us->n--;
+	hash_drop(&us->by_name, &u->by_name);
 	user_free(u);
 }
 
@@ -119,7 +81,7 @@ user_put(struct users *us, struct kstr name, const struct cred *cred)
 	enum err e = E_OK;
 
 	if (u == NULL) {
-		e = grow(us);
+		e = hash_room(&us->by_name);
 		u = e == E_OK ? calloc(1, sizeof *u) : NULL;
 		if (u == NULL)
 			return E_NOMEM;
@@ -128,8 +90,7 @@ user_put(struct users *us, struct kstr name, const struct cred *cred)
 			free(u);
 			return E_NOMEM;
 		}
-		*slot(us, name) = u;
-		us->n++;
+		hash_put(&us->by_name, &u->by_name, hash_name(name));
 	}
 	memcpy(u->cred, cred, sizeof u->cred);
 	return E_OK;
@@ -138,14 +99,9 @@ user_put(struct users *us, struct kstr name, const struct cred *cred)
 void
 users_free(struct users *us)
 {
-	struct user *u;
-
-	for (size_t i = 0; i < us->size; i++)
-		while ((u = us->chain[i]) != NULL) {
-			us->chain[i] = u->next;
-			user_free(u);
-		}
-	free(us->chain);
+	HASH_EACH(x, &us->by_name)
+		user_free(HASH_OF(x, struct user, by_name));
+	hash_free(&us->by_name);
 	*us = (struct users){ 0 };
 }
 
@@ -219,15 +175,14 @@ users_snapshot(struct engine *eng, void (*put)(void *, enum meta_type,
     const struct meta_key *, const void *), void *arg)
 {
 	struct meta_user_cred v[SCRAMS];
-	const struct users *us = &eng->users;
 
-	for (size_t i = 0; i < us->size; i++)
-		for (struct user *u = us->chain[i]; u != NULL; u = u->next) {
-			struct meta_user rec = record_of(u->cred, v);
-			struct meta_key key = key_of(kstr_of(u->name));
+	HASH_EACH(x, &eng->users.by_name) {
+		struct user *u = HASH_OF(x, struct user, by_name);
+		struct meta_user rec = record_of(u->cred, v);
+		struct meta_key key = key_of(kstr_of(u->name));
 
-			put(arg, MT_meta_user, &key, &rec);
-		}
+		put(arg, MT_meta_user, &key, &rec);
+	}
 }
 
 /* ---- changes ----------------------------------------------------------- */
@@ -422,7 +377,7 @@ edit_cred(struct edit *d, int8_t mechanism, int32_t iterations,
 static void
 check_room(struct user_change *ch)
 {
-	size_t n = ch->call->eng->users.n;
+	size_t n = ch->call->eng->users.by_name.n;
 
 	for (int i = 0; i < ch->n; i++)
 		if (ch->edits[i].err == E_OK && !is_empty(ch->edits[i].cred) &&
@@ -625,16 +580,17 @@ handle_describe_user_scram(struct call *c)
 		return;
 	}
 	c->arena.limit += (size_t)256 * MIB;
-	s.results.v = arena_array(&c->arena, (all ? us->n :
+	s.results.v = arena_array(&c->arena, (all ? us->by_name.n :
 	    (size_t)q->users.n) + 1, sizeof *s.results.v);
 	if (s.results.v == NULL)
 		e = E_NOMEM;
 	if (e == E_OK && !all)
 		e = describe_named(c, &s);
-	for (size_t i = 0; all && e == E_OK && i < us->size; i++)
-		for (struct user *u = us->chain[i]; u != NULL && e == E_OK;
-		    u = u->next)
-			e = describe_one(c, u, &s.results.v[s.results.n++]);
+	if (all)
+		HASH_EACH(x, &us->by_name)
+			if (e == E_OK)
+				e = describe_one(c, HASH_OF(x, struct user,
+				    by_name), &s.results.v[s.results.n++]);
 	if (e != E_OK)
 		call_bad(c, "out of memory");
 	else

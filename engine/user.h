@@ -6,13 +6,14 @@
 #ifndef USER_H
 #define USER_H
 
+#include "lib/hash.h"
 #include "meta.h"
 #include "scram.h"
 
 struct call;
 
 struct user {
-	struct user	*next;		/* in its chain */
+	struct hash_node by_name;
 	char		*name;
 	struct cred	 cred[SCRAMS];	/* by mechanism, less 1 */
 };
@@ -20,8 +21,7 @@ struct user {
 /* Changes are made one call after another, since each depends on what is
  * there.  waiting: calls, the first is being made durable. */
 struct users {
-	struct user	**chain;
-	size_t		 size, n;
+	struct hash	 by_name;
 	struct user_change *waiting, **waiting_tail;
 };
 

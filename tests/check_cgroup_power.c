@@ -152,7 +152,7 @@ say(char *out, const char *last)
 	struct group *g = group();
 	size_t n = 0;
 
-	if (g == NULL || (g->ops == NULL && !g->stored && g->noffsets == 0)) {
+	if (g == NULL || (g->ops == NULL && !g->stored && g->offsets.n == 0)) {
 		snprintf(out, TEXT, "none");
 		return;
 	}

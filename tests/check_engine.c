@@ -272,7 +272,7 @@ START_TEST(test_configs)
 		    45000);
 		ck_assert_int_eq(group_conf_heartbeat_ms(&r.eng,
 		    kstr_of("g")), 5000);
-		ck_assert_int_eq((int)r.eng.configs.ngroups, 1);
+		ck_assert_int_eq((int)r.eng.configs.groups.n, 1);
 		/* What is not allowed any more is kept within bounds. */
 		r.conf.group_consumer_max_session_timeout_ms = 46000;
 		ck_assert_int_eq(group_conf_session_ms(&r.eng, kstr_of("g")),

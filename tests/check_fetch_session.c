@@ -76,7 +76,7 @@ START_TEST(test_evict)
 	id = s[2]->id;
 	ck_assert_ptr_nonnull(made(1));
 	ck_assert_ptr_null(fetch_session_find(&r.eng, id));
-	ck_assert_int_eq(r.eng.fetch_sessions.n, 3);
+	ck_assert_int_eq(r.eng.fetch_sessions.by_number.n, 3);
 	ck_assert_int_eq(r.eng.fetch_sessions.evicted, 2);
 	end();
 }

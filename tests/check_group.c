@@ -346,20 +346,22 @@ START_TEST(test_slices)
 	}
 	engine_drain(&r.eng);
 	pass(KEEP_MS - SWEEP_MS);
-	ck_assert_uint_eq(r.eng.groups.n, 1000);
-	rig_settle(&r, 2 * SWEEP_MS);
-	/* It has begun, and lets others have their turn. */
-	n = r.eng.groups.n;
+	ck_assert_uint_eq(r.eng.groups.by_name.n, 1000);
+	/* The sweep that is due, unless one that found nothing has just
+	 * ended, begins, and lets others have their turn. */
+	for (int i = 0; i < 3 && r.eng.groups.by_name.n == 1000; i++)
+		rig_settle(&r, 2 * SWEEP_MS);
+	n = r.eng.groups.by_name.n;
 	ck_assert_uint_lt(n, 1000);
 	ck_assert_uint_gt(n, 500);
 	commit("g0", "t", 0, 2, -1);	/* a group that may be gone is made */
 	for (int i = 0; i < 100; i++)
 		rig_settle(&r, 1);
 	pass_sweep();		/* the first one began in the middle */
-	ck_assert_uint_eq(r.eng.groups.n, 1);
+	ck_assert_uint_eq(r.eng.groups.by_name.n, 1);
 	ck_assert_int_eq(offset_of("g0", "t", 0), 2);
 	reopen(true);
-	ck_assert_uint_eq(r.eng.groups.n, 1);
+	ck_assert_uint_eq(r.eng.groups.by_name.n, 1);
 	ck_assert_int_eq(offset_of("g0", "t", 0), 2);
 	end();
 }
@@ -418,7 +420,7 @@ START_TEST(test_topic_gone)
 			commit(name, "u", 0, i, -1);
 	}
 	groups_topic_gone(topic_find(&r.eng.topics, kstr_of("t")));
-	ck_assert_uint_eq(r.eng.groups.n, 25);
+	ck_assert_uint_eq(r.eng.groups.by_name.n, 25);
 	ck_assert_ptr_null(topic_find(&r.eng.topics, kstr_of("t"))->
 	    committed);
 	ck_assert_int_eq(offset_of("g2", "u", 0), 2);

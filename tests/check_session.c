@@ -41,12 +41,12 @@ START_TEST(table)
 		snprintf(id, sizeof id, "c%d", (int)i);
 		ck_assert_int_eq(tell(i, kstr_of(id)), E_OK);
 	}
-	ck_assert_uint_eq(ss.n, 1000);
+	ck_assert_uint_eq(ss.by_number.n, 1000);
 	for (uint64_t i = 1; i <= 1000; i += 2)
 		session_end(&ss, i);
 	session_end(&ss, 1);	/* twice, and one that never was */
 	session_end(&ss, 5000);
-	ck_assert_uint_eq(ss.n, 500);
+	ck_assert_uint_eq(ss.by_number.n, 500);
 	for (uint64_t i = 1; i <= 1000; i++) {
 		struct session *s = session_find(&ss, i);
 
@@ -70,7 +70,7 @@ START_TEST(again)
 	ck_assert_int_eq(tell(7, kstr_of("a")), E_OK);
 	s = session_ref(session_find(&ss, 7));
 	ck_assert_int_eq(tell(7, kstr_of("b")), E_OK);
-	ck_assert_uint_eq(ss.n, 1);
+	ck_assert_uint_eq(ss.by_number.n, 1);
 	ck_assert_str_eq(s->client_id, "b");
 	ck_assert_int_eq(tell(7, kstr_of(NULL)), E_OK);
 	ck_assert_str_eq(s->client_id, "");
