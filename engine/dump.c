@@ -382,7 +382,7 @@ dump_prod(struct dump *d)
 {
 	const uint8_t *p;
 	struct rd r;
-	int32_t n;
+	int32_t n, seen = 0;
 	size_t size = (size_t)d->size;
 	enum err err;
 	bool ok;
@@ -403,9 +403,9 @@ dump_prod(struct dump *d)
 	if (!ok || be16(p + 8) != PROD_VERSION || be16(p + 10) != 0)
 		damage(d, 0, d->size, ok ? "unknown version or flags" :
 		    "wrong CRC");
-	while (n-- > 0 && rd_left(&r) > 0 && !r.bad)
+	for (; seen < n && rd_left(&r) > 0 && !r.bad; seen++)
 		put_producer(d, &r);
-	if (n >= 0 || !rd_done(&r))
+	if (seen != n || !rd_done(&r))
 		damage(d, 0, d->size,
 		    "the number of producers is not that of the header");
 	return E_OK;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "dump.h"
+#include "lib/crc32c.h"
 #include "lib/log.h"
 #include "roster.h"
 #include "simdisk.h"
@@ -382,6 +383,27 @@ START_TEST(test_damage)
 }
 END_TEST
 
+/* A snapshot that says how many producers it has, and has none. */
+START_TEST(test_counts)
+{
+	static const struct {
+		int32_t	 n;
+		enum err want;
+	} rows[] = { { 0, E_OK }, { 1, E_CORRUPT }, { -1, E_CORRUPT },
+	    { INT32_MAX, E_CORRUPT }, { INT32_MIN, E_CORRUPT } };
+	size_t n, size = PROD_HEADER + 4;
+	uint8_t q[PROD_HEADER + 4];
+
+	memcpy(q, sim_bytes(sim, files[PROD], &n), PROD_HEADER);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		be32_put(q + 40, (uint32_t)rows[i].n);
+		be32_put(q + size - 4, crc32c(0, q, size - 4));
+		sim_put(sim, files[PROD], q, size);
+		free(dump(files[PROD], false, rows[i].want));
+	}
+}
+END_TEST
+
 static bool
 hook(const struct record *rec, struct wr *out)
 {
@@ -428,6 +450,7 @@ main(void)
 	tcase_add_test(tc, test_read);
 	tcase_add_test(tc, test_flips);
 	tcase_add_test(tc, test_damage);
+	tcase_add_test(tc, test_counts);
 	tcase_add_test(tc, test_meta);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
