@@ -181,7 +181,7 @@ note(struct copying *c, const struct batch *b, int64_t pos)
 	if (x->dir != NULL)
 		err = reindex_note(&c->idx, b, pos);
 	if (err == E_OK && b->pid >= 0)
-		err = prod_note(c->prods, b);
+		err = prod_note(c->prods, b, mono_ms());
 	if (err == E_OK && (b->attrs & BATCH_TXN))
 		err = txn_note(c, b);
 	x->end = batch_last_offset(b) + 1;
@@ -459,7 +459,7 @@ prods_begin(struct copying *c)
 			b.attrs = BATCH_TXN | BATCH_CONTROL;
 		if (b.pid > c->x->max_pid)
 			c->x->max_pid = b.pid;
-		err = prod_note(c->prods, &b);
+		err = prod_note(c->prods, &b, mono_ms());
 	}
 	free(p);
 	return err == E_OK ? err : fail(c, err, path, -1, NULL);

@@ -249,7 +249,7 @@ part_append(struct part *p, struct append *a)
 	if (a->b.pid >= 0 && p->topic != NULL) {
 		if (p->prods == NULL && (p->prods = prod_new()) == NULL)
 			return E_NOMEM;
-		e = prod_note(p->prods, &a->b);
+		e = prod_note(p->prods, &a->b, mono_ms());
 		if (e != E_OK)
 			return e;
 	}

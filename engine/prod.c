@@ -165,7 +165,7 @@ grow(struct prod_table *t)
 }
 
 static struct producer *
-insert(struct prod_table *t, int64_t pid, int64_t ts)
+insert(struct prod_table *t, int64_t pid, int64_t ts, int64_t now_ms)
 {
 	struct producer *p, **b;
 
@@ -175,7 +175,7 @@ insert(struct prod_table *t, int64_t pid, int64_t ts)
 		return NULL;
 	p->pid = pid;
 	p->ts = ts;
-	p->used = mono_ms();
+	p->used = now_ms;
 	p->epoch = -1;
 	b = bucket(t, pid);
 	p->next = *b;
@@ -222,17 +222,17 @@ prod_check(const struct prod_table *t, const struct batch *b,
 }
 
 enum err
-prod_note(struct prod_table *t, const struct batch *b)
+prod_note(struct prod_table *t, const struct batch *b, int64_t now_ms)
 {
 	struct producer *p = find(t, b->pid);
 
-	if (p == NULL && (p = insert(t, b->pid, b->max_ts)) == NULL)
+	if (p == NULL && (p = insert(t, b->pid, b->max_ts, now_ms)) == NULL)
 		return E_NOMEM;
 	if (p->epoch != b->epoch)
 		p->n = 0;
 	p->epoch = b->epoch;
 	p->ts = b->max_ts;
-	p->used = mono_ms();
+	p->used = now_ms;
 	heap_fix(t, p);
 	if (b->attrs & BATCH_CONTROL)
 		return E_OK;
@@ -349,7 +349,7 @@ get_producer(struct prod_table *t, struct rd *r)
 	if (r->bad || pid < 0 || n < 0 || n > PRODUCER_BATCHES ||
 	    find(t, pid) != NULL)
 		return E_CORRUPT;
-	if ((p = insert(t, pid, ts)) == NULL)
+	if ((p = insert(t, pid, ts, mono_ms())) == NULL)
 		return E_NOMEM;
 	p->epoch = epoch;
 	for (p->n = 0; p->n < n; p->n++) {

@@ -35,8 +35,10 @@ enum err prod_check(const struct prod_table *, const struct batch *,
 	    struct prod_hit *) MUST;
 /* Takes a batch in, with its offsets assigned; it passed prod_check, or comes
  * from the log.  Control batches renew epoch and time only.  E_NOMEM.
- * When PRODUCERS_MAX is reached the one that has been silent longest goes. */
-enum err prod_note(struct prod_table *, const struct batch *) MUST;
+ * When PRODUCERS_MAX is reached the one that has been silent longest goes.
+ * now_ms: by mono_ms. */
+enum err prod_note(struct prod_table *, const struct batch *, int64_t now_ms)
+	    MUST;
 /* Drops up to max producers that have not been heard of since cutoff (of
  * mono_ms), also from before a restart; returns how many went. */
 int	 prod_expire(struct prod_table *, int64_t cutoff_ms, int max);

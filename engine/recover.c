@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
 #include "lost.h"
@@ -828,6 +829,7 @@ settle(struct work *w, int n)
 struct replay {
 	struct prod_table	*prods;
 	int64_t			 from, first, end;	/* offsets */
+	int64_t			 now_ms;
 	enum err		 err;
 };
 
@@ -843,7 +845,7 @@ note_producer(const struct batch *b, int64_t pos, void *arg)
 	    b->base_offset > x->end - 1 - b->last_delta)
 		return 0;
 	if (b->base_offset >= x->from && b->pid >= 0)
-		x->err = prod_note(x->prods, b);
+		x->err = prod_note(x->prods, b, x->now_ms);
 	return x->err == E_OK ? 0 : 1;
 }
 
@@ -853,12 +855,13 @@ static enum err
 replay(struct work *w, int64_t from)
 {
 	struct recovered *r = w->r;
+	int64_t now_ms = mono_ms();
 	enum err err;
 
 	for (int i = 0; i < r->nsegs; i++) {
 		struct seg *s = r->segs[i];
 		struct replay x = { r->prods, from, s->base, s->end_offset,
-		    E_OK };
+		    now_ms, E_OK };
 		struct idx_entry e = { s->base, 0, -1 };
 		int64_t end = w->found[i].pids ? s->size : w->found[i].ckpt;
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "dump.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
@@ -166,12 +167,12 @@ write_all(void)
 	OK(idx_append(path, &id, BASE, e + 1, 1, 1, true));
 	for (int i = 1; i < 3; i++) {
 		OK(batch_read(log.p + pos[i], &b));
-		OK(prod_note(t, &b));
+		OK(prod_note(t, &b, mono_ms()));
 	}
 	b.pid = 9;
 	b.attrs = 0;
 	b.base_seq = INT32_MAX;
-	OK(prod_note(t, &b));
+	OK(prod_note(t, &b, mono_ms()));
 	OK(prod_encode(t, &id, BASE + 5, &prod));
 	sim_put(sim, files[PROD], prod.p, prod.len);
 	make_marker(&log, &prod);

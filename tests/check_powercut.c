@@ -191,7 +191,7 @@ producers_from(const struct part *p, const struct mpart *mp, int64_t from,
 	for (int i = 0; i < mp->n && err == E_OK; i++)
 		if (mp->v[i].b.pid >= 0 && mp->v[i].b.base_offset >= from &&
 		    mp->v[i].b.base_offset < p->next)
-			err = prod_note(t, &mp->v[i].b);
+			err = prod_note(t, &mp->v[i].b, mono_ms());
 	if (err == E_OK)
 		err = prod_encode(t, &p->id, 0, out);
 	ck_assert_int_eq(err, E_OK);

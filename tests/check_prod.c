@@ -56,7 +56,7 @@ static void
 note(int64_t pid, int16_t epoch, int32_t seq, int32_t n, int64_t offset)
 {
 	struct batch b = batch(pid, epoch, seq, n, offset);
-	enum err err = prod_note(t, &b);
+	enum err err = prod_note(t, &b, mono_ms());
 
 	ck_assert_int_eq(err, E_OK);
 }
@@ -142,7 +142,7 @@ START_TEST(test_control)
 
 	b.attrs = BATCH_CONTROL;
 	note(5, 1, 0, 3, 90);
-	err = prod_note(t, &b);
+	err = prod_note(t, &b, mono_ms());
 	ck_assert_int_eq(err, E_OK);
 	ck_assert_int_eq(check(5, 1, 3, 1), E_INVALID_PRODUCER_EPOCH);
 	ck_assert_int_eq(check(5, 2, 3, 1), E_OUT_OF_ORDER_SEQUENCE);
@@ -150,7 +150,7 @@ START_TEST(test_control)
 	/* In the same epoch it leaves the sequences alone. */
 	note(5, 2, 0, 3, 101);
 	b.base_offset = 104;
-	err = prod_note(t, &b);
+	err = prod_note(t, &b, mono_ms());
 	ck_assert_int_eq(err, E_OK);
 	ck_assert_int_eq(check(5, 2, 0, 3), E_DUPLICATE_SEQUENCE);
 	ck_assert_int_eq(check(5, 2, 3, 1), E_OK);
@@ -169,7 +169,7 @@ START_TEST(test_expire)
 		/* What the records say is no matter. */
 		b.max_ts = pid % 2 == 0 ? 0 : INT64_MAX;
 		now_ms = (int64_t)(x >> 54);	/* 0-1023, in no order */
-		err = prod_note(t, &b);
+		err = prod_note(t, &b, mono_ms());
 		ck_assert_int_eq(err, E_OK);
 	}
 	/* Renewed ones stay. */
@@ -202,7 +202,7 @@ START_TEST(test_limit)
 		b = batch(pid, 0, 0, 1, pid);
 		/* Number 50000 is the oldest. */
 		b.max_ts = pid == 50000 ? 0 : 10000 + pid;
-		err = prod_note(t, &b);
+		err = prod_note(t, &b, mono_ms());
 		ck_assert_int_eq(err, E_OK);
 		ck_assert_int_le(prod_count(t), PRODUCERS_MAX);
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "lib/crc32c.h"
 #include "minilog.h"
 
@@ -177,7 +178,7 @@ mini_append(struct mini *m, int n, size_t payload_max)
 		err = idx_note(&s->idx, b->base_offset, s->size + size,
 		    s->max_ts);
 		if (err == E_OK && b->pid >= 0)
-			err = prod_note(m->prods, b);
+			err = prod_note(m->prods, b, mono_ms());
 		if (b->max_ts > s->max_ts)
 			s->max_ts = b->max_ts;
 		size += batch_size(b);
@@ -401,7 +402,7 @@ same_producers(const struct mini *m, const struct recovered *r)
 	ASSERT(t != NULL);
 	for (int i = 0; i < m->nall && err == E_OK; i++)
 		if (m->all[i].b.base_offset < r->end && m->all[i].b.pid >= 0)
-			err = prod_note(t, &m->all[i].b);
+			err = prod_note(t, &m->all[i].b, mono_ms());
 	if (err == E_OK)
 		err = prod_encode(t, &m->id, r->end, &a);
 	if (err == E_OK)
