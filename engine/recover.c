@@ -24,97 +24,20 @@
  *  7. The chain: a segment ends where the next one begins.  A gap or overlap
  *     before the checkpoint is a missing or foreign file: E_CORRUPT.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-#include "lib/crc32c.h"
 #include "lib/log.h"
 #include "lost.h"
 #include "plant.h"
 #include "reap.h"
-#include "recover.h"
+#include "recover_work.h"
 #include "swap.h"
 
-#define SCAN_BUF	(1 * MIB)
 #define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
 	    (size_t)PRODUCERS_MAX * (19 + PRODUCER_BATCHES * 32))
-
-/* Base offsets of the files with one extension. */
-struct bases {
-	int64_t	*v;
-	int	 n, cap;
-};
-
-/* How a segment's index was found. */
-enum idx_state {
-	IDX_NONE,	/* not there, or never written whole */
-	IDX_GOOD,
-	IDX_SUSPECT,	/* there, but not ours: a checkpoint may be lost */
-};
-
-/* What recovery knows of r->segs[i] besides the segment itself. */
-struct found {
-	enum idx_state	state;
-	int64_t		ckpt;	/* synced up to here, 0 when unknown */
-	bool		pids;	/* producers' batches lie behind that */
-	const char	*bad;	/* why the batches end before the file */
-};
-
-struct work {
-	const struct recover_how *how;
-	struct recovered *r;
-	struct bases	  logs, idxs, prods;
-	struct found	 *found;	/* one for each segment */
-	int		  last_ckpt;	/* last segment that has one, -1 */
-	int		  last_suspect;	/* last with a suspect index, -1 */
-	int		  epoch_of;	/* last segment whose epochs are in
-					 * r->epoch, -1 */
-	int32_t		  tail_epoch;	/* of the last batch scanned, -1; what
-					 * lies before the checkpoint does not
-					 * judge a batch: no CRC covers it */
-	bool		  nomem;	/* while listing */
-	bool		  swaps;	/* compaction was interrupted */
-	bool		  touched;	/* the directory was changed */
-	uint8_t		 *buf;		/* window on a file */
-	size_t		  buf_size;	/* no more than the largest file */
-	int64_t		  from, till;	/* what of the file it holds */
-};
-
-static enum err __attribute__((format(printf, 5, 6)))
-fail(struct work *w, enum err err, const char *path, int64_t pos,
-    const char *fmt, ...)
-{
-	char words[160];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	vsnprintf(words, sizeof words, fmt, ap);
-	va_end(ap);
-	n = pos < 0 ? 0 : snprintf(NULL, 0, ", position %lld", (long long)pos);
-	/* The path's end tells more than its start. */
-	n = (int)sizeof w->r->why - (int)strlen(words) - n - 3;
-	if ((int)strlen(path) > n)
-		path += (int)strlen(path) - n;
-	if (pos < 0)
-		snprintf(w->r->why, sizeof w->r->why, "%s: %s", path, words);
-	else
-		snprintf(w->r->why, sizeof w->r->why,
-		    "%s, position %lld: %s", path, (long long)pos, words);
-	return err;
-}
-
-/* The world's errors: a call on path failed, err is already known. */
-static enum err
-io(struct work *w, enum err err, const char *path)
-{
-	if (err == E_OK || w->r->why[0] != '\0')
-		return err;
-	return fail(w, err, path, -1, "%s", err_text(err));
-}
 
 static bool
 bases_add(struct bases *b, int64_t base)
@@ -179,7 +102,7 @@ list_files(struct work *w)
 	if (err == E_OK && w->nomem)
 		err = E_NOMEM;
 	if (err != E_OK)
-		return io(w, err, w->how->dir);
+		return recover_io(w, err, w->how->dir);
 	for (int i = 0; i < 3; i++)
 		if (all[i]->n > 0)
 			qsort(all[i]->v, (size_t)all[i]->n,
@@ -214,7 +137,7 @@ open_seg(struct work *w, int i)
 	seg_path(path, w->how->dir, w->logs.v[i], ".log");
 	err = seg_open(w->how->dir, &w->how->id, w->logs.v[i], false, &s);
 	if (err != E_OK)
-		return io(w, err, path);
+		return recover_io(w, err, path);
 	w->r->segs[w->r->nsegs++] = s;
 	if (w->how->interval > 0)
 		s->idx.interval = w->how->interval;
@@ -229,7 +152,7 @@ open_seg(struct work *w, int i)
 		return E_OK;
 	}
 	if (err != E_OK && err != E_NOTFOUND)
-		return io(w, err, path);
+		return recover_io(w, err, path);
 	f->state = err == E_OK ? IDX_GOOD : IDX_NONE;
 	if (s->idx.nfile == 0)
 		return E_OK;
@@ -238,11 +161,11 @@ open_seg(struct work *w, int i)
 	s->max_ts = s->idx.last.max_ts;
 	s->end_offset = s->idx.last.offset;
 	if (f->ckpt > s->size)
-		return fail(w, E_CORRUPT, s->path, s->size,
+		return recover_fail(w, E_CORRUPT, s->path, s->size,
 		    "the file ends here, but it was synced up to %lld",
 		    (long long)f->ckpt);
 	if (s->end_offset < s->base)
-		return fail(w, E_CORRUPT, path, -1,
+		return recover_fail(w, E_CORRUPT, path, -1,
 		    "an entry is below the segment's base offset");
 	return E_OK;
 }
@@ -266,9 +189,9 @@ orphan_check(struct work *w)
 		err = idx_open(path, &w->how->id, w->idxs.v[i], &n, &last,
 		    &sealed);
 		if (err != E_OK && err != E_NOTFOUND && err != E_CORRUPT)
-			return io(w, err, path);
+			return recover_io(w, err, path);
 		if (n > 0)
-			return fail(w, E_CORRUPT, path, -1,
+			return recover_fail(w, E_CORRUPT, path, -1,
 			    "the log of this index is missing");
 	}
 	return E_OK;
@@ -287,165 +210,9 @@ orphan_remove(struct work *w)
 		w->touched = true;
 		seg_path(path, w->how->dir, w->idxs.v[i], ".idx");
 		if ((err = idx_cut(path, 0)) != E_OK)
-			return io(w, err, path);
+			return recover_io(w, err, path);
 	}
 	return E_OK;
-}
-
-/* Makes n bytes at pos available in the window. */
-static enum err
-window(struct work *w, struct seg *s, int64_t pos, size_t n)
-{
-	size_t keep = 0, got, want = w->buf_size;
-	enum err err;
-	int fd;
-
-	if (pos >= w->from && pos + (int64_t)n <= w->till)
-		return E_OK;
-	if (w->buf == NULL && (w->buf = malloc(w->buf_size)) == NULL)
-		return io(w, E_NOMEM, s->path);
-	if (pos >= w->from && pos < w->till) {
-		keep = (size_t)(w->till - pos);
-		memmove(w->buf, w->buf + (pos - w->from), keep);
-	}
-	w->from = pos;
-	w->till = pos + (int64_t)keep;
-	if ((int64_t)want > s->size - pos)
-		want = (size_t)(s->size - pos);
-	err = seg_fd(s, &fd);
-	if (err == E_OK)
-		err = disk->pread(fd, w->buf + keep, want - keep, w->till,
-		    &got);
-	if (err != E_OK)
-		return io(w, err, s->path);
-	w->till += (int64_t)got;
-	w->r->scanned += (int64_t)got;
-	return w->till - pos >= (int64_t)n ? E_OK :
-	    fail(w, E_IO, s->path, w->till, "the file became shorter");
-}
-
-static enum err
-crc_at(struct work *w, struct seg *s, int64_t pos, int64_t end, uint32_t *crc)
-{
-	enum err err = E_OK;
-
-	for (*crc = 0; pos < end && err == E_OK;) {
-		int64_t n;
-
-		if ((err = window(w, s, pos, 1)) != E_OK)
-			break;
-		n = w->till < end ? w->till - pos : end - pos;
-		*crc = crc32c(*crc, w->buf + (pos - w->from), (size_t)n);
-		pos += n;
-	}
-	return err;
-}
-
-/* Is there a whole batch at pos?  *bad is NULL or says why not; b is filled
- * as soon as there is a header. */
-static enum err
-batch_at(struct work *w, struct seg *s, int64_t pos, int64_t expect,
-    struct batch *b, const char **bad)
-{
-	uint32_t crc;
-	enum err err;
-
-	*bad = "less than a batch header is left";
-	*b = (struct batch){ .length = 0 };
-	if (s->size - pos < BATCH_HEADER)
-		return E_OK;
-	if ((err = window(w, s, pos, BATCH_HEADER)) != E_OK)
-		return err;
-	*bad = "no batch header";
-	if (batch_read(w->buf + (pos - w->from), b) != E_OK)
-		return E_OK;
-	*bad = "the batch is longer than the file";
-	if (batch_size(b) > s->size - pos)
-		return E_OK;
-	*bad = "offsets go back";
-	if (b->base_offset < expect || b->last_delta < 0 ||
-	    b->base_offset > INT64_MAX - 1 - b->last_delta)
-		return E_OK;
-	*bad = "leader epochs go back";
-	if (b->leader_epoch < w->tail_epoch)
-		return E_OK;
-	err = crc_at(w, s, pos + BATCH_CRC_FROM, pos + batch_size(b), &crc);
-	*bad = crc == b->crc ? NULL : "wrong CRC";
-	return err;
-}
-
-/* The end of the whole batches from the checkpoint on becomes the segment's
- * end; next: base of the next segment. */
-static enum err
-scan(struct work *w, struct seg *s, struct found *f, int64_t next)
-{
-	int64_t pos = f->ckpt, at = pos;
-	const char **bad = &f->bad;
-	struct batch b;
-	enum err err = E_OK;
-
-	w->from = w->till = 0;
-	for (*bad = NULL; pos < s->size; pos += batch_size(&b)) {
-		if (PLANT(cut_whole) && !w->how->serial && pos > at &&
-		    batch_at(w, s, pos, s->end_offset, &b, bad) == E_OK &&
-		    *bad == NULL && pos + batch_size(&b) == s->size) {
-			*bad = "planted";
-			break;
-		}
-		err = batch_at(w, s, pos, s->end_offset, &b, bad);
-		if (err != E_OK || *bad != NULL)
-			break;
-		if (batch_last_offset(&b) >= next) {
-			err = fail(w, E_CORRUPT, s->path, pos,
-			    "offset %lld also belongs to the next segment",
-			    (long long)batch_last_offset(&b));
-			break;
-		}
-		s->end_offset = batch_last_offset(&b) + 1;
-		f->pids |= b.pid >= 0;
-		w->tail_epoch = b.leader_epoch;
-		if (batch_records_ts(&b) > s->max_ts)
-			s->max_ts = batch_records_ts(&b);
-	}
-	s->synced = pos;
-	if (w->tail_epoch > w->r->epoch)
-		w->r->epoch = w->tail_epoch;
-	return err;
-}
-
-/* In a log that had one batch in flight: no whole batch may follow a bad one,
- * or the bad one had been synced. */
-static enum err
-nothing_behind(struct work *w, struct seg *s)
-{
-	int64_t pos = s->synced, end;
-	const char *bad;
-	struct batch b;
-	enum err err;
-
-	err = batch_at(w, s, pos, s->end_offset, &b, &bad);
-	end = b.length > 0 && batch_size(&b) <= s->size - pos ?
-	    pos + batch_size(&b) : pos;
-	while (err == E_OK && s->size - ++pos >= BATCH_HEADER) {
-		if ((err = window(w, s, pos, BATCH_HEADER)) != E_OK)
-			break;
-		/* Magic 2, and an offset that can be: rarely more. */
-		if (w->buf[pos - w->from + 16] != 2 ||
-		    be64(w->buf + (pos - w->from)) >
-		    (uint64_t)s->end_offset + UINT32_MAX)
-			continue;
-		err = batch_at(w, s, pos, s->end_offset, &b, &bad);
-		if (err != E_OK || bad != NULL)
-			continue;
-		/* Within a batch whose header makes sense, what looks like a
-		 * batch is a record's value, unless it reaches further. */
-		if (pos + batch_size(&b) > end ||
-		    pos + batch_size(&b) == s->size)
-			err = fail(w, E_CORRUPT, s->path, s->synced,
-			    "a damaged batch; whole ones follow at %lld",
-			    (long long)pos);
-	}
-	return err;
 }
 
 struct epochs {
@@ -473,10 +240,10 @@ step_over(struct work *w, const struct seg *s, int fd, int64_t at,
 
 	trust_prove(&x);
 	if (x.err != E_OK)
-		return io(w, x.err, s->path);
+		return recover_io(w, x.err, s->path);
 	/* The catalogue is whole or it is nothing. */
 	if (!x.damaged || w->how->serial)
-		return fail(w, E_CORRUPT, s->path, at,
+		return recover_fail(w, E_CORRUPT, s->path, at,
 		    "no batch here, in the synced part of the log");
 	log_warn("damage in the synced part of a log", LS("file", s->path),
 	    LI("position", at), LI("bytes", x.bad.next - at),
@@ -496,11 +263,11 @@ walk_synced(struct work *w, struct seg *s, int64_t pos, int64_t end,
 	int fd;
 
 	if ((err = seg_fd(s, &fd)) != E_OK)
-		return io(w, err, s->path);
+		return recover_io(w, err, s->path);
 	while (pos >= 0) {
 		err = seg_walk(fd, pos, end, each, arg, &at);
 		if (err != E_CORRUPT)
-			return io(w, err, s->path);
+			return recover_io(w, err, s->path);
 		if ((err = step_over(w, s, fd, at, end, &pos)) != E_OK)
 			return err;
 	}
@@ -521,7 +288,7 @@ idx_pos(struct work *w, const struct seg *s, int by, int64_t value,
 	    1, &n);
 	if (err == E_OK && n == 0)
 		*e = (struct idx_entry){ s->base, 0, -1 };
-	return io(w, err, path);
+	return recover_io(w, err, path);
 }
 
 /* Learns the epoch of the last batch before a checkpoint, from the entry
@@ -553,7 +320,7 @@ cut(struct work *w, struct seg *s, const char *bad)
 	enum err err = lost_keep(w->how->lost, s, s->synced, path);
 
 	if (err != E_OK)
-		return io(w, err, path);
+		return recover_io(w, err, path);
 	log_warn("log cut after its last whole batch", LS("file", s->path),
 	    LI("position", s->synced), LI("offset", s->end_offset),
 	    LI("bytes", n), LS("why", bad));
@@ -564,7 +331,7 @@ cut(struct work *w, struct seg *s, const char *bad)
 	if (err == E_OK)
 		err = seg_sync(s);
 	s->size = s->synced;
-	return io(w, err, s->path);
+	return recover_io(w, err, s->path);
 }
 
 /* The log ended before segment i: its file goes to lost+found. */
@@ -578,13 +345,13 @@ move_away(struct work *w, int i)
 	w->touched = true;
 	seg_path(path, w->how->dir, s->base, ".idx");
 	if ((err = idx_cut(path, 0)) != E_OK)
-		return io(w, err, path);
+		return recover_io(w, err, path);
 	log_warn("segment after the log's end taken away",
 	    LS("file", s->path), LI("bytes", s->size));
 	w->r->cut += s->size;
 	if (s->size == 0)
-		return io(w, disk->unlink(s->path), s->path);
-	return io(w, lost_move(w->how->lost, s, path), path);
+		return recover_io(w, disk->unlink(s->path), s->path);
+	return recover_io(w, lost_move(w->how->lost, s, path), path);
 }
 
 /* The index again, from the checkpoint to the segment's end. */
@@ -645,7 +412,7 @@ reindex(struct work *w, int i, bool sealed)
 	/* What follows the last good entry is junk. */
 	if (w->found[i].state != IDX_NONE || s->size > 0)
 		if ((err = idx_cut(path, s->idx.nfile)) != E_OK)
-			return io(w, err, path);
+			return recover_io(w, err, path);
 	err = walk_synced(w, s, w->found[i].ckpt, s->size, note_index, &x);
 	if (err == E_OK)
 		err = x.err;
@@ -654,7 +421,7 @@ reindex(struct work *w, int i, bool sealed)
 		    s->max_ts);
 	if (err == E_OK)
 		err = idx_flush(&x, sealed);
-	return io(w, err, path);
+	return recover_io(w, err, path);
 }
 
 struct belongs {
@@ -684,7 +451,7 @@ first_batch(struct work *w, struct seg *s, int64_t ckpt)
 	enum err err = walk_synced(w, s, 0, ckpt, note_belongs, &x);
 
 	if (err == E_OK && x.foreign > 0 && x.foreign == x.n)
-		return fail(w, E_CORRUPT, s->path, 0,
+		return recover_fail(w, E_CORRUPT, s->path, 0,
 		    "the synced part does not begin with the batches that "
 		    "belong there");
 	return err;
@@ -708,8 +475,8 @@ read_tail(struct work *w, int i, int64_t next)
 	if (err == E_OK)
 		err = PLANT(keep_cache) ? E_OK : disk->drop_cache(fd);
 	if (err != E_OK)
-		return io(w, err, s->path);
-	if ((err = scan(w, s, f, next)) != E_OK)
+		return recover_io(w, err, s->path);
+	if ((err = recover_scan(w, s, f, next)) != E_OK)
 		return err;
 	if (s->synced > 0)
 		w->epoch_of = i;
@@ -718,10 +485,11 @@ read_tail(struct work *w, int i, int64_t next)
 	/* Enough was read to reach the next segment: junk follows.  If not,
 	 * something is lost, and that must not have been synced. */
 	if (s->end_offset != next && (i < w->last_ckpt || i <= w->last_suspect))
-		return fail(w, E_CORRUPT, s->path, s->synced, "%s%s", f->bad,
-		    i < w->last_ckpt ? ", in the synced part of the log" :
+		return recover_fail(w, E_CORRUPT, s->path, s->synced, "%s%s",
+		    f->bad, i < w->last_ckpt ?
+		    ", in the synced part of the log" :
 		    ", and an index is not of its segment");
-	return w->how->serial ? nothing_behind(w, s) : E_OK;
+	return w->how->serial ? recover_nothing_behind(w, s) : E_OK;
 }
 
 /* Finds the end of segment i, and whether the log ends with it. */
@@ -742,11 +510,11 @@ judge(struct work *w, int i, bool *ends)
 		return err;
 	*ends = last || s->end_offset != next;
 	if (!last && *ends && i < w->last_ckpt)
-		return fail(w, E_CORRUPT, s->path, s->synced,
+		return recover_fail(w, E_CORRUPT, s->path, s->synced,
 		    "the segment ends before offset %lld, the next one begins "
 		    "at %lld", (long long)s->end_offset, (long long)next);
 	if (!last && *ends && (s->end_offset > next || i <= w->last_suspect))
-		return fail(w, E_CORRUPT, s->path, s->synced,
+		return recover_fail(w, E_CORRUPT, s->path, s->synced,
 		    "the segment does not end at offset %lld, where the next "
 		    "one begins", (long long)next);
 	return E_OK;
@@ -788,7 +556,7 @@ first_time(struct work *w)
 		err = disk->pread(fd, p, sizeof p, 0, &got);
 	if (err == E_OK && got == sizeof p && batch_read(p, &b) == E_OK)
 		s->first_ts = b.max_ts;
-	return io(w, err, s->path);
+	return recover_io(w, err, s->path);
 }
 
 /* The log is its first n segments: makes it so on the disk. */
@@ -822,7 +590,7 @@ settle(struct work *w, int n)
 	if (!w->how->clean && !w->how->together &&
 	    r->segs[n - 1]->size == w->found[n - 1].ckpt &&
 	    (err = seg_sync(r->segs[n - 1])) != E_OK)
-		return io(w, err, r->segs[n - 1]->path);
+		return recover_io(w, err, r->segs[n - 1]->path);
 	return orphan_remove(w);
 }
 
@@ -874,7 +642,7 @@ replay(struct work *w, int64_t from)
 		err = e.pos >= end ? E_OK :
 		    walk_synced(w, s, e.pos, end, note_producer, &x);
 		if (err == E_OK)
-			err = io(w, x.err, s->path);
+			err = recover_io(w, x.err, s->path);
 		if (err != E_OK)
 			return err;
 	}
@@ -892,10 +660,10 @@ load_snapshot(struct work *w, const char *path, int64_t offset)
 	if (err == E_TOO_LARGE)
 		return E_CORRUPT;
 	if (err != E_OK)
-		return io(w, err, path);
+		return recover_io(w, err, path);
 	err = prod_decode(w->r->prods, &w->how->id, offset, p, n);
 	free(p);
-	return err == E_CORRUPT ? err : io(w, err, path);
+	return err == E_CORRUPT ? err : recover_io(w, err, path);
 }
 
 static enum err
@@ -914,7 +682,7 @@ producers(struct work *w)
 			w->touched = true;
 			err = disk->unlink(path);
 			if (err != E_OK && err != E_NOTFOUND)
-				return io(w, err, path);
+				return recover_io(w, err, path);
 			continue;
 		}
 		err = load_snapshot(w, path, w->prods.v[i]);
@@ -946,7 +714,7 @@ run(struct work *w)
 	w->found = calloc(all, sizeof *w->found);
 	r->prods = prod_new();
 	if (r->segs == NULL || w->found == NULL || r->prods == NULL)
-		return io(w, E_NOMEM, w->how->dir);
+		return recover_io(w, E_NOMEM, w->how->dir);
 	for (int i = 0; i < w->logs.n; i++)
 		if ((err = open_seg(w, i)) != E_OK)
 			return err;
@@ -955,14 +723,14 @@ run(struct work *w)
 	    (err = settle(w, n)) != E_OK || (err = producers(w)) != E_OK)
 		return err;
 	if (r->nsegs > 0 && r->end < w->how->end_min)
-		return fail(w, E_CORRUPT, w->how->dir, -1, "ends at offset "
-		    "%lld, but %lld was durable", (long long)r->end,
+		return recover_fail(w, E_CORRUPT, w->how->dir, -1, "ends at "
+		    "offset %lld, but %lld was durable", (long long)r->end,
 		    (long long)w->how->end_min);
 	if (r->nsegs > 0 && (err = first_time(w)) != E_OK)
 		return err;
 	return (w->how->clean && !w->touched) ||
 	    (w->how->together && r->cut == 0) ? E_OK :
-	    io(w, disk->sync_dir(w->how->dir), w->how->dir);
+	    recover_io(w, disk->sync_dir(w->how->dir), w->how->dir);
 }
 
 enum err
