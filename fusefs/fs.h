@@ -280,7 +280,7 @@ struct fs {
 	uv_prepare_t	 prepare;
 	uv_signal_t	 sig[3];
 	bool		 greeted, parallel;	/* see pass.c */
-	bool		 stopping, unmounted, interrupts;
+	bool		 stopping, drained, unmounted, interrupts;
 	uint64_t	 seq;
 	uint64_t	 links;		/* to the engine, or another one */
 	int64_t		 began_ms;	/* wall clock */
@@ -346,8 +346,8 @@ int	 op_call(struct op *, int type, int version, const void *req);
 int	 op_errno(struct op *, enum err, const char *what);
 void	 ops_expire(struct fs *);
 void	 ops_interrupt(struct fs *);
-/* All but writes: what they append should be told. */
-void	 ops_end_all(struct fs *, int eno);
+/* Writes, or not: what they append should be told. */
+void	 ops_end_all(struct fs *, int eno, bool writes);
 /* The engine has answered something. */
 void	 fs_heard(struct fs *);
 /* EHOSTUNREACH while it is known not to answer, else 0. */

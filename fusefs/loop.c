@@ -133,6 +133,15 @@ arm_deadlines(struct fs *fs)
 		}
 }
 
+/* A worker that tells the kernel something may wait for calls that we have to
+ * answer: they are, until it is back. */
+static bool
+has_ended(const struct fs *fs)
+{
+	return fs->stopping && TAILQ_EMPTY(&fs->grows) &&
+	    (fs->nwrites == 0 || fs->drained || fs->unmounted);
+}
+
 static void
 before_sleep(uv_prepare_t *p)
 {
@@ -140,7 +149,7 @@ before_sleep(uv_prepare_t *p)
 	int ms;
 
 	ops_interrupt(fs);
-	if (fs->stopping && (fs->nwrites == 0 || fs->unmounted))
+	if (has_ended(fs))
 		uv_stop(&fs->loop);
 	elink_run(fs->link, 0);
 	wire_watch(fs);
@@ -158,17 +167,19 @@ before_sleep(uv_prepare_t *p)
 static void
 on_stop_timer(uv_timer_t *t)
 {
-	uv_stop(t->loop);
+	struct fs *fs = t->data;
+
+	fs->drained = true;
 }
 
-/* Writes that are on their way may end. */
+/* Writes that are on their way may end; no other call begins. */
 void
 loop_stop(struct fs *fs)
 {
 	if (fs->stopping)
 		return;
 	fs->stopping = true;
-	ops_end_all(fs, EINTR);
+	ops_end_all(fs, EINTR, false);
 	uv_timer_start(&fs->stop_timer, on_stop_timer, DRAIN_MS, 0);
 }
 
@@ -190,6 +201,7 @@ on_fuse(uv_poll_t *p, int status, int events)
 	if (status < 0 || (n <= 0 && n != -EAGAIN && n != -EINTR) ||
 	    fuse_session_exited(fs->se)) {
 		fs->unmounted = true;
+		uv_poll_stop(p);
 		loop_stop(fs);
 	}
 }
@@ -213,8 +225,8 @@ loop_open(struct fs *fs)
 	uv_timer_init(&fs->loop, &fs->stop_timer);
 	uv_timer_init(&fs->loop, &fs->answers_timer);
 	uv_prepare_init(&fs->loop, &fs->prepare);
-	fs->link_timer.data = fs->op_timer.data = fs->prepare.data = fs;
-	fs->answers_timer.data = fs;
+	fs->link_timer.data = fs->op_timer.data = fs->stop_timer.data = fs;
+	fs->answers_timer.data = fs->prepare.data = fs;
 	fs->op_timer.timer_cb = on_op_timer;
 	for (int i = 0; i < 3; i++) {
 		uv_signal_init(&fs->loop, &fs->sig[i]);

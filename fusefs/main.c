@@ -543,10 +543,12 @@ main(int argc, char **argv)
 	log_info("mounted", LS("on", fs.conf.mountpoint),
 	    LS("engine", fs.conf.engine));
 	loop_run(&fs);
+	/* Nobody is left who would answer the kernel, before it goes. */
 	answers_stop(&fs);
+	ops_end_all(&fs, ETIMEDOUT, true);
+	elink_close(fs.link);
 	fuse_session_unmount(fs.se);
 	watch_end();
 	fuse_session_destroy(fs.se);
-	elink_close(fs.link);
 	return 0;
 }

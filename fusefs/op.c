@@ -28,31 +28,35 @@ interrupted(fuse_req_t req, void *arg)
 	op->fs->interrupts = true;
 }
 
-/* The loop calls this before it sleeps. */
+/* The loop calls this before it sleeps.  Whoever ends one op may have ended
+ * others: the list is looked at anew, here and below. */
 void
 ops_interrupt(struct fs *fs)
 {
-	struct op *op, *more;
+	struct op *op;
 
 	if (!fs->interrupts)
 		return;
 	fs->interrupts = false;
-	for (op = TAILQ_FIRST(&fs->ops); op != NULL; op = more) {
-		more = TAILQ_NEXT(op, next);
-		if (op->interrupted)
+	do {
+		TAILQ_FOREACH(op, &fs->ops, next)
+			if (op->interrupted)
+				break;
+		if (op != NULL)
 			op_err(op, EINTR);
-	}
+	} while (op != NULL);
 }
 
 struct op *
 op_new(struct fs *fs, fuse_req_t req, fuse_ino_t ino,
     void (*run)(struct op *))
 {
-	struct op *op = fs->nops >= OPS_MAX ? NULL : calloc(1, sizeof *op);
+	struct op *op = fs->nops >= OPS_MAX || fs->stopping ? NULL :
+	    calloc(1, sizeof *op);
 
 	fs->stats.calls++;
 	if (op == NULL) {
-		fuse_reply_err(req, ENOMEM);
+		fuse_reply_err(req, fs->stopping ? EINTR : ENOMEM);
 		return NULL;
 	}
 	op->fs = fs;
@@ -183,43 +187,58 @@ ops_wake(struct ops *list)
 	}
 }
 
-void
-ops_expire(struct fs *fs)
+/* The first one that has a deadline. */
+static struct op *
+op_due(const struct fs *fs)
 {
-	int64_t now = elink_now_ms(), first = 0;
-	struct op *op, *more;
+	struct op *op;
 
-	for (op = TAILQ_FIRST(&fs->ops); op != NULL; op = more) {
-		more = TAILQ_NEXT(op, next);
-		if (op->deadline_ms == 0)
-			continue;
-		if (op->deadline_ms > now) {
-			first = op->deadline_ms;
+	TAILQ_FOREACH(op, &fs->ops, next)
+		if (op->deadline_ms > 0)
 			break;
-		}
-		fs->stats.timeouts++;
-		if (!op->seeking)
-			fs->fail_until_ms = now + FAIL_MS;
-		if (op->late != NULL && op->late(op))
-			continue;
-		fs_error(fs, op->node->key.name, ETIMEDOUT, E_TIMED_OUT);
-		op_err(op, ETIMEDOUT);
-	}
-	if (first > 0)
-		uv_timer_start(&fs->op_timer, fs->op_timer.timer_cb,
-		    (uint64_t)(first - now), 0);
+	return op;
+}
+
+static void
+op_expire(struct op *op, int64_t now)
+{
+	struct fs *fs = op->fs;
+
+	fs->stats.timeouts++;
+	if (!op->seeking)
+		fs->fail_until_ms = now + FAIL_MS;
+	if (op->late != NULL && op->late(op))
+		return;
+	fs_error(fs, op->node->key.name, ETIMEDOUT, E_TIMED_OUT);
+	op_err(op, ETIMEDOUT);
 }
 
 void
-ops_end_all(struct fs *fs, int eno)
+ops_expire(struct fs *fs)
 {
-	struct op *op, *more;
+	int64_t now = elink_now_ms();
+	struct op *op;
 
-	for (op = TAILQ_FIRST(&fs->ops); op != NULL; op = more) {
-		more = TAILQ_NEXT(op, next);
-		if (op->run != produce_write && op->run != produce_flush)
+	while ((op = op_due(fs)) != NULL && op->deadline_ms <= now)
+		op_expire(op, now);
+	if (op != NULL)
+		uv_timer_start(&fs->op_timer, fs->op_timer.timer_cb,
+		    (uint64_t)(op->deadline_ms - now), 0);
+}
+
+void
+ops_end_all(struct fs *fs, int eno, bool writes)
+{
+	struct op *op;
+
+	do {
+		TAILQ_FOREACH(op, &fs->ops, next)
+			if (writes || (op->run != produce_write &&
+			    op->run != produce_flush))
+				break;
+		if (op != NULL)
 			op_err(op, eno);
-	}
+	} while (op != NULL);
 }
 
 void

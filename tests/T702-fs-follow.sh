@@ -218,6 +218,20 @@ more=$(($(sed -n 's/^VmRSS:\t *\([0-9]*\).*/\1/p' "/proc/$FS_PID/status") - rss)
 timeout -s INT 1 cat "$P/follow" >"$tmp/int" 2>&1
 check_eq "$(cat "$tmp/int")" "" "an interrupted follower"
 follow "$P/follow" "$tmp/last"
+# Those who ask again at once, as Python does, come when it is about to end.
+python3 - "$P/follow" <<'PY' &
+import os, sys, threading
+fds = [os.open(sys.argv[1], os.O_RDONLY) for i in range(50)]
+def read(fd):
+    try:
+        os.read(fd, 65536)
+    except OSError:
+        pass
+for fd in fds:
+    threading.Thread(target=read, args=(fd,)).start()
+PY
+followers="$followers $!"
+wait_until eval '[ "$(cut_metric followers)" = 51 ]' || fail "not 51"
 fs_umount
 wait_until lib_gone $followers || fail "a follower of a mount that is gone"
 broker_stop
