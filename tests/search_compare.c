@@ -42,6 +42,7 @@ struct one {
 	struct query	*query;
 	struct eval_query *eval;
 	int64_t		 tried;		/* matches of those tried */
+	int64_t		 bad;
 	struct places	 want, got;
 };
 
@@ -425,17 +426,33 @@ each_checked(void *arg, const struct record *r)
 	return true;
 }
 
+/* Retention may have gone on: then from where the log begins now. */
+static bool
+begins_later(const struct walk *w, enum err e, int64_t *low)
+{
+	int64_t was = *low;
+
+	if (e != E_OFFSET_OUT_OF_RANGE)
+		return false;
+	if (src_start(all.src, &w->id, w->part, low) != E_OK)
+		die("the engine has no view");
+	return *low > was && *low < w->end;
+}
+
 static void
 pass(bool (*each)(void *, const struct record *))
 {
-	int64_t next;
+	int64_t low;
 
 	for (int i = 0; i < all.nwalks; i++) {
 		struct walk *w = &all.walks[i];
-		enum err e = src_read(all.src, &w->id, w->part, w->start,
-		    w->end, each, w, &next);
+		enum err e;
 
-		/* Retention has gone on: from where the log begins now. */
+		low = w->start;
+		do
+			e = src_read(all.src, &w->id, w->part, low, w->end,
+			    each, w, &low);
+		while (begins_later(w, e, &low));
 		if (e != E_OK && e != E_OFFSET_OUT_OF_RANGE)
 			die(err_text(e));
 	}
@@ -547,6 +564,48 @@ compare(struct one *q)
 	return bad;
 }
 
+/* ---- what was asked ----------------------------------------------------- */
+
+/* An operator, and the queries that have it. */
+static const struct { enum query_op op; const char *name; } operators[] = {
+	{ Q_ALL, "all" }, { Q_AND, "and" }, { Q_OR, "or" }, { Q_NOT, "not" },
+	{ Q_WORD, "word" }, { Q_PHRASE, "phrase" }, { Q_REGEX, "regex" },
+	{ Q_FIELD, "field" }, { Q_RANGE, "range" }, { Q_HAS, "has" },
+	{ Q_JSON, "json" }, { Q_TOMBSTONE, "tombstone" }, { Q_KEY, "key" },
+	{ Q_HEADER, "header" }, { Q_TOPIC, "topic" },
+	{ Q_PART, "partition" }, { Q_OFFSET, "offset" }, { Q_TIME, "time" },
+};
+
+static bool
+has_op(const struct query *q, enum query_op op)
+{
+	bool has = q->op == op;
+
+	for (int i = 0; i < q->nkids && !has; i++)
+		has = has_op(q->kids[i], op);
+	return has;
+}
+
+static void
+tell_operators(void)
+{
+	for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
+		int64_t n = 0, hits = 0, bad = 0;
+
+		for (int j = 0; j < nqueries; j++) {
+			const struct one *q = &queries[j];
+
+			if (!has_op(q->query, operators[i].op))
+				continue;
+			n++;
+			hits += (int64_t)q->got.n;
+			bad += q->bad;
+		}
+		printf("%-10s %5" PRId64 " queries %9" PRId64 " hits %"
+		    PRId64 " wrong\n", operators[i].name, n, hits, bad);
+	}
+}
+
 static void
 one_free(struct one *q)
 {
@@ -586,15 +645,18 @@ main(int argc, char **argv)
 	pass(each_checked);
 	checked = elink_now_ms();
 	for (int i = 0; i < nqueries; i++) {
-		bad += run(&queries[i], quiet);
-		bad += compare(&queries[i]);
+		queries[i].bad = run(&queries[i], quiet);
+		queries[i].bad += compare(&queries[i]);
+		bad += queries[i].bad;
 		hits += (int64_t)queries[i].got.n;
-		one_free(&queries[i]);
 	}
+	tell_operators();
 	printf("%" PRId64 " records, %d queries, %" PRId64 " hits, %" PRId64
 	    " wrong; read in %.1f s, searched in %.1f s\n", nrecords,
 	    nqueries, hits, bad, (double)(checked - began) / 1000,
 	    (double)(elink_now_ms() - checked) / 1000);
+	for (int i = 0; i < nqueries; i++)
+		one_free(&queries[i]);
 	free(queries);
 	eval_free(eval);
 	search_close(&all);
