@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records taken apart. */
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "doc.h"
+#include "jin.h"
 #include "lib/limits.h"
 #include "token.h"
 
@@ -74,67 +72,17 @@ path_note(struct doc *d, const char *path)
 	return true;
 }
 
-/* The shortest decimal that reads back the same. */
+/* NULL: the path is too long to be searched for, or j->no_memory. */
 static const char *
-number_text(struct arena *a, const json_t *v)
+path_join(struct jin *j, const char *path, const char *name, size_t m)
 {
-	char buf[40];
-
-	if (json_is_integer(v))
-		snprintf(buf, sizeof buf, "%lld",
-		    (long long)json_integer_value(v));
-	else
-		for (int digits = 15; digits <= 17; digits++) {
-			snprintf(buf, sizeof buf, "%.*g", digits,
-			    json_real_value(v));
-			if (strtod(buf, NULL) == json_real_value(v))
-				break;
-		}
-	return arena_strndup(a, buf, strlen(buf));
-}
-
-static bool
-scalar(struct doc *d, const json_t *v, const char *path)
-{
-	struct doc_text *t = text_new(d);
-	const char *s;
-	size_t n;
-
-	if (t == NULL)
-		return false;
-	t->path = path;
-	t->words = true;
-	switch (json_typeof(v)) {
-	case JSON_STRING:
-		n = json_string_length(v);
-		s = arena_strndup(&d->arena, json_string_value(v), n);
-		t->is_str = true;
-		return s != NULL && text_set(d, t, s, n);
-	case JSON_INTEGER:
-	case JSON_REAL:
-		t->num = json_number_value(v);
-		t->is_num = true;
-		s = number_text(&d->arena, v);
-		return s != NULL && text_set(d, t, s, strlen(s));
-	default:
-		t->words = false;
-		s = json_is_true(v) ? "true" : json_is_false(v) ? "false" :
-		    "null";
-		return text_set(d, t, s, strlen(s));
-	}
-}
-
-/* NULL with *ok: the path is too long to be searched for. */
-static const char *
-path_join(struct doc *d, const char *path, const char *name, bool *ok)
-{
-	size_t n = path == NULL ? 0 : strlen(path) + 1, m = strlen(name);
+	size_t n = path == NULL ? 0 : strlen(path) + 1;
 	char *out;
 
 	if (n + m > DOC_PATH_MAX)
 		return NULL;
-	out = arena_alloc(&d->arena, n + m + 1);
-	*ok = out != NULL;
+	out = arena_alloc(j->arena, n + m + 1);
+	j->no_memory = out == NULL;
 	if (out == NULL)
 		return NULL;
 	if (n > 0) {
@@ -145,47 +93,115 @@ path_join(struct doc *d, const char *path, const char *name, bool *ok)
 	return out;
 }
 
-static bool
-flatten(struct doc *d, json_t *v, const char *path, int depth)
-{
-	const char *name, *at;
-	json_t *kid;
-	size_t i;
-	bool ok = true;
+/* What is being taken apart: where it stands, and whether it is left out. */
+struct spot {
+	const char	*path;
+	int		 depth, level;	/* level: from 1, of arrays too */
+	bool		 quiet;
+};
 
-	if (depth > DOC_DEPTH_MAX || d->ntexts >= DOC_TEXTS_MAX)
-		return true;
-	if (json_is_array(v)) {
-		json_array_foreach(v, i, kid)
-			if (!flatten(d, kid, path, depth + 1))
-				return false;
-		return true;
+static bool value(struct doc *, struct jin *, struct spot);
+
+static bool
+scalar(struct doc *d, struct jin *j, const struct spot *at, char c)
+{
+	struct doc_text t = { .path = at->path, .words = true }, *out;
+	const char *s;
+	size_t n;
+	bool ok;
+
+	if (c == '"') {
+		ok = jin_string(j, &s, &n);
+		t.is_str = true;
+	} else if (c == '-' || (c >= '0' && c <= '9')) {
+		ok = jin_number(j, &s, &n, &t.num);
+		t.is_num = true;
+	} else {
+		ok = jin_literal(j, &s, &n);
+		t.words = false;
 	}
-	if (!json_is_object(v))
-		return scalar(d, v, path);
-	json_object_foreach(v, name, kid) {
-		/* Below a path that is too long there are only texts. */
-		at = depth > 0 && path == NULL ? NULL :
-		    path_join(d, path, name, &ok);
-		if (!ok || !path_note(d, at) ||
-		    !flatten(d, kid, at, depth + 1))
-			return false;
+	if (!ok || at->quiet)
+		return ok;
+	out = text_new(d);
+	if (out == NULL || !text_set(d, &t, s, n)) {
+		j->no_memory = true;
+		return false;
 	}
+	*out = t;
 	return true;
 }
 
-/* The value as JSON, if it is an object or an array. */
-static json_t *
-parse(const uint8_t *p, size_t n)
+static bool
+array(struct doc *d, struct jin *j, struct spot kid)
 {
-	size_t i = 0;
+	if (jin_take(j, ']'))
+		return true;
+	do
+		if (!value(d, j, kid))
+			return false;
+	while (jin_take(j, ','));
+	return jin_take(j, ']');
+}
 
-	while (i < n && (p[i] == ' ' || p[i] == '\t' || p[i] == '\n' ||
-	    p[i] == '\r'))
-		i++;
-	if (i == n || (p[i] != '{' && p[i] != '['))
-		return NULL;
-	return json_loadb((const char *)p, n, JSON_ALLOW_NUL, NULL);
+static bool
+object(struct doc *d, struct jin *j, const struct spot *at, struct spot kid)
+{
+	const char *name;
+	size_t n;
+
+	if (jin_take(j, '}'))
+		return true;
+	do {
+		if (!jin_string(j, &name, &n) || memchr(name, '\0', n) !=
+		    NULL || !jin_take(j, ':'))
+			return false;
+		/* Below a path that is too long there are only texts. */
+		kid.path = at->quiet || (at->depth > 0 && at->path == NULL) ?
+		    NULL : path_join(j, at->path, name, n);
+		j->no_memory |= !path_note(d, kid.path);
+		if (j->no_memory || !value(d, j, kid))
+			return false;
+	} while (jin_take(j, ','));
+	return jin_take(j, '}');
+}
+
+static bool
+value(struct doc *d, struct jin *j, struct spot at)
+{
+	struct spot kid = at;
+	char c = jin_next(j);
+
+	at.quiet |= at.depth > DOC_DEPTH_MAX || d->ntexts >= DOC_TEXTS_MAX;
+	kid.quiet = at.quiet;
+	kid.depth++;
+	kid.level++;
+	if (at.level > JIN_DEPTH_MAX)
+		return false;
+	if (c != '{' && c != '[')
+		return scalar(d, j, &at, c);
+	j->at++;
+	return c == '{' ? object(d, j, &at, kid) : array(d, j, kid);
+}
+
+/* Takes the value apart if it is an object or an array; E_NOTFOUND when it is
+ * no JSON. */
+static enum err
+read_json(struct doc *d, const uint8_t *p, size_t n)
+{
+	struct jin j = { (const char *)p, (const char *)p + n, &d->arena,
+	    false };
+	char c = jin_next(&j);
+
+	if (c != '{' && c != '[')
+		return E_NOTFOUND;
+	/* An array is no level of the paths. */
+	if (value(d, &j, (struct spot){ NULL, c == '[' ? -1 : 0, 1, false })
+	    && jin_next(&j) == '\0' && j.at == j.end) {
+		d->json = true;
+		return E_OK;
+	}
+	d->ntexts = d->npaths = 0;
+	return j.no_memory ? E_NOMEM : E_NOTFOUND;
 }
 
 static enum err
@@ -193,19 +209,14 @@ read_value(struct doc *d, const struct record *r)
 {
 	size_t n = r->value_len < 0 ? 0 : (size_t)r->value_len;
 	struct doc_text *t;
-	json_t *v;
-	bool ok;
+	enum err e;
 
 	d->tombstone = r->value_len < 0;
 	if (d->tombstone)
 		return E_OK;
-	v = n > DOC_VALUE_MAX ? NULL : parse(r->value, n);
-	if (v != NULL) {
-		d->json = true;
-		ok = flatten(d, v, NULL, json_is_array(v) ? -1 : 0);
-		json_decref(v);
-		return ok ? E_OK : E_NOMEM;
-	}
+	e = n > DOC_VALUE_MAX ? E_NOTFOUND : read_json(d, r->value, n);
+	if (e != E_NOTFOUND)
+		return e;
 	t = text_new(d);
 	if (t == NULL)
 		return E_NOMEM;

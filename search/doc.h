@@ -38,8 +38,9 @@ struct doc {
 };
 
 void	 doc_init(struct doc *);
-/* What the record holds; borrows from it.  The last one's memory is used
- * again.  E_NOMEM; a record whose headers make no sense is E_INVALID_RECORD. */
+/* What the record holds; borrows from it.  A member that is there twice counts
+ * twice.  The last one's memory is used again.  E_NOMEM; a record whose headers
+ * make no sense is E_INVALID_RECORD. */
 enum err doc_read(struct doc *, const struct record *) MUST;
 void	 doc_free(struct doc *);
 /* The i-th text that has words, of value, key and headers; NULL: no more. */

@@ -16,17 +16,50 @@ enum {
 
 /* ---- folding ----------------------------------------------------------- */
 
-static bool
-is_ascii(const char *s, size_t n, bool *upper)
+/*
+ * The lower case of a character that is folded by itself, into as many bytes;
+ * 0: it is not, or may be composed with one that is.  Letters of Latin-1 and
+ * Cyrillic, kana, ideographs, syllables of Hangul.
+ */
+static ucs4_t
+fold_one(ucs4_t c)
 {
-	bool ascii = true;
+	if (c >= 0xc0 && c <= 0xff)
+		return c == 0xdf ? 0 : c < 0xdf && c != 0xd7 ? c + 0x20 : c;
+	if (c >= 0x410 && c <= 0x44f)
+		return c < 0x430 ? c + 0x20 : c;
+	return (c >= 0x3041 && c <= 0x3096) || (c >= 0x30a1 && c <= 0x30fa) ||
+	    (c >= 0x4e00 && c <= 0x9fff) || (c >= 0xac00 && c <= 0xd7a3) ?
+	    c : 0;
+}
 
-	*upper = false;
-	for (size_t i = 0; i < n && ascii; i++) {
-		ascii = (unsigned char)s[i] < 0x80;
-		*upper |= s[i] >= 'A' && s[i] <= 'Z';
+/* Folds text of such characters and ASCII; false: it has others.  out is NULL
+ * to know that only, and whether there is something to do. */
+static bool
+fold_simple(const char *s, size_t n, char *out, bool *change)
+{
+	const uint8_t *p = (const uint8_t *)s, *end = p + n;
+
+	for (*change = false; p < end;) {
+		ucs4_t c = *p, low;
+		int m = 1;
+
+		if (c < 0x80)
+			low = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+		else {
+			m = u8_mbtoucr(&c, p, (size_t)(end - p));
+			low = m <= 0 ? 0 : fold_one(c);
+			if (low == 0)
+				return false;
+		}
+		*change |= low != c;
+		if (out != NULL && m == 1)
+			*out++ = (char)low;
+		else if (out != NULL)
+			out += u8_uctomb((uint8_t *)out, low, m);
+		p += m;
 	}
-	return ascii;
+	return true;
 }
 
 /* A copy in which every byte that is not UTF-8 is a blank. */
@@ -51,17 +84,16 @@ const char *
 text_fold(const char *s, size_t n, size_t *len, struct arena *a)
 {
 	uint8_t *valid, *folded;
+	bool change;
 	char *out;
-	bool upper;
 
 	*len = n;
-	if (is_ascii(s, n, &upper)) {
-		if (!upper)
+	if (fold_simple(s, n, NULL, &change)) {
+		if (!change)
 			return n == 0 ? "" : s;
 		out = arena_alloc(a, n);
-		for (size_t i = 0; out != NULL && i < n; i++)
-			out[i] = s[i] >= 'A' && s[i] <= 'Z' ?
-			    (char)(s[i] | 0x20) : s[i];
+		if (out != NULL)
+			fold_simple(s, n, out, &change);
 		return out;
 	}
 	valid = make_valid(s, n);

@@ -30,6 +30,7 @@ enum {
 	HITS_MAX	= 5000,		/* of most queries ... */
 	HITS_PART	= 20,		/* and at most such a part of all */
 	WHOLE_EVERY	= 200,
+	TOLD_MIN	= 100,		/* queries, to tell of operators */
 };
 
 struct place { int walk; int64_t offset; };
@@ -601,8 +602,10 @@ tell_operators(void)
 			hits += (int64_t)q->got.n;
 			bad += q->bad;
 		}
-		printf("%-10s %5" PRId64 " queries %9" PRId64 " hits %"
-		    PRId64 " wrong\n", operators[i].name, n, hits, bad);
+		if (n > 0)
+			printf("%-10s %5" PRId64 " queries %9" PRId64
+			    " hits %" PRId64 " wrong\n", operators[i].name,
+			    n, hits, bad);
 	}
 }
 
@@ -650,7 +653,8 @@ main(int argc, char **argv)
 		bad += queries[i].bad;
 		hits += (int64_t)queries[i].got.n;
 	}
-	tell_operators();
+	if (nqueries >= TOLD_MIN)
+		tell_operators();
 	printf("%" PRId64 " records, %d queries, %" PRId64 " hits, %" PRId64
 	    " wrong; read in %.1f s, searched in %.1f s\n", nrecords,
 	    nqueries, hits, bad, (double)(checked - began) / 1000,
