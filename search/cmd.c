@@ -15,7 +15,6 @@ enum {
 	LIMIT		= 20,
 	TIMEOUT_MS	= 30000,
 	CONTEXT_MAX	= 1000,
-	ENGINE_MS	= 10000,	/* for one answer of the engine */
 };
 
 static const struct row {
@@ -26,46 +25,13 @@ static const struct row {
 #include "opts.def"
 };
 
-static void __attribute__((format(printf, 2, 0)))
-complain(int64_t line, const char *fmt, va_list ap)
-{
-	fflush(stdout);
-	fputs("chronik-search: ", stderr);
-	if (line > 0)
-		fprintf(stderr, "line %lld: ", (long long)line);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
-}
-
-void
-cmd_fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	complain(0, fmt, ap);
-	va_end(ap);
-	exit(EXIT_ERROR);
-}
-
-void
-cmd_lost(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	complain(0, fmt, ap);
-	va_end(ap);
-	exit(EXIT_INCOMPLETE);
-}
-
 int
 cmd_refuse(const struct cmd *c, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	complain(c->line, fmt, ap);
+	cmd_complain(c->line, fmt, ap);
 	va_end(ap);
 	return EXIT_ERROR;
 }
@@ -461,72 +427,4 @@ cmd_args(struct cmd *c, int argc, char **argv)
 	check_together(c);
 	if (some && !cmd_parse(c))
 		cmd_fail("%s", c->parse.why);
-}
-
-/* ---- the engine -------------------------------------------------------- */
-
-static const char *
-given(const char *s, const char *env)
-{
-	if (s == NULL)
-		s = getenv(env);
-	return s != NULL && s[0] != '\0' ? s : NULL;
-}
-
-/* As it is given, or where the data is. */
-static void
-index_at(struct src *src, const char *index_dir, const char *path,
-    char dir[SHARD_PATH])
-{
-	const char *s = given(index_dir, "CHRONIK_INDEX_DIR");
-
-	if (s != NULL)
-		snprintf(dir, SHARD_PATH, "%s", s);
-	else if ((s = src_data_dir(src)) != NULL)
-		snprintf(dir, SHARD_PATH, "%s/search", s);
-	else
-		cmd_lost("%s: the engine does not say where its data is",
-		    path);
-}
-
-static struct src *
-open_local(const struct place *p, char dir[SHARD_PATH])
-{
-	struct src *src;
-	enum err e = src_open_local(p->local, &src);
-
-	if (e != E_OK)
-		cmd_fail("--local %s: %s", p->local, e == E_NOTFOUND ?
-		    "is no data directory of an engine" : err_text(e));
-	index_at(src, p->index_dir, p->local, dir);
-	return src;
-}
-
-struct src *
-cmd_connect(const struct place *p, char dir[SHARD_PATH])
-{
-	const char *data = given(p->data_dir, "CHRONIK_DATA_DIR"), *s;
-	int64_t ms = p->timeout_ms > 0 && p->timeout_ms < ENGINE_MS ?
-	    p->timeout_ms : ENGINE_MS;
-	char path[SHARD_PATH];
-	struct src *src;
-	enum err e;
-
-	if (p->local != NULL)
-		return open_local(p, dir);
-	s = p->data_dir != NULL ? NULL : given(p->engine, "CHRONIK_ENGINE");
-	s = p->engine != NULL ? p->engine : s;
-	if (s != NULL)
-		snprintf(path, sizeof path, "%s", s);
-	else
-		snprintf(path, sizeof path, "%s/engine.sock",
-		    data == NULL ? "./data" : data);
-	e = src_open(path, "chronik-search", (int)ms, &src);
-	if (e != E_OK)
-		cmd_lost("incomplete: no record was searched: %s: %s%s", path,
-		    err_text(e), e == E_NOTFOUND ? "\nhint: no engine "
-		    "listens there; --data-dir or --engine names another, "
-		    "--local reads the files of one that is down" : "");
-	index_at(src, p->index_dir, path, dir);
-	return src;
 }

@@ -4,14 +4,8 @@
 #define CMD_H
 
 #include "out.h"
+#include "prog.h"
 #include "walk.h"
-
-enum {
-	EXIT_HITS	= 0,
-	EXIT_NONE	= 1,
-	EXIT_ERROR	= 2,
-	EXIT_INCOMPLETE	= 3,
-};
 
 enum opt {
 #define OPT(n, ...)	OPT_##n,
@@ -39,24 +33,11 @@ struct cmd {
 	int64_t		 line;		/* of --batch; 0: there is none */
 };
 
-_Noreturn __attribute__((format(printf, 1, 2)))
-void	 cmd_fail(const char *, ...);
-/* The same when nobody answers: what was asked may be asked again. */
-_Noreturn __attribute__((format(printf, 1, 2)))
-void	 cmd_lost(const char *, ...);
 /* Says why this query is none, and returns the exit status. */
 __attribute__((format(printf, 2, 3)))
 int	 cmd_refuse(const struct cmd *, const char *, ...);
 /* Reads the words behind the program's name; fails on wrong ones. */
 void	 cmd_args(struct cmd *, int argc, char **argv);
-/* Where the engine and the index are: NULL where the environment says so. */
-struct place {
-	const char	*engine, *data_dir, *index_dir;
-	const char	*local;		/* a data directory without an engine */
-	int64_t		 timeout_ms;	/* for one answer; 0: the usual */
-};
-/* Fails when nobody answers there. */
-struct src *cmd_connect(const struct place *, char dir[SHARD_PATH]);
 /* The query of c->text, with the times of -S and -U.  False: parse.why. */
 bool	 cmd_parse(struct cmd *);
 /* In query_run.c: does it. */
@@ -69,7 +50,7 @@ int	 cmd_batch(struct cmd *, int (*one)(struct cmd *));
 bool	 cmd_await_index(struct cmd *);
 /* Ends the program when a query works for longer than it may by far. */
 void	 cmd_watch(const struct cmd *);
-/* In facet.c: counts hits by members and by time. */
+/* In facet_run.c: counts hits by members and by time. */
 int	 cmd_facets(struct cmd *);
 /* Says on standard error what was searched, and what was not. */
 void	 cmd_coverage(struct cmd *);
@@ -79,7 +60,6 @@ enum err cursors_save(const char *path, const struct cursor *, int n) MUST;
 /* The other commands; argv begins with the name of one. */
 int	 cmd_verify(int argc, char **argv);
 int	 cmd_status(int argc, char **argv);
-int	 cmd_serve(int argc, char **argv);
 int	 cmd_files(int argc, char **argv);
 
 #endif

@@ -28,7 +28,8 @@ void	 facet_hit(struct facet *, const struct doc *, const struct hit *);
 void	 facet_sort(struct facet *);
 void	 facet_free(struct facet *);
 
-/* Newest first. */
+/* Newest first; lost: of steps beyond HIST_MAX. */
+enum { HIST_MAX = 100000 };
 struct hist { int64_t *start, *count; int n; int64_t lost; bool failed; };
 void	 hist_open(struct hist *);
 /* shift_ms: a moment when a step begins. */

@@ -1,49 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chronik-search: finds records by their words, and keeps the index for that.
- * This file knows the commands, and what a query may use up; the rest is
- * elsewhere.
+ * This file knows the commands; the rest is elsewhere.
  */
-#include <signal.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "index.h"
-#include "lib/child.h"
 #include "lib/conf.h"
-#include "lib/limits.h"
 #include "lib/log.h"
 
-enum { ENGINE_MS = 20000, MEMORY_MAX_MIB = 4096 };
-
-/* Whatever a query asks for, it does not take the machine's memory. */
-static void
-bound_memory(void)
-{
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_AS, &rl) == 0 && rl.rlim_cur == RLIM_INFINITY) {
-		rl.rlim_cur = (rlim_t)MEMORY_MAX_MIB * MIB;
-		setrlimit(RLIMIT_AS, &rl);
-	}
-#endif
-}
-
-/* A shard, or the segment of a record, is a file that is open. */
-static void
-raise_files(void)
-{
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
-		return;
-	rl.rlim_cur = rl.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &rl);
-}
+enum { ENGINE_MS = 20000 };
 
 static int
 cmd_index(int argc, char **argv)
@@ -92,6 +63,19 @@ cmd_index(int argc, char **argv)
 	return n;
 }
 
+/* A program of its own: what only HTTP needs takes longer to load than most
+ * queries take. */
+static _Noreturn void
+serve(char **argv)
+{
+	char path[SHARD_PATH];
+
+	prog_sibling("chronik-search-serve", path);
+	argv[0] = path;
+	execv(path, argv);
+	cmd_fail("serve: %s: %s", path, strerror(errno));
+}
+
 static int
 query(int argc, char **argv)
 {
@@ -99,7 +83,7 @@ query(int argc, char **argv)
 	int rc;
 
 	cmd_args(&c, argc, argv);
-	bound_memory();
+	prog_bound_memory();
 	rc = cmd_query(&c);
 	query_parse_free(&c.parse);
 	arena_reset(&c.arena);
@@ -110,16 +94,11 @@ query(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	child_setup();
-	log_setup("chronik-search", LOG_WARN, LOG_TEXT);
-	raise_files();
-	signal(SIGPIPE, SIG_DFL);
+	prog_setup();
 	if (argc > 1 && strcmp(argv[1], "index") == 0)
 		return cmd_index(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[1], "serve") == 0) {
-		bound_memory();
-		return cmd_serve(argc - 1, argv + 1);
-	}
+	if (argc > 1 && strcmp(argv[1], "serve") == 0)
+		serve(argv + 1);
 	if (argc > 1 && strcmp(argv[1], "verify") == 0)
 		return cmd_verify(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "status") == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * chronik-search serve, a program that chronik-search becomes.
  * HTTP, by libmicrohttpd: one thread takes requests and answers them one after
  * the other.  Bodies, connections and the time of a query are bounded.
  */
@@ -13,10 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cmd.h"
 #include "lib/conf.h"
 #include "lib/limits.h"
 #include "lib/log.h"
+#include "prog.h"
 #include "serve.h"
 
 enum {
@@ -233,7 +234,7 @@ on_end(void *arg, struct MHD_Connection *conn, void **state,
 	free(in);
 }
 
-/* ---- the command ------------------------------------------------------- */
+/* ---- the program ------------------------------------------------------- */
 
 static int
 listen_on(const char *addr)
@@ -276,7 +277,7 @@ say_ready(int fd, const char *addr)
 }
 
 int
-cmd_serve(int argc, char **argv)
+main(int argc, char **argv)
 {
 	static struct conf conf;
 	static struct server s;
@@ -286,6 +287,8 @@ cmd_serve(int argc, char **argv)
 	sigset_t stop;
 	int fd, sig;
 
+	prog_setup();
+	prog_bound_memory();
 	if (conf_load(&conf, CONF_Q, "chronik-search serve [option ...]",
 	    argc, argv) < argc)
 		cmd_fail("serve: takes options only");

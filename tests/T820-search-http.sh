@@ -16,6 +16,10 @@ for p in $(shuf -i 20000-29999 -n 50); do
 	}
 done
 check_rc 2 chronik start --search-addr nonsense
+# What serves lies beside what it is started by.
+cp "$CHRONIK_BUILD/chronik-search" "$tmp/chronik-search"
+check_rc 2 "$tmp/chronik-search" serve
+check_grep "serve: $tmp/chronik-search-serve: No such file" "$tmp/err" alone
 broker_start --search-addr "127.0.0.1:$port"
 url=http://127.0.0.1:$port
 
