@@ -5,32 +5,7 @@
 # after they were indexed, the index and a scan give the same, the indexer may
 # be killed, and shards live and die with what they are of.
 . "$(dirname "$0")/lib.sh"
-[ -x "$CHRONIK_BUILD/chronik-search" ] || skip "chronik-search is not built"
-command -v kcat >/dev/null || skip "kcat is not installed"
-[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
-
-search()
-{
-	CHRONIK_ENGINE=$ENGINE timeout "$lib_wait_s" \
-	    "$CHRONIK_BUILD/chronik-search" "$@"
-}
-
-indexer_pid()
-{
-	lib_children "$BROKER_PID" chronik-search
-}
-
-lib_indexer()
-{
-	[ -n "$(indexer_pid)" ]
-}
-
-# Nothing is left to be indexed.
-indexed()
-{
-	[ "$(search status | awk -F '\t' 'NR > 1 { n += $4 }
-	    END { print n + 0 }')" = 0 ]
-}
+. "$(dirname "$0")/query.sh"
 
 # records N FROM: JSON lines with keys.
 records()
@@ -101,7 +76,7 @@ done
 # Killed while it works: nothing is lost or doubled.
 records 9000 6000 | kcat -b "$BOOTSTRAP" -P -t logs -K : -z lz4 &
 for i in 1 2 3; do
-	wait_until lib_indexer || fail "the indexer is not started again"
+	wait_until indexer_there || fail "the indexer is not started again"
 	lib_signal KILL "$(indexer_pid)"
 done
 wait $!

@@ -5,15 +5,7 @@
 # that exclude each other, the age of the index, many queries at once, a data
 # directory without its engine, and answers that are not complete.
 . "$(dirname "$0")/lib.sh"
-[ -x "$CHRONIK_BUILD/chronik-search" ] || skip "chronik-search is not built"
-command -v kcat >/dev/null || skip "kcat is not installed"
-[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
-
-search()
-{
-	CHRONIK_ENGINE=$ENGINE timeout "$lib_wait_s" \
-	    "$CHRONIK_BUILD/chronik-search" "$@"
-}
+. "$(dirname "$0")/query.sh"
 
 # wrong WORDS OPTION...: exit 2, and a sentence that has the words.
 wrong()
@@ -23,12 +15,6 @@ wrong()
 	shift
 	check_rc 2 search "$@"
 	check_grep "$words" "$tmp/err" "$*"
-}
-
-indexed()
-{
-	[ "$(search status | awk -F '\t' 'NR > 1 { n += $4 }
-	    END { print n + 0 }')" = 0 ]
 }
 
 # ---- words that are none, before any engine is asked ------------------------
@@ -138,11 +124,7 @@ check_eq "$(cat "$tmp/out")" 2 "a range and a value"
 check_grep '(or ' "$tmp/err" "--explain"
 
 # The index is behind, as nobody is at work: that is read, or left out.
-lib_indexer()
-{
-	lib_children "$BROKER_PID" chronik-search
-}
-kill -STOP "$(lib_indexer)"
+kill -STOP "$(indexer_pid)"
 echo 'late:{"level":"error","n":1000}' | kcat -b "$BOOTSTRAP" -P -t logs -K :
 check_rc 0 search -c n:1000
 check_grep '1 of them not indexed yet, index lag' "$tmp/err" "the lag"
@@ -151,7 +133,7 @@ check_grep '1 not indexed yet and left out' "$tmp/err" "--max-lag"
 check_rc 0 search -c --max-lag 1ms n:1000
 check_rc 3 search -c --wait-index --timeout 200ms n:1000
 check_grep 'did not catch up' "$tmp/err" "--wait-index"
-kill -CONT "$(lib_indexer)"
+kill -CONT "$(indexer_pid)"
 check_rc 0 search -c --wait-index n:1000
 
 # An engine that does not answer costs its time and says so.

@@ -5,21 +5,7 @@
 # made anew or taken away while it is asked, the engine is killed.  An answer
 # is whole, or says that it is not.
 . "$(dirname "$0")/lib.sh"
-[ -x "$CHRONIK_BUILD/chronik-search" ] || skip "chronik-search is not built"
-command -v kcat >/dev/null || skip "kcat is not installed"
-[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
-
-search()
-{
-	CHRONIK_ENGINE=$ENGINE timeout "$lib_wait_s" \
-	    "$CHRONIK_BUILD/chronik-search" "$@"
-}
-
-indexed()
-{
-	[ "$(search status | awk -F '\t' 'NR > 1 { n += $4 }
-	    END { print n + 0 }')" = 0 ]
-}
+. "$(dirname "$0")/query.sh"
 
 # records N: as JSON, with keys.
 records()

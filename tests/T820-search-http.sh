@@ -3,10 +3,8 @@
 #
 # chronik-search serve: queries in Elasticsearch's language over HTTP.
 . "$(dirname "$0")/lib.sh"
-[ -x "$CHRONIK_BUILD/chronik-search" ] || skip "chronik-search is not built"
-command -v kcat >/dev/null || skip "kcat is not installed"
+. "$(dirname "$0")/query.sh"
 command -v curl >/dev/null || skip "curl is not installed"
-[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
 
 port=
 for p in $(shuf -i 20000-29999 -n 50); do

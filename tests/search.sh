@@ -3,35 +3,18 @@
 # Sourced after lib.sh by tests of the search index that compare it with the
 # log while something is at work.
 
+. "$(dirname "$0")/query.sh"
 [ -x "$CHRONIK_BUILD/tests/search_compare" ] ||
-    skip "chronik-search is not built"
-command -v kcat >/dev/null || skip "kcat is not installed"
+    skip "search_compare is not built"
 command -v python3 >/dev/null || skip "python3 is not installed"
-[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
 search_loads=
-
-search()
-{
-	CHRONIK_ENGINE=$ENGINE "$CHRONIK_BUILD/chronik-search" "$@"
-}
-
-indexer_pid()
-{
-	lib_children "$BROKER_PID" chronik-search
-}
+search_wait_s=7200		# for all of a large log
 
 # indexer_other PID: one is at work, and it is not that one.
 indexer_other()
 {
 	search_pid=$(indexer_pid)
 	[ -n "$search_pid" ] && [ "$search_pid" != "$1" ]
-}
-
-# Nothing is left to be indexed.
-indexed()
-{
-	[ "$(search status | awk -F '\t' 'NR > 1 { n += $4 }
-	    END { print n + 0 }')" = 0 ]
 }
 
 # records_in_index: how many offsets shards have.
@@ -79,7 +62,7 @@ load_end()
 # compare QUERIES SEED [quiet]: random queries against all records.
 compare()
 {
-	timeout 7200 "$CHRONIK_BUILD/tests/search_compare" "$ENGINE" \
+	timeout "$search_wait_s" "$CHRONIK_BUILD/tests/search_compare" "$ENGINE" \
 	    "$DATA/search" "$@" >"$tmp/compare" 2>&1 || {
 		cat "$tmp/compare" >&2
 		fail "search_compare $*"
