@@ -15,6 +15,7 @@ enum {
 	GET_BYTES	= 1,		/* one batch, whatever its size */
 	HELD_MAX	= 64,		/* batches that src_get keeps */
 	HELD_BYTES	= 64 * MIB,	/* ... together, but for the last */
+	HELD_PART_BYTES	= 2 * MIB,	/* ... of one partition, likewise */
 };
 
 /* Where a record is read from. */
@@ -46,7 +47,6 @@ struct src {
 	/* Walks of many partitions take turns, each in a batch of its own. */
 	struct held	 held[HELD_MAX];
 	struct held	*last;		/* that src_get looked into */
-	int64_t		 held_size;
 	uint64_t	 turn;
 };
 
@@ -91,7 +91,6 @@ batch_forget(struct src *s, struct held *h)
 	batch_iter_close(&h->it);
 	free(h->bytes);
 	free(h->marks);
-	s->held_size -= h->size;
 	if (s->last == h)
 		s->last = NULL;
 	*h = (struct held){ 0 };
@@ -354,44 +353,58 @@ held_find(struct src *s, const struct uuid *topic, int32_t part,
 	return NULL;
 }
 
-/* The one that was not used for the longest time. */
+/* The one that was not used for the longest time: of a partition, or of all
+ * (topic NULL).  *size: of all those together. */
 static struct held *
-held_oldest(struct src *s, bool with_bytes)
+held_oldest(struct src *s, const struct uuid *topic, int32_t part,
+    int64_t *size)
 {
 	struct held *old = NULL;
 
+	*size = 0;
 	for (int i = 0; i < HELD_MAX; i++) {
 		struct held *h = &s->held[i];
 
-		if ((h->bytes != NULL || !with_bytes) &&
-		    (old == NULL || h->used < old->used))
+		if (h->bytes == NULL || (topic != NULL && (h->part != part ||
+		    !uuid_eq(h->topic, *topic))))
+			continue;
+		*size += h->size;
+		if (old == NULL || h->used < old->used)
 			old = h;
 	}
 	return old;
 }
 
-/* A place for one more; what is in it goes. */
+/* A place for one more of a partition; what is in it goes.  A walk does not
+ * come back to what it has left behind, and memory that was used already is
+ * had sooner than other. */
 static struct held *
-held_new(struct src *s)
+held_new(struct src *s, const struct uuid *topic, int32_t part)
 {
-	struct held *h;
+	struct held *old;
+	int64_t size;
 
-	while (s->held_size > HELD_BYTES &&
-	    (h = held_oldest(s, true)) != NULL)
-		batch_forget(s, h);
-	h = held_oldest(s, false);
-	batch_forget(s, h);
-	return h;
+	while ((old = held_oldest(s, topic, part, &size)) != NULL &&
+	    size > HELD_PART_BYTES)
+		batch_forget(s, old);
+	while ((old = held_oldest(s, NULL, 0, &size)) != NULL &&
+	    size > HELD_BYTES)
+		batch_forget(s, old);
+	for (int i = 0; i < HELD_MAX; i++)
+		if (s->held[i].bytes == NULL)
+			return &s->held[i];
+	batch_forget(s, old);
+	return old;
 }
 
-/* Reads the batch that holds an offset, or comes next. */
+/* Reads the batch that holds an offset, or comes next: n bytes at *p, in a
+ * buffer that becomes the caller's. */
 static enum err
-batch_fetch(struct src *s, const struct fetch_want *w, uint8_t **bytes,
-    size_t *n)
+batch_fetch(struct src *s, const struct fetch_want *w, uint8_t **buf,
+    const uint8_t **p, size_t *n)
 {
 	struct extents x;
 	struct reader rd;
-	const uint8_t *p;
 	struct batch b;
 	enum err e = fetch(s, w, &x);
 
@@ -403,15 +416,12 @@ batch_fetch(struct src *s, const struct fetch_want *w, uint8_t **bytes,
 	}
 	reader_open(&rd, x.v[0].h->fd, x.v[0].position, x.v[0].length);
 	do
-		e = reader_batch(&rd, &b, &p);
+		e = reader_batch(&rd, &b, p);
 	while (e == E_OK && batch_last_offset(&b) < w->offset);
 	if (e == E_OK) {
 		*n = (size_t)batch_size(&b);
-		*bytes = malloc(*n);
-		if (*bytes == NULL)
-			e = E_NOMEM;
-		else
-			memcpy(*bytes, p, *n);
+		*buf = rd.buf;
+		rd.buf = NULL;
 	}
 	reader_close(&rd);
 	extents_free(&x);
@@ -421,27 +431,27 @@ batch_fetch(struct src *s, const struct fetch_want *w, uint8_t **bytes,
 static enum err
 batch_load(struct src *s, const struct fetch_want *w, struct held **out)
 {
-	struct held *h = held_new(s);
-	uint8_t *bytes;
+	struct held *h = held_new(s, &w->topic, w->part);
+	const uint8_t *p;
+	uint8_t *buf;
 	size_t n;
-	enum err e = batch_fetch(s, w, &bytes, &n);
+	enum err e = batch_fetch(s, w, &buf, &p, &n);
 
 	if (e != E_OK)
 		return e;
-	e = batch_iter_open(&h->it, bytes, n, INFLATE_MAX);
+	e = batch_iter_open(&h->it, p, n, INFLATE_MAX);
 	if (e != E_OK) {
 		batch_iter_close(&h->it);
-		free(bytes);
+		free(buf);
 		return e == E_EOF ? E_NOTFOUND : e;
 	}
-	h->bytes = bytes;
+	h->bytes = buf;
 	h->topic = w->topic;
 	h->part = w->part;
 	if (!(h->it.b.attrs & BATCH_CONTROL))
 		e = batch_mark(h);
 	h->size = (int64_t)n + (int64_t)h->it.plain.len +
 	    (int64_t)h->marks_cap * (int64_t)sizeof *h->marks;
-	s->held_size += h->size;
 	*out = h;
 	if (e != E_OK)
 		batch_forget(s, h);

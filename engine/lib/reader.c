@@ -41,9 +41,12 @@ reader_pos(const struct reader *r)
 	return r->pos - (int64_t)(r->len - r->at);
 }
 
+/* Room for n bytes, of which some are there: a chunk, but no more than the
+ * range has. */
 static enum err
 room(struct reader *r, size_t n)
 {
+	int64_t all;
 	uint8_t *p;
 
 	if (r->at > 0) {
@@ -51,8 +54,9 @@ room(struct reader *r, size_t n)
 		r->len -= r->at;
 		r->at = 0;
 	}
+	all = (int64_t)r->len + (r->end - r->pos);
 	if (n < READER_CHUNK)
-		n = READER_CHUNK;
+		n = all < READER_CHUNK ? (size_t)all : READER_CHUNK;
 	if (n <= r->cap)
 		return E_OK;
 	if ((p = realloc(r->buf, n)) == NULL)
