@@ -274,11 +274,10 @@ static bool
 is_used(const struct plan_shard *s, const struct term_buf *b)
 {
 	struct xap_query *q = s->db == NULL ? NULL : xap_q_term(b->p, b->n);
-	uint32_t none, total = 0;
+	uint32_t total = 0;
 	bool used;
 
-	used = q == NULL || xap_match(s->db, q, 0, 0, &none, &none, &total)
-	    != E_OK || total > 0;
+	used = q == NULL || xap_count(s->db, q, &total) != E_OK || total > 0;
 	xap_q_free(q);
 	return used;
 }

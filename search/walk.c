@@ -16,10 +16,23 @@
 
 enum {
 	SCAN_BLOCK	= 16384,	/* records read before any is shown */
-	FIRST_CHUNK	= 64,		/* matches asked of a shard at first */
+	STRIDE		= 2048,		/* offsets asked of a shard at first */
+	STRIDE_GROWS	= 8,
 	CLOCK_EVERY	= 64,		/* records between looks at the clock */
 	SHARD_TRIES	= 3,
 };
+
+static int64_t
+max64(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t
+min64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
 
 static bool
 out_of_time(struct search *s)
@@ -135,7 +148,7 @@ shard_open(struct walk *w, const struct shard *sh)
 	w->plan.q = NULL;
 	w->search->shards_opened++;
 	e = shard_facts(w->db, &next, &gaps, &w->shard_conf);
-	if (e == E_OK && next < sh->end)
+	if (e == E_OK && (next < sh->end || sh->end - sh->base > UINT32_MAX))
 		e = E_CORRUPT;
 	if (e == E_OK) {
 		e = plan_now(w);
@@ -180,36 +193,41 @@ shard_open_any(struct walk *w, const struct shard *sh)
 	return e;
 }
 
-/* The next matches of the open shard become candidates, in the walk's
- * order. */
+/* Whether the shard was asked for all of the region. */
+static bool
+shard_over(const struct walk *w)
+{
+	return w->search->sort == SORT_OLDEST ? w->edge >= w->region.high :
+	    w->edge <= w->region.low;
+}
+
+/* The matches of the next stretch of the open shard become candidates, in the
+ * walk's order.  Few are wanted of most shards: it begins with a short one. */
 static enum err
-shard_take(struct walk *w, uint32_t max)
+shard_take(struct walk *w)
 {
 	bool oldest = w->search->sort == SORT_OLDEST;
-	uint32_t *ids, n = 0;
+	int64_t low = oldest ? w->edge : max64(w->region.low,
+	    w->edge - w->stride);
+	int64_t high = oldest ? min64(w->region.high, w->edge + w->stride) :
+	    w->edge;
+	uint32_t *ids = malloc((size_t)(high - low) * sizeof *ids), n = 0;
 	enum err e;
 
-	ids = malloc(((size_t)max + 1) * sizeof *ids);
 	if (ids == NULL)
 		return E_NOMEM;
-	e = xap_match(w->db, w->plan.q, w->taken, max, ids, &n, &w->total);
-	w->taken += n;
-	if (e == E_OK && n == 0)
-		w->taken = w->total;
-	for (uint32_t i = 0; i < n && e == E_OK; i++) {
-		int64_t offset = w->shard.base + ids[i] - 1;
-
-		/* A shard that grows meanwhile tells some of them twice. */
-		if (offset < w->region.low || offset >= w->floor)
-			continue;
-		e = cand_put(w, offset);
-		if (!oldest)
-			w->floor = offset;
-	}
+	e = xap_match(w->db, w->plan.q, (uint32_t)(low - w->shard.base + 1),
+	    (uint32_t)(high - w->shard.base), ids, &n);
+	for (uint32_t i = 0; i < n && e == E_OK; i++)
+		e = cand_put(w, w->shard.base + ids[i] - 1);
 	free(ids);
-	if (oldest && e == E_OK)
+	if (e != E_OK)
+		return e;
+	if (!oldest)
 		cand_reverse(w);
-	return e;
+	w->edge = oldest ? high : low;
+	w->stride = min64(w->stride * STRIDE_GROWS, SHARD_DOCS_MAX);
+	return E_OK;
 }
 
 /* The records of the shard are read instead, but for those that were told. */
@@ -218,7 +236,7 @@ plan_give_up(struct walk *w)
 {
 	plan_free(&w->plan);
 	w->plan = (struct plan){ PLAN_ALL, false, NULL };
-	w->at = w->search->sort == SORT_OLDEST ? w->region.low : w->floor;
+	w->at = w->edge;
 	w->region.by_index = false;
 	w->ncand = w->cand_at = 0;
 }
@@ -378,18 +396,6 @@ check(struct walk *w, int64_t offset, struct hit *h)
 
 /* ---- regions ----------------------------------------------------------- */
 
-static int64_t
-max64(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-static int64_t
-min64(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The stretch that comes next, up to the walk's end: a shard, or what lies
  * between shards. */
 static void
@@ -451,11 +457,11 @@ region_next(struct walk *w)
 	else
 		w->region = (struct region){ low, high, true,
 		    &w->shard_conf };
-	w->floor = high;
-	w->taken = 0;
-	w->total = w->plan.kind == PLAN_NONE ? 0 : 1;
 	w->at = w->search->sort == SORT_OLDEST ? w->region.high :
 	    w->region.low;
+	w->stride = STRIDE;
+	w->edge = w->plan.kind == PLAN_NONE ? w->at :
+	    w->search->sort == SORT_OLDEST ? low : high;
 	return E_OK;
 }
 
@@ -471,13 +477,9 @@ walk_refill(struct walk *w)
 			return w->search->lost;
 		if (out_of_time(w->search))
 			return E_TIMED_OUT;
-		if (w->region.by_index && w->taken < w->total) {
-			bool whole = w->taken > 0 ||
-			    w->search->sort == SORT_OLDEST;
-
+		if (w->region.by_index && !shard_over(w)) {
 			w->checked = false;
-			e = shard_take(w, whole ? SHARD_DOCS_MAX :
-			    FIRST_CHUNK);
+			e = shard_take(w);
 			if (index_fails(w, e)) {
 				plan_give_up(w);
 				e = E_OK;
@@ -552,11 +554,76 @@ search_next(struct search *s, struct hit **out)
 	return E_OK;
 }
 
+/* Whether the index alone can tell how many of a shard match. */
+static bool
+shard_counts(const struct walk *w)
+{
+	return w->plan.exact && w->search->compacted_ok;
+}
+
+/* Adds the matches of the open shard's region.  What its index does not tell
+ * is read next, but not for a cheap count. */
+static enum err
+count_shard(struct walk *w, bool cheap, int64_t *n)
+{
+	bool counts = shard_counts(w), whole = counts &&
+	    w->region.low == w->shard.base && w->region.high == w->shard.end;
+	uint32_t total = 0;
+	enum err e = E_OK;
+
+	if (w->plan.kind == PLAN_NONE)
+		return E_OK;
+	w->stride = SHARD_DOCS_MAX;
+	while (e == E_OK && !shard_over(w)) {
+		w->ncand = w->cand_at = 0;
+		e = whole ? xap_count(w->db, w->plan.q, &total) :
+		    shard_take(w);
+		if (index_fails(w, e)) {
+			plan_give_up(w);
+			return cheap ? E_BUSY : E_OK;
+		}
+		*n += whole ? (int64_t)total : counts && e == E_OK ?
+		    w->ncand : 0;
+		if (whole)
+			return e;
+		if (counts)
+			continue;
+		for (w->checked = false; e == E_OK && w->cand_at < w->ncand;) {
+			e = out_of_time(w->search) ? E_TIMED_OUT :
+			    check(w, w->cand[w->cand_at++], NULL);
+			*n += e == E_OK;
+			if (e == E_NOTFOUND)
+				e = E_OK;
+		}
+	}
+	return e;
+}
+
+/* All documents of a shard match: how many it has is written down. */
+static enum err
+count_whole(struct walk *w, bool *told, int64_t *n)
+{
+	const struct region *g = &w->region;
+	uint32_t last, total = 0;
+	enum err e = E_OK;
+
+	*told = g->conf == &w->shard_conf && w->plan.kind == PLAN_ALL &&
+	    shard_counts(w) && g->high == w->shard.end &&
+	    w->shard.base >= w->start;
+	if (!*told)
+		return E_OK;
+	e = xap_counts(w->db, &total, &last);
+	if (e == E_OK) {
+		*n += total;
+		w->at = w->shard.base;
+	}
+	return e;
+}
+
 static enum err
 walk_count(struct walk *w, bool cheap, int64_t *n)
 {
-	uint32_t none, total;
-	bool all;
+	bool told;
 	enum err e;
 
 	while ((e = region_next(w)) == E_OK) {
@@ -566,50 +633,16 @@ walk_count(struct walk *w, bool cheap, int64_t *n)
 			return w->search->lost;
 		if (out_of_time(w->search))
 			return E_TIMED_OUT;
-		if (g->conf == &w->shard_conf && w->plan.kind == PLAN_ALL &&
-		    w->plan.exact && w->search->compacted_ok &&
-		    g->high == w->shard.end && w->shard.base >= w->start) {
-			e = xap_counts(w->db, &total, &none);
-			if (e == E_OK) {
-				*n += total;
-				w->at = w->shard.base;
-				continue;
-			}
-			if (!index_fails(w, e))
-				return e;
-		}
-		if (!g->by_index) {
-			if (cheap)
-				return E_BUSY;
-			e = scan(w, g->low, g->high, g->conf, false, n);
-			if (e != E_OK)
-				return e;
+		e = count_whole(w, &told, n);
+		if (told && e == E_OK)
 			continue;
-		}
-		all = w->plan.exact && g->low == w->shard.base &&
-		    g->high == w->shard.end && w->search->compacted_ok;
-		if (w->plan.kind == PLAN_NONE)
-			continue;
-		if (!all && cheap)
+		if (told && !index_fails(w, e))
+			return e;
+		if (cheap && (!g->by_index || (w->plan.kind != PLAN_NONE &&
+		    !shard_counts(w))))
 			return E_BUSY;
-		w->ncand = w->cand_at = 0;
-		e = all ? xap_match(w->db, w->plan.q, 0, 0, &none, &none,
-		    &total) : shard_take(w, SHARD_DOCS_MAX);
-		if (index_fails(w, e)) {
-			if (cheap)
-				return E_BUSY;
-			plan_give_up(w);
-			continue;
-		}
-		if (all && e == E_OK)
-			*n += total;
-		for (w->checked = false; e == E_OK && w->cand_at < w->ncand;) {
-			e = out_of_time(w->search) ? E_TIMED_OUT :
-			    check(w, w->cand[w->cand_at++], NULL);
-			*n += e == E_OK;
-			if (e == E_NOTFOUND)
-				e = E_OK;
-		}
+		e = g->by_index ? count_shard(w, cheap, n) :
+		    scan(w, g->low, g->high, g->conf, false, n);
 		if (e != E_OK)
 			return e;
 	}

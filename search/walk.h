@@ -51,8 +51,8 @@ struct walk {
 	bool		 shard_new;	/* not planned yet */
 	/* Offsets to be looked at, in order. */
 	struct region	 region;
-	uint32_t	 taken, total;	/* of the shard's matches */
-	int64_t		 floor;		/* the least of them so far */
+	int64_t		 edge;		/* what is beyond was asked of it */
+	int64_t		 stride;	/* how many offsets are asked next */
 	int64_t		*cand;
 	int		 ncand, cand_at, cand_cap;
 	bool		 checked;	/* they match: only read them */

@@ -254,7 +254,7 @@ path_there(struct search *s, const char *path)
 	struct term_buf b;
 	bool there = false;
 	struct xap_query *q;
-	uint32_t none, total = 0;
+	uint32_t total = 0;
 
 	term_make(&b, TERM_EXISTS, NULL, path, strlen(path));
 	for (int i = 0; i < s->nwalks; i++)
@@ -263,8 +263,8 @@ path_there(struct search *s, const char *path)
 			struct xap_db *db = any_shard(s, &s->walks[i], j);
 
 			q = db == NULL ? NULL : xap_q_term(b.p, b.n);
-			there = q == NULL || xap_match(db, q, 0, 0, &none,
-			    &none, &total) != E_OK || total > 0;
+			there = q == NULL || xap_count(db, q, &total) !=
+			    E_OK || total > 0;
 			xap_q_free(q);
 			xap_close(db);
 		}

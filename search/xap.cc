@@ -308,6 +308,28 @@ make(F f)
 	return out;
 }
 
+/* The ids from low to high, whether there are such documents or not: beside
+ * it others need not be looked through from their beginning. */
+class id_range : public Xapian::PostingSource {
+	Xapian::docid low, high, at = 0;
+
+public:
+	id_range(Xapian::docid l, Xapian::docid h) : low(l), high(h) { }
+	PostingSource *clone() const { return new id_range(low, high); }
+	Xapian::doccount get_termfreq_min() const { return 0; }
+	Xapian::doccount get_termfreq_est() const { return high - low + 1; }
+	Xapian::doccount get_termfreq_max() const { return high - low + 1; }
+	void init(const Xapian::Database &) { at = low - 1; }
+	void next(double) { at++; }
+	void skip_to(Xapian::docid id, double)
+	{
+		at = id > at ? id : at;
+		at = at > low ? at : low;	/* also without a next before */
+	}
+	bool at_end() const { return at > high; }
+	Xapian::docid get_docid() const { return at; }
+};
+
 } // namespace
 
 struct xap_query *
@@ -398,30 +420,38 @@ xap_q_text(const struct xap_query *q)
 }
 
 enum err
-xap_match(struct xap_db *d, const struct xap_query *q, uint32_t from,
-    uint32_t max, uint32_t *ids, uint32_t *n, uint32_t *total)
+xap_match(struct xap_db *d, const struct xap_query *q, uint32_t low,
+    uint32_t high, uint32_t *ids, uint32_t *n)
+{
+	return guard_read(d->db, [&] {
+		Xapian::Enquire enq(d->db);
+		id_range range(low, high);
+
+		enq.set_query(Xapian::Query(Xapian::Query::OP_AND, q->q,
+		    Xapian::Query(&range)));
+		enq.set_weighting_scheme(Xapian::BoolWeight());
+		Xapian::MSet m = enq.get_mset(0, high - low + 1);
+		*n = 0;
+		for (auto it = m.begin(); it != m.end(); ++it)
+			ids[(*n)++] = *it;
+	});
+}
+
+enum err
+xap_count(struct xap_db *d, const struct xap_query *q, uint32_t *total)
 {
 	return guard_read(d->db, [&] {
 		Xapian::Enquire enq(d->db);
 
 		enq.set_query(q->q);
 		enq.set_weighting_scheme(Xapian::BoolWeight());
-		enq.set_docid_order(Xapian::Enquire::DESCENDING);
-		if (max == 0) {
-			/* How many have one term is written down. */
-			Xapian::MSet b = enq.get_mset(0, 0,
-			    (Xapian::doccount)0);
+		/* How many have one term is written down. */
+		Xapian::MSet m = enq.get_mset(0, 0, (Xapian::doccount)0);
 
-			*n = 0;
-			*total = b.get_matches_lower_bound();
-			if (*total == b.get_matches_upper_bound())
-				return;
-		}
-		Xapian::MSet m = enq.get_mset(from, max,
-		    d->db.get_doccount());
-		*n = 0;
-		for (auto it = m.begin(); it != m.end(); ++it)
-			ids[(*n)++] = *it;
+		*total = m.get_matches_lower_bound();
+		if (*total == m.get_matches_upper_bound())
+			return;
+		m = enq.get_mset(0, 0, d->db.get_doccount());
 		*total = m.get_matches_lower_bound();
 	});
 }

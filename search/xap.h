@@ -84,11 +84,15 @@ struct xap_query *xap_q_copy(const struct xap_query *);
 /* Allocated; for --explain. */
 char		*xap_q_text(const struct xap_query *);
 
-/* The ids of matches, the greatest first, from the from-th on: *n at most max,
- * *total of all.  E_TOO_LARGE: a beginning stands for too many terms. */
+/* The ids of the matches from low to high, both included, rising: *n of them,
+ * for which ids has room.  E_TOO_LARGE: a beginning stands for too many
+ * terms. */
 enum err	 xap_match(struct xap_db *, const struct xap_query *,
-		    uint32_t from, uint32_t max, uint32_t *ids, uint32_t *n,
-		    uint32_t *total) MUST;
+		    uint32_t low, uint32_t high, uint32_t *ids, uint32_t *n)
+		    MUST;
+/* How many matches there are. */
+enum err	 xap_count(struct xap_db *, const struct xap_query *,
+		    uint32_t *) MUST;
 
 /* Several databases as one, for relevance: BM25 with k1 1.2 and b 0.75. */
 struct xap_all;
