@@ -11,7 +11,7 @@
 #include "match.h"
 #include "walk.h"
 
-enum { RANK_CHUNK = 200, RANK_TRIES = 3 };
+enum { RANK_CHUNK = 1000, RANK_TRIES = 3 };
 
 /* A shard among those that are ranked together. */
 struct ranked { struct walk *w; struct shard *s; };
@@ -137,32 +137,32 @@ list_again(struct rank *r)
 
 /* ---- hits -------------------------------------------------------------- */
 
+/* Reads a record into a hit.  E_NOTFOUND: it does not match. */
 static enum err
-hit_add(struct rank *r, struct walk *w, int64_t offset, double score)
+hit_read(struct search *s, struct walk *w, int64_t offset, double score,
+    struct hit *h)
 {
-	struct match m = { r->s->query, w->topic, w->part, &w->conf, false };
-	struct hit *h = &r->hits[r->nhits];
+	struct match m = { s->query, w->topic, w->part, &w->conf, false };
 	enum err e;
 
 	if (offset < w->start || offset >= w->end)
-		return E_OK;
-	e = hit_get(r->s, w, offset, h);
-	if (e == E_NOTFOUND || e == E_UNKNOWN_TOPIC_ID)
-		return E_OK;
+		return E_NOTFOUND;
+	e = hit_get(s, w, offset, h);
+	if (e == E_UNKNOWN_TOPIC_ID)
+		return E_NOTFOUND;
 	if (e == E_CORRUPT || e == E_INVALID_RECORD || e == E_IO) {
 		walk_miss(w, 1, e);
-		return E_OK;
+		return E_NOTFOUND;
 	}
 	if (e != E_OK)
 		return e;
-	if (doc_read(&r->s->doc, &h->r) != E_OK ||
-	    !match_doc(&m, &r->s->doc, &h->r)) {
-		r->s->too_costly |= m.too_costly;
-		return E_OK;
+	if (doc_read(&s->doc, &h->r) != E_OK || !match_doc(&m, &s->doc,
+	    &h->r)) {
+		s->too_costly |= m.too_costly;
+		return E_NOTFOUND;
 	}
 	h->conf = &w->conf;
 	h->score = score;
-	r->nhits++;
 	return E_OK;
 }
 
@@ -172,6 +172,57 @@ out_of_time(struct search *s)
 	if (elink_now_ms() >= s->deadline_ms)
 		s->timed_out = true;
 	return s->timed_out;
+}
+
+/* Where a ranked record is, and which it is among those of a chunk. */
+struct spot { struct ranked *at; int64_t offset; uint32_t i; };
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct spot *x = a, *y = b;
+
+	if (x->at->w != y->at->w)
+		return x->at->w < y->at->w ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Reads the records of a chunk in the order of the log, and lays those that
+ * match down in theirs. */
+static enum err
+take_chunk(struct rank *r, const struct xap_hit *found, uint32_t n)
+{
+	struct hit *hits = r->hits + r->nhits, one;
+	struct spot spots[RANK_CHUNK];
+	bool is_hit[RANK_CHUNK] = { false };
+	enum err e = E_OK;
+
+	for (uint32_t i = 0; i < n; i++) {
+		spots[i].at = &r->shards[found[i].db];
+		spots[i].offset = spots[i].at->s->base + found[i].id - 1;
+		spots[i].i = i;
+	}
+	qsort(spots, n, sizeof *spots, by_place);
+	for (uint32_t i = 0; i < n && e == E_OK && !out_of_time(r->s); i++) {
+		const struct spot *p = &spots[i];
+
+		/* What a shard has grown by is read, see below. */
+		if (p->offset >= p->at->s->end)
+			continue;
+		e = hit_read(r->s, p->at->w, p->offset, found[p->i].score,
+		    &hits[p->i]);
+		is_hit[p->i] = e == E_OK;
+		if (e == E_NOTFOUND)
+			e = E_OK;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (is_hit[i]) {
+			/* Their bytes change places as well. */
+			one = r->hits[r->nhits];
+			r->hits[r->nhits++] = hits[i];
+			hits[i] = one;
+		}
+	return e;
 }
 
 static enum err
@@ -191,15 +242,7 @@ take_ranked(struct rank *r, bool *lost)
 		e = xap_rank(all, r->plan->q, from, want, found, &n, &total);
 		if (e != E_OK)
 			break;
-		*lost = false;
-		for (uint32_t i = 0; i < n && e == E_OK; i++) {
-			struct ranked *k = &r->shards[found[i].db];
-			int64_t o = k->s->base + found[i].id - 1;
-
-			/* What a shard has grown by is read, see below. */
-			if (o < k->s->end)
-				e = hit_add(r, k->w, o, found[i].score);
-		}
+		e = take_chunk(r, found, n);
 		*lost = e == E_OK;
 		from += n;
 		if (n < want)
@@ -243,7 +286,11 @@ each_rest(void *arg, const struct record *rec)
 	struct rest *x = arg;
 
 	x->r->s->read++;
-	x->err = hit_add(x->r, x->w, rec->offset, 0);
+	x->err = hit_read(x->r->s, x->w, rec->offset, 0,
+	    &x->r->hits[x->r->nhits]);
+	x->r->nhits += x->err == E_OK;
+	if (x->err == E_NOTFOUND)
+		x->err = E_OK;
 	return x->err == E_OK && x->r->nhits < x->r->max &&
 	    !out_of_time(x->r->s);
 }
