@@ -13,6 +13,7 @@ enum {
 	FOLLOW_WAIT_MS	= 1000,
 	FOLLOW_POLL_MS	= 250,
 	MISSING_SHOWN	= 20,		/* partitions that were not searched */
+	TOTAL_MS	= 250,		/* to count hits that are not shown */
 };
 
 /* ---- what was searched ------------------------------------------------- */
@@ -201,18 +202,23 @@ cmd_begin(struct cmd *c)
 	    EXIT_INCOMPLETE;
 }
 
-/* How many hits there are in all, where the index alone can tell; -1. */
+/* How many hits there are in all, where the index alone can tell it soon; -1.
+ */
 static int64_t
 total(struct cmd *c)
 {
 	struct search mine = c->search;
 	enum sort sort = c->sort;
-	int64_t n = -1;
+	int64_t n = -1, soon;
 
 	c->search = (struct search){ 0 };
 	c->sort = SORT_NEWEST;
 	if (cmd_begin(c) == 0) {
-		if (search_count(&c->search, true, &n) != E_OK)
+		soon = elink_now_ms() + TOTAL_MS;
+		if (c->search.deadline_ms > soon)
+			c->search.deadline_ms = soon;
+		if (search_count(&c->search, true, &n) != E_OK ||
+		    search_incomplete(&c->search))
 			n = -1;
 		search_close(&c->search);
 	}
