@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmd.h"
 #include "emit.h"
@@ -14,6 +15,7 @@
 
 enum {
 	SAMPLE_EVERY	= 1000,		/* a record whose terms are looked up */
+	AGES_MS		= 10000,	/* for the ages of records */
 	TRIES		= 5,		/* for a shard that is being written */
 };
 
@@ -25,6 +27,7 @@ take_places(int argc, char **argv, struct places *p, const char *name)
 {
 	static const char *const names[] = { "engine", "data-dir",
 	    "index-dir" };
+	bool status = strcmp(name, "status") == 0;
 	const char **at[] = { &p->at.engine, &p->at.data_dir,
 	    &p->at.index_dir };
 	enum { PLACES = 3, JSON = PLACES, HELP };
@@ -34,17 +37,18 @@ take_places(int argc, char **argv, struct places *p, const char *name)
 	opts_init(&o, argc, argv);
 	for (int i = 0; i < PLACES; i++)
 		opts_add(&o, i, names[i], 0, true);
-	opts_add(&o, JSON, "json", 0, false);
+	if (status)
+		opts_add(&o, JSON, "json", 0, false);
 	opts_add(&o, HELP, "help", 'h', false);
 	while ((id = opts_next(&o)) != OPTS_END) {
 		if (id == OPTS_BAD)
 			cmd_fail("%s: %s %s; --help lists them", name, o.arg,
 			    o.why);
 		if (id == HELP) {
-			printf("usage: chronik-search %s [--json] "
+			printf("usage: chronik-search %s %s"
 			    "[--engine PATH] [--data-dir DIR] "
-			    "[--index-dir DIR]%s\n", name,
-			    strcmp(name, "verify") == 0 ? " [TOPIC ...]" : "");
+			    "[--index-dir DIR] [TOPIC ...]\n", name,
+			    status ? "[--json] " : "");
 			exit(0);
 		}
 		if (id == OPTS_WORD)
@@ -75,20 +79,16 @@ open_all(struct search *s, const struct places *p, char dir[SHARD_PATH])
 		cmd_fail("the engine does not answer: %s", err_text(e));
 }
 
-/* Offsets from the log's start on that shards have. */
-static int64_t
-covered(const struct walk *w)
+static void
+print_progress(const struct walk *w, const struct progress *k, bool json)
 {
-	int64_t n = 0;
-
-	for (int i = 0; i < w->shards.n; i++) {
-		const struct shard *s = &w->shards.v[i];
-		int64_t low = s->base > w->start ? s->base : w->start;
-		int64_t high = s->end < w->end ? s->end : w->end;
-
-		n += high > low ? high - low : 0;
-	}
-	return n;
+	printf(json ? "{\"topic\":\"%s\",\"partition\":%d,"
+	    "\"indexed\":%lld,\"lag\":%lld,\"shards\":%d,"
+	    "\"bytes\":%lld,\"indexed_to\":%lld,\"lag_ms\":%lld}\n" :
+	    "%s\t%d\t%lld\t%lld\t%d\t%lld\t%lld\t%lld\n", w->topic,
+	    w->part, (long long)k->indexed, (long long)k->missing, k->shards,
+	    (long long)k->bytes, (long long)k->indexed_to,
+	    (long long)k->lag_ms);
 }
 
 int
@@ -96,25 +96,22 @@ cmd_status(int argc, char **argv)
 {
 	struct search s = { .sort = SORT_NEWEST };
 	struct places p = { 0 };
-	char dir[SHARD_PATH], part[SHARD_PATH];
-	int n = take_places(argc, argv, &p, "status");
+	char dir[SHARD_PATH];
+	struct progress k;
+	struct timespec now;
 
-	if (n > 0)
-		cmd_fail("status: %s: is one word too many", argv[0]);
+	s.ntopics = take_places(argc, argv, &p, "status");
+	s.topics = (const char *const *)argv;
+	s.deadline_ms = elink_now_ms() + AGES_MS;
 	open_all(&s, &p, dir);
+	clock_gettime(CLOCK_REALTIME, &now);
 	if (!p.json)
-		puts("TOPIC\tPARTITION\tINDEXED\tLAG\tSHARDS\tBYTES");
+		puts("TOPIC\tPARTITION\tINDEXED\tLAG\tSHARDS\tBYTES\t"
+		    "INDEXED-TO\tLAG-MS");
 	for (int i = 0; i < s.nwalks; i++) {
-		const struct walk *w = &s.walks[i];
-		int64_t done = covered(w);
-
-		shard_dir(part, dir, &w->id, w->part);
-		printf(p.json ? "{\"topic\":\"%s\",\"partition\":%d,"
-		    "\"indexed\":%lld,\"lag\":%lld,\"shards\":%d,"
-		    "\"bytes\":%lld}\n" : "%s\t%d\t%lld\t%lld\t%d\t%lld\n",
-		    w->topic, w->part, (long long)done,
-		    (long long)(w->end - w->start - done), w->shards.n,
-		    (long long)tree_bytes(part));
+		walk_progress(&s.walks[i], now.tv_sec * (int64_t)1000 +
+		    now.tv_nsec / 1000000, &k);
+		print_progress(&s.walks[i], &k, p.json);
 	}
 	search_close(&s);
 	src_close(s.src);
@@ -293,6 +290,7 @@ cmd_verify(int argc, char **argv)
 	struct places p = { 0 };
 	char dir[SHARD_PATH], part[SHARD_PATH];
 	int64_t bad = 0, records = 0, lag = 0;
+	struct progress k;
 	int shards = 0;
 
 	s.ntopics = take_places(argc, argv, &p, "verify");
@@ -319,7 +317,8 @@ cmd_verify(int argc, char **argv)
 		doc_free(&v.doc);
 		bad += v.bad;
 		records += v.records;
-		lag += w->end - w->start - covered(w);
+		walk_progress(w, 0, &k);
+		lag += k.missing;
 	}
 	bad += s.shards_broken;
 	printf("%lld records in %d shards, %lld not indexed yet, %lld "

@@ -58,7 +58,7 @@ usage(void)
 	    "       chronik-search index [option ...]\n"
 	    "       chronik-search serve [option ...]\n"
 	    "       chronik-search verify [option ...] [TOPIC ...]\n"
-	    "       chronik-search status [option ...]\n");
+	    "       chronik-search status [option ...] [TOPIC ...]\n");
 	for (int i = 0; i < OPTS; i++) {
 		const struct row *r = &rows[i];
 

@@ -49,23 +49,57 @@ first_ts(void *arg, const struct record *r)
 	return false;
 }
 
+/* How old the first record from an offset on is.  It is a figure for people:
+ * what cannot be read, or not in time, counts as new. */
+static int64_t
+age(struct walk *w, int64_t from, int64_t end, int64_t now_ms)
+{
+	const struct search *s = w->search;
+	int64_t ts = now_ms, next;
+
+	if (from >= end || elink_now_ms() >= s->deadline_ms ||
+	    s->lost != E_OK || src_read(s->src, &w->id, w->part, from, end,
+	    first_ts, &ts, &next) != E_OK || ts > now_ms)
+		return 0;
+	return now_ms - ts;
+}
+
 int64_t
 search_lag_ms(struct search *s, int64_t now_ms)
 {
 	int64_t lag = 0;
 
-	for (int i = 0; i < s->nwalks && elink_now_ms() < s->deadline_ms &&
-	    s->lost == E_OK; i++) {
+	for (int i = 0; i < s->nwalks; i++) {
 		struct walk *w = &s->walks[i];
-		int64_t ts = now_ms, next, from = walk_tail(w);
-		int64_t end = w->end + w->unread;
+		int64_t ms = age(w, walk_tail(w), w->end + w->unread, now_ms);
 
-		/* It is a figure for people: what fails counts as new. */
-		if (from < end && src_read(s->src, &w->id, w->part, from,
-		    end, first_ts, &ts, &next) == E_OK && now_ms - ts > lag)
-			lag = now_ms - ts;
+		lag = ms > lag ? ms : lag;
 	}
 	return lag;
+}
+
+void
+walk_progress(struct walk *w, int64_t now_ms, struct progress *p)
+{
+	char dir[SHARD_PATH];
+
+	*p = (struct progress){ .indexed_to = w->start,
+	    .shards = w->shards.n };
+	for (int i = 0; i < w->shards.n; i++) {
+		const struct shard *s = &w->shards.v[i];
+		int64_t low = s->base > w->start ? s->base : w->start;
+		int64_t high = s->end < w->end ? s->end : w->end;
+
+		if (high <= low)
+			continue;
+		p->indexed += high - low;
+		if (low == p->indexed_to)
+			p->indexed_to = high;
+	}
+	p->missing = w->end - w->start - p->indexed;
+	p->lag_ms = age(w, p->indexed_to, w->end, now_ms);
+	shard_dir(dir, w->search->dir, &w->id, w->part);
+	p->bytes = tree_bytes(dir);
 }
 
 /* ---- JSON -------------------------------------------------------------- */

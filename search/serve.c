@@ -51,6 +51,7 @@ static const struct {
 	{ "_count", answer_count, true },
 	{ "_cat/indices", answer_indices, false },
 	{ "health", answer_health, false },
+	{ "metrics", answer_metrics, false },
 };
 
 static bool

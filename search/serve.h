@@ -28,6 +28,7 @@ void	 answer_count(struct serve_call *);
 void	 answer_topic(struct serve_call *);	/* whether they are there */
 void	 answer_indices(struct serve_call *);
 void	 answer_health(struct serve_call *);
+void	 answer_metrics(struct serve_call *);	/* in answer_metrics.c */
 /* What Elasticsearch's clients ask first: its product check. */
 void	 answer_root(struct serve_call *);
 /* An error in Elasticsearch's form. */

@@ -120,6 +120,17 @@ enum err hit_get(struct search *, const struct walk *, int64_t offset,
 bool	 search_incomplete(const struct search *);
 /* In coverage.c: the offset behind which no record of a walk is indexed. */
 int64_t	 walk_tail(const struct walk *);
+/* How far the index of a partition is. */
+struct progress {
+	int64_t		 indexed_to;	/* all records below are */
+	int64_t		 indexed, missing;	/* offsets */
+	int64_t		 lag_ms;	/* the age of the first that is
+					 * missing; 0: none is */
+	int		 shards;
+	int64_t		 bytes;
+};
+/* Reads a record when some are missing, unless the search's time is up. */
+void	 walk_progress(struct walk *, int64_t now_ms, struct progress *);
 /* n records of a walk are not searched. */
 void	 walk_miss(struct walk *, int64_t n, enum err);
 /* How old the oldest record is that is not indexed yet, in ms; 0: all are.

@@ -133,7 +133,25 @@ check_grep '1 not indexed yet and left out' "$tmp/err" "--max-lag"
 check_rc 0 search -c --max-lag 1ms n:1000
 check_rc 3 search -c --wait-index --timeout 200ms n:1000
 check_grep 'did not catch up' "$tmp/err" "--wait-index"
+# It is told where people look for it.
+check_rc 0 search status logs
+check_grep 'LAG-MS$' "$tmp/out" "titles of status"
+awk -F '\t' '$4 == 1 && $8 > 0 { n++ } END { exit n != 1 }' "$tmp/out" ||
+    fail "status of one that is behind: $(cat "$tmp/out")"
+check_rc 0 chronik topic show logs
+check_grep '^  search: behind by 1, the oldest for ' \
+    "$tmp/out" "topic show"
+check_grep ' INDEXED-TO  NOT-INDEXED$' "$tmp/out" "columns of topic show"
+check_rc 0 chronik topic show --format json logs
+check_grep '"not_indexed": 1,' "$tmp/out" "topic show in JSON"
+mkdir "$tmp/alone"
+cp "$CHRONIK_BUILD/chronik" "$tmp/alone"
+check_rc 0 "$tmp/alone/chronik" topic show --engine "$ENGINE" logs
+check_grep '^  search: it is not known how far' "$tmp/out" "without a sibling"
 kill -CONT "$(indexer_pid)"
+wait_until indexed || fail "not indexed: $(search status)"
+check_rc 0 chronik topic show logs
+check_grep '^  search: everything is indexed' "$tmp/out" "topic show"
 check_rc 0 search -c --wait-index n:1000
 
 # An engine that does not answer costs its time and says so.

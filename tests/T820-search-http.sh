@@ -55,6 +55,13 @@ done | kcat -b "$BOOTSTRAP" -P -t logs -K :
 echo 'plain text' | kcat -b "$BOOTSTRAP" -P -t logs
 
 ask 200 / && check_grep '"number"' "$tmp/answer" version
+wait_until indexed || fail "not indexed: $(search status)"
+ask 200 /metrics
+check_grep '^chronik_index_indexed_records{topic="logs"} 5$' "$tmp/answer" metrics
+check_grep '^chronik_index_lag_records{topic="logs"} 0$' "$tmp/answer" lag
+if command -v promtool >/dev/null; then
+	promtool check metrics <"$tmp/answer" || fail "promtool check metrics"
+fi
 ask 200 /_cat/indices && check_grep '^green open logs 1 0 5 ' "$tmp/answer" cat
 ask 200 /_search && total 5
 ask 200 '/_search?q=level:error&size=1' && total 2

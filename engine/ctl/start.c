@@ -494,28 +494,11 @@ on_signal(uv_signal_t *h, int sig)
 
 /* ---- the command ------------------------------------------------------- */
 
-/* Finds a sibling: beside this program, or where it was installed. */
 static bool
 find_sibling(struct child *c, const char *name)
 {
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
 	c->name = name;
-	if (n > 0) {
-		self[n] = '\0';
-		*(strrchr(self, '/') + 1) = '\0';
-		snprintf(c->path, sizeof(c->path), "%.*s%s",
-		    (int)(sizeof(c->path) - 64), self, name);
-		if (access(c->path, X_OK) == 0)
-			return true;
-	}
-#ifdef LIBEXECDIR
-	snprintf(c->path, sizeof(c->path), "%s/%s", LIBEXECDIR, name);
-	if (access(c->path, X_OK) == 0)
-		return true;
-#endif
-	return false;
+	return sibling_find(name, c->path, sizeof(c->path));
 }
 
 static void

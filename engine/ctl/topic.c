@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "ctl.h"
+#include "index.h"
 
 /* An answer may hold every partition of the engine. */
 enum { ANSWER_MAX = 1024 * MIB };
@@ -145,18 +146,20 @@ part_item(const struct topic_stats_res_part *p, struct kstr topic)
 }
 
 static json_t *
-show_item(const struct topic_stats_res_topic *t)
+show_item(const struct args *a, const struct topic_stats_res_topic *t)
 {
 	const struct topic_stats_res_part *p = t->parts.v;
 	const struct topic_stats_res_config *c = t->configs.v;
 	json_t *item = json_object(), *parts = json_array();
-	json_t *configs = json_object();
+	json_t *configs = json_object(), *rows;
+	bool searched = index_get(a, t, &rows);
 	int i;
 
 	for (i = 0; i < t->parts.n; i++) {
 		json_t *j = part_item(p + i, t->name);
 
 		json_object_del(j, "topic");
+		index_put(j, rows);
 		json_array_append_new(parts, j);
 	}
 	for (i = 0; i < t->configs.n; i++) {
@@ -171,6 +174,9 @@ show_item(const struct topic_stats_res_topic *t)
 	json_object_set_new(item, "id", out_uuid(t->id));
 	json_object_set_new(item, "partitions", parts);
 	json_object_set_new(item, "configs", configs);
+	json_object_set_new(item, "search", searched ? index_sum(rows) :
+	    json_null());
+	json_decref(rows);
 	return item;
 }
 
@@ -205,25 +211,45 @@ print_parts(const struct args *a, const struct topic_stats_res_topic *t)
 		{ "segments", "SEGMENTS", true },
 		{ "producers", "PRODUCERS", true },
 		{ "error", "ERROR", false },
-		/* Only of topics that are compacted. */
+	}, compacted[] = {
 		{ "dirty", "DIRTY", true },
 		{ "compacted", "COMPACTED", false },
 		{ "failed_passes", "FAILED", true },
 		{ "refused", "REFUSED", true },
+	}, indexed[] = {
+		{ "indexed_to", "INDEXED-TO", true },
+		{ "not_indexed", "NOT-INDEXED", true },
 	};
+	struct column all[COUNT(cols) + COUNT(compacted) + COUNT(indexed)];
 	const struct topic_stats_res_part *p = t->parts.v;
-	json_t *items = json_array();
-	bool compact = false;
-	int i;
+	json_t *items = json_array(), *rows;
+	bool compact = false, searched = index_get(a, t, &rows);
+	int n = COUNT(cols);
 
-	for (i = 0; i < t->parts.n; i++) {
-		json_array_append_new(items, part_item(p + i, t->name));
+	memcpy(all, cols, sizeof cols);
+	for (int i = 0; i < t->parts.n; i++) {
+		json_t *j = part_item(p + i, t->name);
+
+		index_put(j, rows);
+		json_array_append_new(items, j);
 		compact |= p[i].dirty >= 0;
 	}
-	if (a->format == FORMAT_TABLE)
+	if (compact) {
+		memcpy(all + n, compacted, sizeof compacted);
+		n += COUNT(compacted);
+	}
+	if (searched) {
+		memcpy(all + n, indexed, sizeof indexed);
+		n += COUNT(indexed);
+	}
+	if (a->format == FORMAT_TABLE) {
 		print_topic(t);
-	out_rows(a, items, cols, compact ? COUNT(cols) : COUNT(cols) - 4);
+		if (searched)
+			index_print(rows);
+	}
+	out_rows(a, items, all, n);
 	json_decref(items);
+	json_decref(rows);
 }
 
 int
@@ -251,7 +277,8 @@ cmd_topic_show(struct args *a)
 			rc = EXIT_ITEM;
 		} else if (a->format == FORMAT_JSON ||
 		    a->format == FORMAT_JSONL)
-			json_array_append_new(items, show_item(res.topics.v));
+			json_array_append_new(items, show_item(a,
+			    res.topics.v));
 		else
 			print_parts(a, res.topics.v);
 		arena_reset(&arena);
