@@ -196,14 +196,27 @@ field_next(const char **s, char *name, size_t size)
 	return true;
 }
 
+/* The next value of a member from the *i-th text on, which an array may have
+ * several of; NULL: there is none. */
 static const struct doc_text *
-member(const struct doc *d, const char *path)
+member(const struct doc *d, const char *path, int *i)
 {
-	for (int i = 0; i < d->ntexts; i++)
-		if (d->texts[i].path != NULL &&
-		    strcmp(d->texts[i].path, path) == 0)
-			return &d->texts[i];
+	while (*i < d->ntexts) {
+		const struct doc_text *t = &d->texts[(*i)++];
+
+		if (t->path != NULL && strcmp(t->path, path) == 0)
+			return t;
+	}
 	return NULL;
+}
+
+static void
+json_scalar(struct wr *w, const struct doc_text *t)
+{
+	if (t->is_str)
+		out_json_text(w, t->raw, t->raw_len);
+	else
+		wr_bytes(w, t->raw, t->raw_len);
 }
 
 static void
@@ -215,19 +228,24 @@ json_fields(struct out *o, struct wr *w)
 
 	put(w, ",\"fields\":{");
 	while (field_next(&s, name, sizeof name)) {
-		const struct doc_text *t = member(&o->doc, name);
+		int at = 0;
+		const struct doc_text *t = member(&o->doc, name, &at);
+		const struct doc_text *next = member(&o->doc, name, &at);
 
 		if (!first)
 			put(w, ",");
 		first = false;
 		out_json_text(w, name, strlen(name));
-		put(w, ":");
+		put(w, next != NULL ? ":[" : ":");
 		if (t == NULL)
 			put(w, "null");
-		else if (t->is_str)
-			out_json_text(w, t->raw, t->raw_len);
 		else
-			wr_bytes(w, t->raw, t->raw_len);
+			json_scalar(w, t);
+		for (t = next; t != NULL; t = member(&o->doc, name, &at)) {
+			put(w, ",");
+			json_scalar(w, t);
+		}
+		put(w, next != NULL ? "]" : "");
 	}
 	put(w, "}");
 }
@@ -356,15 +374,18 @@ put_members(struct out *o, char sep)
 
 	for (bool first = true; field_next(&s, name, sizeof name);
 	    first = false) {
-		const struct doc_text *t = member(&o->doc, name);
+		const struct doc_text *t;
+		int at = 0, n = 0;
 
 		if (!first)
 			wr_i8(&o->w, sep);
-		if (t == NULL)
-			put(&o->w, "-");
-		else
+		while ((t = member(&o->doc, name, &at)) != NULL) {
+			put(&o->w, n++ > 0 ? "," : "");
 			put_clean(&o->w, (const uint8_t *)t->raw, t->raw_len,
 			    sep == '\t' ? ESCAPE_TSV : ESCAPE_TERMINAL);
+		}
+		if (n == 0)
+			put(&o->w, "-");
 	}
 }
 

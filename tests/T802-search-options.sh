@@ -100,6 +100,13 @@ check_eq "$(cat "$tmp/out")" 100 "-c behind -- is a word"
 check_rc 1 search -c level:error -- -error
 check_rc 0 search -c 'n:[10 TO 20}'
 check_eq "$(cat "$tmp/out")" 10 "a range in brackets"
+echo '{"id":"many","t":["a","b"],"u":{"v":1}}' |
+    kcat -b "$BOOTSTRAP" -P -t logs -p 0
+check_rc 0 search --fields t,u.v,none --format tsv id:many
+check_eq "$(cut -f 6- "$tmp/out")" "a,b\t1\t-" "an array's elements"
+check_rc 0 search --fields t,u.v,none --format jsonl id:many
+check_grep '"fields":{"t":\["a","b"\],"u.v":1,"none":null}' "$tmp/out" "in JSON"
+wait_until indexed || fail "not indexed: $(search status)"
 
 # Many queries, one that is none among them.
 printf 'level:error\n(\nn:7\nnothing\n' >"$tmp/queries"
