@@ -508,9 +508,8 @@ plan_refusal(const struct query *q)
 	if (q->op == Q_REGEX) {
 		query_regex_literal(q->regex, &n);
 		return n >= REGEX_LITERAL_MIN ? NULL : "an expression needs "
-		    "three letters or digits side by side that every match "
-		    "has, or the index is of no use; --scan reads every "
-		    "record instead";
+		    "three letters or digits side by side, in no group, that "
+		    "every match has, or the index is of no use";
 	}
 	for (int i = 0; i < q->nkids && (why == NULL || q->op == Q_AND);
 	    i++) {

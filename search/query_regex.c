@@ -71,7 +71,8 @@ too_clever(const char *s, size_t n)
 				return true;
 			i++;
 		} else if (s[i] == '(' && (s[i + 1] == '*' ||
-		    (s[i + 1] == '?' && (i + 2 >= n || s[i + 2] != ':'))))
+		    (s[i + 1] == '?' && (i + 2 >= n ||
+		    memchr(":=!<>|", s[i + 2], 6) == NULL))))
 			return true;
 		else if (s[i] == '[' && (s[i + 1] == ':' ||
 		    memchr(s + i + 1, '[', n - i - 1) != NULL))

@@ -472,7 +472,7 @@ check_query(const struct cmd *c)
 	const char *why = plan_refusal(c->query);
 
 	return why == NULL || c->opt[OPT_scan] != NULL ? 0 :
-	    cmd_refuse(c, "%s", why);
+	    cmd_refuse(c, "%s; --scan reads every record instead", why);
 }
 
 /* The query in c->query. */

@@ -301,6 +301,9 @@ START_TEST(test_refusal)
 	static const struct { const char *q; bool refused; } v[] = {
 		{ "/ab/", true }, { "/abc/", false }, { "/a(bcd)e/", true },
 		{ "/abc|def/", true }, { "/(?i)abc/", true },
+		{ "/abc(?=d)/", false }, { "/(?<!x)abc(?:y|z)/", false },
+		{ "/(?=abc)../", true }, { "/(?<n>abc)/", true },
+		{ "/(?x)a b c/", true }, { "/ab(?#c)c/", true },
 		{ "/abc*/", true }, { "/abcd*/", false }, { "/[abc]def/",
 		false }, { "/ab/ word", false }, { "/ab/ OR word", true },
 		{ "NOT /ab/ word", false }, { "word", false },
