@@ -180,13 +180,19 @@ answer(struct server *s, struct MHD_Connection *conn, const char *url,
 	return reply(conn, &c);
 }
 
+/* Whether a request is refused at its head: its body is too large, and need
+ * not be sent, or is so large that it is not read.  Who is sending already
+ * would not see the answer if the rest was not read. */
 static bool
-body_too_large(struct MHD_Connection *conn)
+refused_unread(struct MHD_Connection *conn)
 {
 	const char *s = MHD_lookup_connection_value(conn, MHD_HEADER_KIND,
 	    "Content-Length");
+	unsigned long long n = s == NULL ? 0 : strtoull(s, NULL, 10);
 
-	return s != NULL && strtoull(s, NULL, 10) > BODY_MAX;
+	return n > BODY_READ_MAX || (n > BODY_MAX &&
+	    MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "Expect") !=
+	    NULL);
 }
 
 /* Called first with the head, then with pieces of the body, then without. */
@@ -205,8 +211,7 @@ on_request(void *arg, struct MHD_Connection *conn, const char *url,
 		in->body = wr_grow(BODY_MAX);
 		in->began_ms = elink_now_ms();
 		*state = in;
-		/* One that says so is not read at all. */
-		in->refused = body_too_large(conn);
+		in->refused = refused_unread(conn);
 		return in->refused ? refuse_body(arg, conn) : MHD_YES;
 	}
 	if (*n > 0) {

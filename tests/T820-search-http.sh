@@ -120,6 +120,9 @@ ask 400 /_search "$(printf '{"query":%s{}%s}' \
 head -c 2000000 /dev/zero | tr '\0' ' ' >"$tmp/large"
 ask 413 /_search "@$tmp/large"
 check_grep '"status":413' "$tmp/answer" "a large body"
+# Who does not ask first gets the answer as well.
+check_eq "$(curl -s -m "$lib_wait_s" -o "$tmp/answer" -w '%{http_code}' \
+    -H Expect: --data-binary "@$tmp/large" "$url/_search")" 413 "sent at once"
 ask 400 /_search "$(printf '[%.0s' $(seq 5000))"
 ask 400 "/_search?$(printf 'a=%.0s&' $(seq 100))"
 ask 400 '/_search?size=-1' && check_grep 'size' "$tmp/answer" "a bad size"
