@@ -4,21 +4,9 @@
 # Elasticsearch's own client for Python against chronik-search serve.
 
 . "$(dirname "$0")/clients/suite.sh"
-[ -x "$CHRONIK_BUILD/chronik-search" ] || skip "chronik-search is not built"
-[ -z "${CHRONIK_BOOTSTRAP:-}" ] || skip "needs a broker of its own"
-need python3 kcat
-python3 -c 'import ensurepip, venv' 2>/dev/null ||
-    skip "python3 cannot make a virtual environment (python3-venv)"
+. "$(dirname "$0")/query.sh"
 
-build()
-{
-	python3 -m venv venv &&
-	venv/bin/python -m pip install -q --no-input \
-	    --disable-pip-version-check --only-binary :all: \
-	    -r elastic/requirements.txt
-}
-
-prepare elastic elastic
+prepare_venv elastic
 broker_start
 "$CHRONIK_BUILD/chronik-search" serve --engine "$ENGINE" \
     --search-addr 127.0.0.1:0 >"$tmp/web" 2>"$tmp/web.log" &
@@ -37,5 +25,7 @@ awk 'BEGIN { for (n = 0; n < 12; n++)
 	    n % 3 ? "info" : "error", n % 2 ? "refused" : "taken", n,
 	    n % 2 ? "otto" : "anna", n % 4 ? "soon" : "late" }' |
     kcat -b "$BOOTSTRAP" -P -t logs -K :
+# What is not has no score.
+wait_until indexed || fail "not indexed: $(search status)"
 "$home/venv/bin/python" "$home/elastic/course.py" "http://$url" ||
     fail "the course (see above)"

@@ -85,6 +85,24 @@ prepare()
 	[ -d "$home" ] || fail "cannot make $home"
 }
 
+# prepare_venv NAME: makes $home with what is in NAME, and in $home/venv the
+# virtual environment of Python that NAME/requirements.txt asks for.
+prepare_venv()
+{
+	venv_of=$1
+	need python3
+	python3 -c 'import ensurepip, venv' 2>/dev/null ||
+	    skip "python3 cannot make a virtual environment (python3-venv)"
+	build()
+	{
+		python3 -m venv venv &&
+		venv/bin/python -m pip install -q --no-input \
+		    --disable-pip-version-check --only-binary :all: \
+		    -r "$venv_of/requirements.txt"
+	}
+	prepare "$venv_of" "$venv_of"
+}
+
 # Called by lib.sh at every end.
 suite_cleanup()
 {
