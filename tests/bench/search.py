@@ -37,7 +37,7 @@ def arguments():
     p.add_argument("--dir", help="where the data is made")
     p.add_argument("--records", type=int, default=1000000)
     p.add_argument("--shards", type=int, default=1000)
-    p.add_argument("--rounds", type=int, default=15, help="of each query")
+    p.add_argument("--rounds", type=int, default=50, help="of each query")
     p.add_argument("--findable", type=int, default=100,
                    help="records that are waited for")
     p.add_argument("--json")
@@ -161,12 +161,13 @@ class Search:
 
     def timed(self, name, *words):
         """Until all that is found is out, and until the command has ended: it
-        counts the other hits before it does."""
-        took, ended = [], []
+        counts the other hits before it does.  And what it spends."""
+        took, ended, spent = [], [], []
         for i in range(self.args.rounds + 2):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             start = time.monotonic()
             p = subprocess.Popen(
-                [self.bin, "--engine", self.broker.engine, *words],
+                [self.bin, *words, "--engine", self.broker.engine],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             out, last = b"", None
             while chunk := os.read(p.stdout.fileno(), 1 << 20):
@@ -175,18 +176,22 @@ class Search:
             if p.wait() > 1:
                 fail(*words, "ended with", p.returncode)
             end = time.monotonic()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
             if i > 1:	# warm
+                spent.append((after.ru_utime + after.ru_stime -
+                              before.ru_utime - before.ru_stime) * 1e3)
                 took.append(((last or end) - start) * 1e3)
                 ended.append((end - start) * 1e3)
         self.result[name] = {"ms_p50": statistics.median(took),
                              "ms_min": min(took),
                              "ms_p99": percentile(took, 99),
-                             "ended_ms_p50": statistics.median(ended)}
+                             "ended_ms_p50": statistics.median(ended),
+                             "cpu_ms_p50": statistics.median(spent)}
         return out.decode()
 
     def measure_queries(self, topic):
-        self.timed("start and an empty answer", "-t", topic, "nosuchword",
-                   "-n", "1")
+        self.timed("start alone", "--version")
+        self.timed("start and an empty answer", "-t", topic, "nosuchword")
         for query, count in self.counts.items():
             out = self.timed(f"newest 20: {query}", "-t", topic, query)
             words = query.split()
@@ -197,10 +202,13 @@ class Search:
             out = self.timed(f"count: {query}", "-c", "-t", topic, query)
             if int(out) != count:
                 fail("count of", query, "is", out, "not", count)
-            out = self.timed(f"BM25 top 10: {query}", "-n", "10", "--sort",
-                             "relevance", "-t", topic, query)
-            if len(out.splitlines()) != min(10, count):
-                fail("relevance:", query, out)
+            for n in 10, 20:
+                out = self.timed(f"BM25 top {n}: {query}", "-n", str(n),
+                                 "--sort", "relevance", "-t", topic, query)
+                lines = out.splitlines()
+                if len(lines) != min(n, count) or not all(
+                        w in line.lower() for line in lines for w in words):
+                    fail("relevance:", query, out)
 
     def measure_shards(self):
         n = self.args.shards
@@ -215,6 +223,13 @@ class Search:
                          "wide")
         if int(out) != n * 20:
             fail("wide:", out)
+        for name, words in (("newest", ()),
+                            ("BM25 top", ("--sort", "relevance"))):
+            out = self.timed(f"{name} 20 in {n} partitions", *words, "-t",
+                             "wide", "--template", "%t/%p@%o %v\\n", "wide")
+            hits = set(out.splitlines())
+            if len(hits) != 20 or not all(x.endswith(" wide") for x in hits):
+                fail("wide:", name, out)
 
     # ---- how soon ----------------------------------------------------------
 
