@@ -153,13 +153,14 @@ recover_scan(struct work *w, struct seg *s, struct found *f, int64_t next)
 		}
 		s->end_offset = batch_last_offset(&b) + 1;
 		f->pids |= b.pid >= 0;
-		w->tail_epoch = b.leader_epoch;
+		if (b.leader_epoch > w->r->epoch)
+			w->r->epoch = b.leader_epoch;
+		if (f - w->found >= w->last_ckpt)
+			w->tail_epoch = b.leader_epoch;
 		if (batch_records_ts(&b) > s->max_ts)
 			s->max_ts = batch_records_ts(&b);
 	}
 	s->synced = pos;
-	if (w->tail_epoch > w->r->epoch)
-		w->r->epoch = w->tail_epoch;
 	return err;
 }
 

@@ -37,9 +37,10 @@ struct work {
 	int		  last_suspect;	/* last with a suspect index, -1 */
 	int		  epoch_of;	/* last segment whose epochs are in
 					 * r->epoch, -1 */
-	int32_t		  tail_epoch;	/* of the last batch scanned, -1; what
-					 * lies before the checkpoint does not
-					 * judge a batch: no CRC covers it */
+	int32_t		  tail_epoch;	/* of the last batch scanned after the
+					 * log's checkpoint, -1; what lies
+					 * before that does not judge a batch:
+					 * no CRC covers it */
 	bool		  nomem;	/* while listing */
 	bool		  swaps;	/* compaction was interrupted */
 	bool		  touched;	/* the directory was changed */

@@ -111,9 +111,7 @@ found_each(const char *name, void *arg)
 
 struct ends {
 	int64_t	end;		/* offset after the last batch */
-	int64_t	base;
 	int	fd;
-	bool	deep;		/* CRCs too */
 	enum err err;
 };
 
@@ -128,8 +126,8 @@ ends_each(const struct batch *b, int64_t pos, void *arg)
 	    b->base_offset > INT64_MAX - 1 - b->last_delta)
 		x->err = E_CORRUPT;
 	x->end = batch_last_offset(b) + 1;
-	if (!x->deep || x->err != E_OK)
-		return x->err != E_OK;
+	if (x->err != E_OK)
+		return 1;
 	if ((p = malloc(n)) == NULL)
 		x->err = E_NOMEM;
 	else
@@ -140,17 +138,17 @@ ends_each(const struct batch *b, int64_t pos, void *arg)
 	return x->err != E_OK;
 }
 
-/* Where a file's batches end.  E_CORRUPT when they are not whole. */
+/* Where a swap's batches end.  E_CORRUPT when they are not whole. */
 static enum err
-ends(const char *dir, int64_t base, const char *ext, bool deep, int64_t *end)
+ends(const char *dir, int64_t base, int64_t *end)
 {
-	struct ends x = { .end = base, .base = base, .deep = deep };
+	struct ends x = { .end = base };
 	char path[PATH_SIZE];
 	struct disk_stat st;
 	int64_t at;
 	enum err e;
 
-	seg_path(path, dir, base, ext);
+	seg_path(path, dir, base, SWAP_LOG);
 	if ((e = disk->open(path, DISK_READ, &x.fd)) != E_OK)
 		return e;
 	e = disk->fstat(x.fd, &st);
@@ -172,13 +170,13 @@ refuse(enum err e, char *why, size_t size, const char *fmt, ...)
 	return e;
 }
 
-/* The swap's end, and that no segment which it replaces goes beyond. */
+/* The swap's end, and that a segment begins there: the one that grows is never
+ * compacted, and no checksum covers the offsets that tell the end. */
 static enum err
 judge(const char *dir, const struct found *f, int64_t base, int64_t *end,
     char *why, size_t size)
 {
-	int64_t last = -1, other;
-	enum err e = ends(dir, base, SWAP_LOG, true, end);
+	enum err e = ends(dir, base, end);
 
 	if (e == E_CORRUPT || (e == E_OK && *end == base))
 		return refuse(E_CORRUPT, why, size, "%.150s/%0*lld%s: the "
@@ -187,17 +185,12 @@ judge(const char *dir, const struct found *f, int64_t base, int64_t *end,
 	if (e != E_OK)
 		return refuse(e, why, size, "%.150s: %s", dir, err_text(e));
 	for (int i = 0; i < f->n; i++)
-		if (f->v[i].kind == K_LOG && f->v[i].base >= base &&
-		    f->v[i].base < *end && f->v[i].base > last)
-			last = f->v[i].base;
-	if (last < 0)
-		return E_OK;
-	e = ends(dir, last, ".log", false, &other);
-	if ((e == E_OK || e == E_CORRUPT) && other > *end)
-		return refuse(E_CORRUPT, why, size, "%.150s/%0*lld%s: ends "
-		    "within the segment %lld", dir, BASE_DIGITS,
-		    (long long)base, SWAP_LOG, (long long)last);
-	return e == E_CORRUPT ? E_OK : e;
+		if ((f->v[i].kind == K_LOG || f->v[i].kind == K_SWAP) &&
+		    f->v[i].base == *end)
+			return E_OK;
+	return refuse(E_CORRUPT, why, size, "%.150s/%0*lld%s: ends at %lld, "
+	    "where no segment begins", dir, BASE_DIGITS, (long long)base,
+	    SWAP_LOG, (long long)*end);
 }
 
 static enum err

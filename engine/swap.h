@@ -35,8 +35,8 @@ enum err swap_run(const char *dir, const int64_t *bases, int n, int64_t due,
 /* Removes what was being written; harmless when it is not there. */
 enum err swap_drop(const char *dir, int64_t base) MUST;
 /* Recovery: finishes swaps that count, drops what does not.  E_CORRUPT when a
- * swap is not whole, or ends within a segment: why (size bytes) says what, and
- * nothing has been changed.  Blocks. */
+ * swap is not whole, or no segment begins where it ends: why (size bytes) says
+ * what, and nothing has been changed.  Blocks. */
 enum err swap_recover(const char *dir, char *why, size_t size) MUST;
 
 #endif
