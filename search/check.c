@@ -126,6 +126,7 @@ struct verify {
 	struct xap_db	*db;
 	struct sconf	 conf;
 	struct doc	 doc;
+	struct shapes	 shapes;
 	uint32_t	*ids;		/* of its documents, rising */
 	uint32_t	 n, at, id;
 	int64_t		 records, bad;
@@ -175,8 +176,9 @@ each_id(void *arg, uint32_t id)
 static bool
 each_record(void *arg, const struct record *r)
 {
-	const struct emit_sink sink = { arg, sink_term, sink_value };
 	struct verify *v = arg;
+	const struct emit_sink sink = { arg, sink_term, sink_value,
+	    &v->shapes };
 
 	v->id = (uint32_t)(r->offset - v->shard->base + 1);
 	for (; v->at < v->n && v->ids[v->at] < v->id; v->at++)
@@ -242,7 +244,10 @@ verify_shard(struct verify *v, const char *dir)
 	v->ids = malloc((SHARD_DOCS_MAX + 1) * sizeof *v->ids);
 	e = v->ids == NULL ? E_NOMEM : xap_open(path, &v->db);
 	if (e == E_OK) {
-		e = verify_records(v);
+		e = xap_metas(v->db, SHAPE_KEY, shapes_take, &v->shapes);
+		if (e == E_OK)
+			e = verify_records(v);
+		shapes_free(&v->shapes);
 		sconf_free(&v->conf);
 		xap_close(v->db);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The terms of a record; plan.c asks for the same ones. */
+#include <stdio.h>
 #include <string.h>
 
 #include "emit.h"
@@ -27,7 +28,9 @@ emit_word(struct term_buf *b, const struct sconf *c, enum term t,
     const char *path, const char *s, size_t n)
 {
 	if (!c->ids && token_is_id(s, n))
-		term_id(b, t, path, s, n);
+		term_cut(b, t, path, s, TERM_ID_KEPT);
+	else if (token_is_long(s, n))
+		term_cut(b, t, path, s, n - TOKEN_LONG_CUT);
 	else
 		term_make(b, t, path, s, n);
 }
@@ -40,7 +43,7 @@ emit_stem(struct term_buf *b, const struct sconf *c, enum term t,
 	size_t len;
 
 	if (!c->stem || n > TERM_TEXT_MAX / 2 || token_is_stop(s, n) ||
-	    (!c->ids && token_is_id(s, n)))
+	    token_is_long(s, n) || (!c->ids && token_is_id(s, n)))
 		return false;
 	len = xap_stem(s, n, stem, sizeof stem);
 	if (len == 0)
@@ -82,7 +85,7 @@ emit_equal(struct term_buf *b, const struct sconf *c, const char *path,
     const char *s, size_t n)
 {
 	if (!c->ids && token_is_id(s, n))
-		term_id(b, TERM_EQUAL, path, s, n);
+		term_cut(b, TERM_EQUAL, path, s, TERM_ID_KEPT);
 	else
 		term_make(b, TERM_EQUAL, path, s, n);
 }
@@ -153,6 +156,38 @@ words(struct emit *m, const struct doc_text *t)
 	return e;
 }
 
+void
+emit_shape(struct term_buf *b, int number)
+{
+	char text[16];
+	int n = snprintf(text, sizeof text, "%d", number);
+
+	term_make(b, TERM_SHAPE, NULL, text, (size_t)n);
+}
+
+/* What it is, and which members it has. */
+static enum err
+kind(struct emit *m)
+{
+	const struct doc *d = m->doc;
+	struct term_buf b;
+	enum err e = E_OK;
+	int shape = m->sink->shapes == NULL ? -1 :
+	    shapes_find(m->sink->shapes, d);
+
+	if (shape >= 0) {
+		emit_shape(&b, shape);
+		return put(m, &b, -1, 0);
+	}
+	for (int i = 0; i < d->npaths && e == E_OK; i++)
+		e = put_text(m, TERM_EXISTS, NULL, d->paths[i],
+		    strlen(d->paths[i]));
+	if (e == E_OK && (d->json || d->tombstone))
+		e = put_text(m, TERM_KIND, NULL, d->json ? "json" :
+		    "tombstone", d->json ? 4 : 9);
+	return e;
+}
+
 /* A numeric member with more than one number has no one value. */
 static enum err
 numbers(struct emit *m)
@@ -188,9 +223,6 @@ members(struct emit *m)
 	struct term_buf b;
 	enum err e = E_OK;
 
-	for (int i = 0; i < d->npaths && e == E_OK; i++)
-		e = put_text(m, TERM_EXISTS, NULL, d->paths[i],
-		    strlen(d->paths[i]));
 	for (int i = 0; i < d->ntexts && e == E_OK; i++) {
 		const struct doc_text *t = &d->texts[i];
 
@@ -243,8 +275,5 @@ emit_doc(const struct doc *d, const struct sconf *c, int64_t ts,
 		e = headers(&m);
 	if (e == E_OK && d->key.raw != NULL)
 		e = put_text(&m, TERM_KEY, NULL, d->key.raw, d->key.raw_len);
-	if (e == E_OK && (d->json || d->tombstone))
-		e = put_text(&m, TERM_KIND, NULL, d->json ? "json" :
-		    "tombstone", d->json ? 4 : 9);
-	return e;
+	return e == E_OK ? kind(&m) : e;
 }

@@ -5,6 +5,7 @@
 
 #include "doc.h"
 #include "sconf.h"
+#include "shape.h"
 #include "terms.h"
 
 /* Where terms go to: the index, or whoever compares with it. */
@@ -14,6 +15,7 @@ struct emit_sink {
 	enum err	(*term)(void *, const struct term_buf *, int position,
 			    int wdf);
 	enum err	(*value)(void *, int slot, double);
+	struct shapes	*shapes;	/* NULL: none */
 };
 
 enum { SLOT_TIME, SLOT_NUMERIC };	/* numeric members from the latter on */
@@ -22,6 +24,8 @@ enum { SLOT_TIME, SLOT_NUMERIC };	/* numeric members from the latter on */
 enum err emit_doc(const struct doc *, const struct sconf *, int64_t ts,
 	    const struct emit_sink *) MUST;
 
+/* The term for a shape. */
+void	 emit_shape(struct term_buf *, int number);
 /* The term for a word, as the topic's configs have it. */
 void	 emit_word(struct term_buf *, const struct sconf *, enum term,
 	    const char *path, const char *, size_t n);

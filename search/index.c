@@ -42,6 +42,7 @@ struct step {
 	struct ipart	*part;
 	struct xap_writer *w;
 	struct doc	 doc;
+	struct shapes	 shapes;
 	int64_t		 base;		/* of the shard */
 	int		 docs;
 	int64_t		 bytes;
@@ -69,7 +70,8 @@ static bool
 each_record(void *arg, const struct record *r)
 {
 	struct step *s = arg;
-	const struct emit_sink sink = { s, sink_term, sink_value };
+	const struct emit_sink sink = { s, sink_term, sink_value,
+	    &s->shapes };
 
 	/* A record that cannot be taken apart has no words, for a query that
 	 * reads it neither. */
@@ -90,7 +92,7 @@ set_number(struct xap_writer *w, const char *key, int64_t n)
 	char buf[24];
 
 	snprintf(buf, sizeof buf, "%lld", (long long)n);
-	return xap_meta_set(w, key, buf);
+	return xap_meta_set(w, key, buf, strlen(buf));
 }
 
 static enum err
@@ -99,9 +101,11 @@ commit(struct step *s, int64_t next)
 	char *conf = sconf_print(&s->part->topic->conf);
 	uint32_t docs = 0;
 	enum err e = conf == NULL ? E_NOMEM :
-	    xap_meta_set(s->w, "conf", conf);
+	    xap_meta_set(s->w, "conf", conf, strlen(conf));
 
 	free(conf);
+	if (e == E_OK)
+		e = shapes_store(&s->shapes, s->w);
 	if (e == E_OK)
 		e = xap_writer_count(s->w, &docs);
 	if (e == E_OK)
@@ -115,7 +119,8 @@ commit(struct step *s, int64_t next)
 static enum err
 step_run(struct index *x, struct ipart *p, struct shard *shard, int64_t to)
 {
-	struct step s = { .part = p, .base = shard->base };
+	struct step s = { .part = p, .base = shard->base,
+	    .shapes = { .grows = true } };
 	char dir[SHARD_PATH], path[SHARD_PATH];
 	int64_t next = shard->end;
 	enum err e;
@@ -128,13 +133,16 @@ step_run(struct index *x, struct ipart *p, struct shard *shard, int64_t to)
 	if (e != E_OK)
 		return e;
 	doc_init(&s.doc);
-	e = src_read(x->src, &p->topic->id, p->index, shard->end, to,
-	    each_record, &s, &next);
+	e = xap_writer_metas(s.w, SHAPE_KEY, shapes_take, &s.shapes);
+	if (e == E_OK)
+		e = src_read(x->src, &p->topic->id, p->index, shard->end,
+		    to, each_record, &s, &next);
 	doc_free(&s.doc);
 	if (e == E_OK)
 		e = s.err;
 	if (e == E_OK && next > shard->end)
 		e = commit(&s, next);
+	shapes_free(&s.shapes);
 	xap_writer_close(s.w);
 	if (e == E_OK && next == shard->end && shard->end == shard->base)
 		e = shard_remove(dir, shard);	/* nothing came of it */

@@ -83,22 +83,31 @@ all_words(struct plan *p, const struct sconf *c, enum term kind,
 	    XAP_PHRASE : XAP_AND, v, n), false);
 }
 
-/* What begins so, also in the short form of random ids. */
+/* What begins so, also in the short form of random ids and long numbers. */
 static enum err
 beginning(struct plan *p, const struct sconf *c, enum term kind,
     const char *path, const char *s, size_t n)
 {
-	struct xap_query *v[2];
+	struct xap_query *v[2 + TOKEN_LONG_CUT];
 	struct term_buf b;
 	int count = 0;
+	bool whole;
 
 	term_start(&b, kind, path, s, n);
 	v[count++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
+	whole = b.whole;
 	if (!c->ids && n > TERM_ID_KEPT) {
-		term_id(&b, kind, path, s, n);
+		term_cut(&b, kind, path, s, TERM_ID_KEPT);
 		v[count++] = xap_q_term(b.p, b.n);
 	}
-	return set(p, xap_q_join(XAP_OR, v, count), b.whole && count == 1);
+	/* Long numbers that have up to as many digits more than were cut. */
+	for (size_t k = n > 0 ? n - 1 : 0; token_is_digits(s, n) &&
+	    k >= TOKEN_LONG - TOKEN_LONG_CUT && k + TOKEN_LONG_CUT >= n;
+	    k--) {
+		term_cut(&b, kind, path, s, k);
+		v[count++] = xap_q_term(b.p, b.n);
+	}
+	return set(p, xap_q_join(XAP_OR, v, count), whole && count == 1);
 }
 
 static enum err
@@ -140,6 +149,7 @@ phrase(struct plan *p, const struct sconf *c, const struct query *q)
 struct containing {
 	const char	*literal;
 	size_t		 len;
+	bool		 digits;	/* it has nothing else */
 	int		 n;
 	bool		 over;
 	struct xap_query *v[REGEX_TERMS_MAX];
@@ -153,9 +163,9 @@ each_term(void *arg, const char *s, size_t n, uint32_t docs)
 	(void)docs;
 	if (n == 0 || (s[0] >= 'A' && s[0] <= 'Z'))
 		return true;
-	/* What was cut may hold it all the same. */
-	if (n < TERM_TEXT_MAX && s[n - 1] != TERM_CUT &&
-	    memmem(s, n, c->literal, c->len) == NULL)
+	/* What was cut may hold it all the same; a long number, digits. */
+	if (n < TERM_TEXT_MAX && memmem(s, n, c->literal, c->len) == NULL &&
+	    (s[n - 1] != TERM_CUT || (!c->digits && n > TERM_ID_KEPT + 1)))
 		return true;
 	if (c->n == REGEX_TERMS_MAX) {
 		c->over = true;
@@ -181,6 +191,7 @@ regex(struct plan *p, const struct plan_shard *s, const struct query *q)
 	c->n = 0;
 	c->over = c->len < REGEX_LITERAL_MIN;
 	c->len -= !c->over;
+	c->digits = token_is_digits(c->literal, c->len);
 	c->over |= s->db == NULL;
 	e = c->over ? E_OK : xap_terms(s->db, "", 0, each_term, c);
 	if (e != E_OK || c->over || c->n == 0) {
@@ -197,36 +208,104 @@ regex(struct plan *p, const struct plan_shard *s, const struct query *q)
 
 /* ---- members ----------------------------------------------------------- */
 
+/* The terms of records that have a member. */
+struct having {
+	const char	*path;		/* NULL: that are JSON */
+	struct xap_query *v[SHAPES_MAX + 1];
+	int		 n;
+};
+
+static bool
+each_shape(void *arg, const char *key, const char *list, size_t n)
+{
+	struct having *h = arg;
+	const char *name = NULL;
+	struct term_buf b;
+
+	if (h->n == SHAPES_MAX)
+		return false;
+	while (h->path != NULL && (name = shape_next(list, n, name)) !=
+	    NULL && strcmp(name, h->path) != 0)
+		;
+	if (h->path == NULL || name != NULL) {
+		emit_shape(&b, atoi(key + strlen(SHAPE_KEY)));
+		h->v[h->n++] = xap_q_term(b.p, b.n);
+	}
+	return true;
+}
+
+/* Records that have a member, or are JSON (path NULL).  What the numbers of
+ * shapes mean in several shards at once is not known. */
+static enum err
+having(struct plan *p, const struct plan_shard *s, const char *path)
+{
+	struct having h = { .path = path };
+	struct term_buf b;
+	enum err e = E_OK;
+
+	if (s->db != NULL)
+		e = xap_metas(s->db, SHAPE_KEY, each_shape, &h);
+	else {
+		term_start(&b, TERM_SHAPE, NULL, "", 0);
+		h.v[h.n++] = xap_q_start(b.p, b.n, SHAPES_MAX);
+	}
+	if (path == NULL)
+		term_make(&b, TERM_KIND, NULL, "json", 4);
+	else
+		term_make(&b, TERM_EXISTS, NULL, path, strlen(path));
+	h.v[h.n++] = xap_q_term(b.p, b.n);
+	if (e == E_OK)
+		return set(p, xap_q_join(XAP_OR, h.v, h.n), b.whole &&
+		    s->db != NULL);
+	while (h.n > 0)
+		xap_q_free(h.v[--h.n]);
+	return e;
+}
+
+/* As having, of which some are what is asked for. */
+static enum err
+some_having(struct plan *p, const struct plan_shard *s, const char *path)
+{
+	enum err e = having(p, s, path);
+
+	p->exact = false;
+	return e;
+}
+
 /* Words of a member's value: they may stand elsewhere in the record. */
 static enum err
-member_words(struct plan *p, const struct sconf *c, const struct query *q)
+member_words(struct plan *p, const struct plan_shard *s,
+    const struct query *q)
 {
+	const struct sconf *c = s->conf;
 	struct xap_query *v[2];
 	struct tokens ts;
 	struct token w;
-	struct term_buf b;
-	struct plan words;
-	enum err e;
+	struct plan words, has;
+	enum err e = some_having(&has, s, q->path);
 
-	term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
 	tokens_init(&ts, q->text, q->len);
-	if (!tokens_next(&ts, &w))
-		return set_term(p, &b, false);
+	if (e != E_OK || !tokens_next(&ts, &w)) {
+		*p = has;
+		return e;
+	}
 	/* Of a beginning that is one word not even that is whole. */
 	e = q->prefix && w.p + w.n == q->text + q->len ?
 	    beginning(&words, c, TERM_WORD, NULL, w.p, w.n) :
 	    q->by_words ? word(&words, c, q, NULL) :
 	    all_words(&words, c, TERM_WORD, NULL, q, false);
-	if (e != E_OK)
+	if (e != E_OK) {
+		plan_free(&has);
 		return e;
-	v[0] = xap_q_term(b.p, b.n);
+	}
+	v[0] = has.q;
 	v[1] = words.q;
 	return set(p, xap_q_join(XAP_AND, v, 2), false);
 }
 
 /* The value as the index has it, which is folded. */
 static enum err
-equal(struct plan *p, const struct sconf *c, const struct query *q)
+equal(struct plan *p, const struct plan_shard *s, const struct query *q)
 {
 	struct query folded = *q;
 	struct term_buf b;
@@ -239,9 +318,9 @@ equal(struct plan *p, const struct sconf *c, const struct query *q)
 	if (folded.text == NULL)
 		e = E_NOMEM;
 	else if (q->prefix || !emit_has_equal(folded.text, folded.len))
-		e = member_words(p, c, &folded);
+		e = member_words(p, s, &folded);
 	else {
-		emit_equal(&b, c, q->path, folded.text, folded.len);
+		emit_equal(&b, s->conf, q->path, folded.text, folded.len);
 		e = set_term(p, &b, b.whole && !q->exact);
 	}
 	arena_reset(&a);
@@ -249,24 +328,21 @@ equal(struct plan *p, const struct sconf *c, const struct query *q)
 }
 
 static enum err
-field(struct plan *p, const struct sconf *c, const struct query *q)
+field(struct plan *p, const struct plan_shard *s, const struct query *q)
 {
-	bool by_words = sconf_weight(c, q->path) > 0;
+	bool by_words = sconf_weight(s->conf, q->path) > 0;
 	struct tokens ts;
 	struct token w;
-	struct term_buf b;
 
 	tokens_init(&ts, q->text, q->len);
 	/* A declared member has words, and no term for all of it. */
 	if (by_words && !q->exact && tokens_next(&ts, &w))
-		return word(p, c, q, q->path);
+		return word(p, s->conf, q, q->path);
 	if (q->by_words && !by_words && strlen(q->path) <= DOC_PATH_MAX)
-		return member_words(p, c, q);
-	if (by_words || strlen(q->path) > DOC_PATH_MAX) {
-		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
-		return set_term(p, &b, false);
-	}
-	return equal(p, c, q);
+		return member_words(p, s, q);
+	if (by_words || strlen(q->path) > DOC_PATH_MAX)
+		return some_having(p, s, q->path);
+	return equal(p, s, q);
 }
 
 /* Whether a record of the shard has the term; also when that is not known. */
@@ -293,10 +369,8 @@ range(struct plan *p, const struct plan_shard *s, const struct query *q)
 	struct xap_query *v[2];
 	struct term_buf b;
 
-	if (slot < 0) {
-		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
-		return set_term(p, &b, false);
-	}
+	if (slot < 0)
+		return some_having(p, s, q->path);
 	term_make(&b, TERM_MANY, NULL, q->path, strlen(q->path));
 	/* Where each record has one number the values say it all. */
 	if (!is_used(s, &b))
@@ -464,16 +538,15 @@ plan_make(const struct query *q, const struct plan_shard *s, struct plan *p)
 	case Q_REGEX:
 		return regex(p, s, q);
 	case Q_FIELD:
-		return field(p, s->conf, q);
+		return field(p, s, q);
 	case Q_RANGE:
 		return range(p, s, q);
 	case Q_HAS:
-		term_make(&b, TERM_EXISTS, NULL, q->path, strlen(q->path));
-		return set_term(p, &b, b.whole);
+		return having(p, s, q->path);
 	case Q_JSON:
+		return having(p, s, NULL);
 	case Q_TOMBSTONE:
-		term_make(&b, TERM_KIND, NULL, q->op == Q_JSON ? "json" :
-		    "tombstone", q->op == Q_JSON ? 4 : 9);
+		term_make(&b, TERM_KIND, NULL, "tombstone", 9);
 		return set_term(p, &b, true);
 	case Q_KEY:
 		return key(p, q);

@@ -6,6 +6,9 @@
 
 #include "sconf.h"
 
+/* Of terms and documents: a shard of another one is as good as none. */
+#define FORMAT	"2"
+
 enum err
 sconf_set(struct sconf *c, struct kstr text, struct kstr numeric, bool ids,
     bool positions, bool stem)
@@ -41,8 +44,9 @@ sconf_print(const struct sconf *c)
 {
 	char *s;
 
-	if (asprintf(&s, "ids=%d\npositions=%d\nstem=%d\ntext=%s\nnumeric=%s\n",
-	    c->ids, c->positions, c->stem, c->text, c->numeric) == -1)
+	if (asprintf(&s, "format=" FORMAT "\nids=%d\npositions=%d\nstem=%d\n"
+	    "text=%s\nnumeric=%s\n", c->ids, c->positions, c->stem, c->text,
+	    c->numeric) == -1)
 		return NULL;
 	return s;
 }
@@ -67,9 +71,10 @@ line(const char *s, const char *name, struct kstr *out)
 enum err
 sconf_parse(struct sconf *c, const char *s)
 {
-	struct kstr ids, positions, stem, text, numeric;
+	struct kstr format, ids, positions, stem, text, numeric;
 
-	if (!line(s, "ids", &ids) || !line(s, "positions", &positions) ||
+	if (!line(s, "format", &format) || !kstr_eq(format, kstr_of(FORMAT))
+	    || !line(s, "ids", &ids) || !line(s, "positions", &positions) ||
 	    !line(s, "stem", &stem) || !line(s, "text", &text) ||
 	    !line(s, "numeric", &numeric))
 		return E_CORRUPT;

@@ -20,7 +20,8 @@ enum err sconf_set(struct sconf *, struct kstr text, struct kstr numeric,
 	    bool ids, bool positions, bool stem) MUST;
 void	 sconf_free(struct sconf *);
 bool	 sconf_eq(const struct sconf *, const struct sconf *);
-/* As text without NULs, and back; E_CORRUPT. */
+/* As text without NULs, with the format of the index, and back; E_CORRUPT: also
+ * of another format. */
 char	*sconf_print(const struct sconf *);
 enum err sconf_parse(struct sconf *, const char *) MUST;
 /* The weight of a member that is searched by words; 0: it is not. */

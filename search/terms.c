@@ -89,10 +89,10 @@ term_start(struct term_buf *b, enum term t, const char *path, const char *s,
 }
 
 void
-term_id(struct term_buf *b, enum term t, const char *path, const char *s,
+term_cut(struct term_buf *b, enum term t, const char *path, const char *s,
     size_t n)
 {
-	put(b, t, path, s, n < TERM_ID_KEPT ? n : TERM_ID_KEPT);
+	put(b, t, path, s, n);
 	b->p[b->n++] = TERM_CUT;
 	b->whole = false;
 }

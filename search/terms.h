@@ -16,7 +16,7 @@ enum {
 	TERM_TEXT_MAX	= 180,	/* bytes kept of a long one, NULs twice */
 	TERM_SIZE	= 240,	/* of any term */
 	TERM_SEP	= 0x1f,	/* US, between a path and a value */
-	TERM_CUT	= 0x1e,	/* RS, ends what stands for a random id */
+	TERM_CUT	= 0x1e,	/* RS, ends what stands for many words */
 	TERM_ID_KEPT	= 4,	/* bytes of such an id */
 };
 
@@ -33,8 +33,8 @@ void	 term_make(struct term_buf *, enum term, const char *path,
 /* The beginning of all terms for texts that begin so. */
 void	 term_start(struct term_buf *, enum term, const char *path,
 	    const char *text, size_t n);
-/* What stands for a random id: its first bytes and RS. */
-void	 term_id(struct term_buf *, enum term, const char *path,
+/* What stands for all words that begin so: a random id, or a long number. */
+void	 term_cut(struct term_buf *, enum term, const char *path,
 	    const char *text, size_t n);
 
 #endif

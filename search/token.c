@@ -215,6 +215,22 @@ token_is_id(const char *s, size_t n)
 	return n >= ID_BYTES && digits >= ID_DIGITS && digits < n;
 }
 
+bool
+token_is_digits(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && s[i] >= '0' && s[i] <= '9')
+		i++;
+	return n > 0 && i == n;
+}
+
+bool
+token_is_long(const char *s, size_t n)
+{
+	return n >= TOKEN_LONG && token_is_digits(s, n);
+}
+
 static int
 word_compare(const void *key, const void *row)
 {

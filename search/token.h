@@ -36,6 +36,13 @@ bool	 tokens_next(struct tokens *, struct token *);
 bool	 token_edge(const char *start, const char *p, const char *end);
 /* Looks like a random identifier, which search.ids=false leaves out. */
 bool	 token_is_id(const char *, size_t n);
+/*
+ * A number that hardly any other record has, as a time in ms; the index leaves
+ * out its last digits, so that some records share what is left.
+ */
+enum { TOKEN_LONG = 12, TOKEN_LONG_CUT = 3 };
+bool	 token_is_long(const char *, size_t n);
+bool	 token_is_digits(const char *, size_t n);
 /* Counts for nothing in relevance. */
 bool	 token_is_stop(const char *, size_t n);
 

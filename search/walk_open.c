@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "match.h"
-#include "terms.h"
+#include "shape.h"
 #include "walk.h"
 
 static bool
@@ -251,22 +251,23 @@ any_shard(const struct search *s, const struct walk *w, int i)
 static bool
 path_there(struct search *s, const char *path)
 {
-	struct term_buf b;
+	const struct query q = { .op = Q_HAS, .path = path };
 	bool there = false;
-	struct xap_query *q;
 	uint32_t total = 0;
 
-	term_make(&b, TERM_EXISTS, NULL, path, strlen(path));
 	for (int i = 0; i < s->nwalks; i++)
 		for (int j = s->walks[i].shards.n - 1; j >= 0 && !there;
 		    j--) {
-			struct xap_db *db = any_shard(s, &s->walks[i], j);
+			struct plan_shard ps = { .db = any_shard(s,
+			    &s->walks[i], j), .conf = &s->walks[i].conf };
+			struct plan p = { PLAN_NONE, false, NULL };
 
-			q = db == NULL ? NULL : xap_q_term(b.p, b.n);
-			there = q == NULL || xap_count(db, q, &total) !=
-			    E_OK || total > 0;
-			xap_q_free(q);
-			xap_close(db);
+			there = ps.db == NULL || plan_make(&q, &ps, &p) !=
+			    E_OK || p.kind == PLAN_ALL || (p.kind ==
+			    PLAN_SOME && (xap_count(ps.db, p.q, &total) !=
+			    E_OK || total > 0));
+			plan_free(&p);
+			xap_close(ps.db);
 		}
 	return there;
 }
@@ -303,18 +304,33 @@ distance(const char *a, size_t n, const char *b, size_t m)
 
 struct like { const char *path; char *best; int distance; };
 
+static void
+like_try(struct like *l, const char *path, size_t n)
+{
+	int d = distance(l->path, strlen(l->path), path, n);
+
+	if (d < l->distance) {
+		free(l->best);
+		l->best = strndup(path, n);
+		l->distance = d;
+	}
+}
+
 static bool
 each_path(void *arg, const char *t, size_t n, uint32_t docs)
 {
-	struct like *l = arg;
-	int d = distance(l->path, strlen(l->path), t + 2, n - 2);
-
 	(void)docs;
-	if (d < l->distance) {
-		free(l->best);
-		l->best = strndup(t + 2, n - 2);
-		l->distance = d;
-	}
+	like_try(arg, t + 2, n - 2);
+	return true;
+}
+
+static bool
+each_shape(void *arg, const char *key, const char *list, size_t n)
+{
+	(void)key;
+	for (const char *name = shape_next(list, n, NULL); name != NULL;
+	    name = shape_next(list, n, name))
+		like_try(arg, name, strlen(name));
 	return true;
 }
 
@@ -354,8 +370,8 @@ search_unknown(struct search *s, char **like)
 		struct xap_db *db = w->shards.n == 0 ? NULL :
 		    any_shard(s, w, w->shards.n - 1);
 
-		if (db != NULL && xap_terms(db, "XE", 2, each_path, &l) !=
-		    E_OK)
+		if (db != NULL && (xap_terms(db, "XE", 2, each_path, &l) !=
+		    E_OK || xap_metas(db, SHAPE_KEY, each_shape, &l) != E_OK))
 			l.distance = 0;
 		xap_close(db);
 	}

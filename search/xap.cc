@@ -80,6 +80,19 @@ guard_read(Xapian::Database &db, F f)
 	return e;
 }
 
+void
+metas(const Xapian::Database &db, const char *prefix,
+    bool (*each)(void *, const char *, const char *, size_t), void *arg)
+{
+	for (auto it = db.metadata_keys_begin(prefix);
+	    it != db.metadata_keys_end(prefix); ++it) {
+		std::string key = *it, value = db.get_metadata(key);
+
+		if (!each(arg, key.c_str(), value.data(), value.size()))
+			break;
+	}
+}
+
 char *
 dup(const std::string &s)
 {
@@ -166,9 +179,17 @@ xap_writer_count(struct xap_writer *w, uint32_t *docs)
 }
 
 enum err
-xap_meta_set(struct xap_writer *w, const char *key, const char *value)
+xap_meta_set(struct xap_writer *w, const char *key, const char *value,
+    size_t n)
 {
-	return guard([&] { w->db.set_metadata(key, value); });
+	return guard([&] { w->db.set_metadata(key, std::string(value, n)); });
+}
+
+enum err
+xap_writer_metas(struct xap_writer *w, const char *prefix,
+    bool (*each)(void *, const char *, const char *, size_t), void *arg)
+{
+	return guard([&] { metas(w->db, prefix, each, arg); });
 }
 
 enum err
@@ -219,6 +240,14 @@ xap_meta(struct xap_db *d, const char *key, char **out)
 		if (*out == nullptr)
 			throw std::bad_alloc();
 	});
+}
+
+enum err
+xap_metas(struct xap_db *d, const char *prefix,
+    bool (*each)(void *, const char *, const char *, size_t), void *arg)
+{
+	/* Not begun again, as terms are not. */
+	return guard([&] { metas(d->db, prefix, each, arg); });
 }
 
 enum err

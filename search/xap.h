@@ -40,7 +40,10 @@ enum err	 xap_value(struct xap_writer *, int slot, double) MUST;
 enum err	 xap_add(struct xap_writer *, uint32_t id) MUST;
 enum err	 xap_writer_count(struct xap_writer *, uint32_t *docs) MUST;
 enum err	 xap_meta_set(struct xap_writer *, const char *key,
-		    const char *value) MUST;
+		    const char *value, size_t n) MUST;
+enum err	 xap_writer_metas(struct xap_writer *, const char *prefix,
+		    bool (*each)(void *, const char *key, const char *value,
+		    size_t n), void *) MUST;
 /* Everything since the last one becomes durable, all or nothing. */
 enum err	 xap_commit(struct xap_writer *) MUST;
 /* Copies a database into one compact file with the same ids; not synced. */
@@ -55,6 +58,10 @@ enum err	 xap_open(const char *path, struct xap_db **) MUST;
 void		 xap_close(struct xap_db *);
 /* Allocated; "" when it is not set. */
 enum err	 xap_meta(struct xap_db *, const char *key, char **) MUST;
+/* Calls with what has a key that begins so, until it returns false. */
+enum err	 xap_metas(struct xap_db *, const char *prefix,
+		    bool (*each)(void *, const char *key, const char *value,
+		    size_t n), void *) MUST;
 enum err	 xap_counts(struct xap_db *, uint32_t *docs, uint32_t *last)
 		    MUST;
 /* The least and the greatest value, or bounds of them; false: none. */

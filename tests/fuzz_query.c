@@ -44,7 +44,9 @@ check_record(const struct query *q, const uint8_t *p, size_t n)
 	struct match_span v[8];
 	const struct doc_text *t;
 	size_t terms = 0;
-	const struct emit_sink sink = { &terms, sink_term, sink_value };
+	struct shapes shapes = { .grows = true };
+	const struct emit_sink sink = { &terms, sink_term, sink_value,
+	    &shapes };
 	struct doc d;
 
 	doc_init(&d);
@@ -57,6 +59,7 @@ check_record(const struct query *q, const uint8_t *p, size_t n)
 				    v[k - 1].to <= t->len);
 	}
 	doc_free(&d);
+	shapes_free(&shapes);
 }
 
 int
