@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #include "disk.h"
-#include "format.h"
 #include "lib/limits.h"
 #include "lib/log.h"
+#include "log/format.h"
 
 #define FILE_MODE	0640
 #define DIR_MODE	0750

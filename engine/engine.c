@@ -10,12 +10,12 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "cgroup.h"
+#include "api/fetch.h"
 #include "engine.h"
-#include "fetch.h"
+#include "group/cgroup.h"
 #include "lib/log.h"
-#include "retain.h"
-#include "roster.h"
+#include "log/retain.h"
+#include "log/roster.h"
 
 enum { RECOVER_AT_ONCE = 16 };
 

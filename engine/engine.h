@@ -6,22 +6,22 @@
 #ifndef ENGINE_H
 #define ENGINE_H
 
-#include "auth.h"
-#include "cleaner.h"
+#include "api/fetch_session.h"
+#include "api/view.h"
+#include "catalogue/auth.h"
+#include "catalogue/configs.h"
+#include "catalogue/meta.h"
+#include "catalogue/quota.h"
+#include "catalogue/topic.h"
+#include "catalogue/user.h"
 #include "clock.h"
-#include "commit.h"
-#include "configs.h"
-#include "fetch_session.h"
-#include "files.h"
-#include "group.h"
-#include "journal.h"
+#include "group/group.h"
 #include "lib/conf.h"
-#include "meta.h"
-#include "quota.h"
-#include "space.h"
-#include "topic.h"
-#include "user.h"
-#include "view.h"
+#include "log/cleaner.h"
+#include "log/commit.h"
+#include "log/files.h"
+#include "log/journal.h"
+#include "log/space.h"
 
 struct engine {
 	const struct conf *conf;

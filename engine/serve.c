@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "codecs.h"
+#include "catalogue/codecs.h"
 #include "lib/log.h"
 #include "serve.h"
 

@@ -8,8 +8,8 @@
 
 #include <uv.h>
 
+#include "api/fetch.h"
 #include "engine.h"
-#include "fetch.h"
 #include "lib/ipc.h"
 #include "session.h"
 

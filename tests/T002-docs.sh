@@ -62,7 +62,7 @@ while read -r m f; do
 	    on { for (i = 1; i <= NF; i++) if ($i == f) found = 1 }
 	    END { exit !found }' man/chronik-ipc.7 || echo "$m: $f"
 done | report "messages or fields that chronik-ipc.7 lacks"
-for h in engine/lib/ipc.h:chronik-ipc.7 engine/format.h:chronik-segment.5; do
+for h in engine/lib/ipc.h:chronik-ipc.7 engine/log/format.h:chronik-segment.5; do
 	awk '/^ \* +[0-9]+ +[0-9]+ [a-zA-Z]/ { print $2 " Ta " $3 " Ta " $4 }' \
 	    "${h%:*}" | while read -r row; do
 		grep -qF ".It $row" "man/${h#*:}" || echo "$row"
@@ -71,11 +71,11 @@ done
 
 # The paths at the head of format.h, each part of them.
 sed -nE '/^ \* DATA\//,/^ \* <base>:/s/^ \* +([^ ]+)( \.[a-z]+)?  .*/\1\2/p' \
-    engine/format.h | tr '/ ' '\n\n' | sed -E 's/^<[a-z]+>//; s/<[a-z]+>/.*/' |
+    engine/log/format.h | tr '/ ' '\n\n' | sed -E 's/^<[a-z]+>//; s/<[a-z]+>/.*/' |
     sort -u | grep -vxE 'DATA|' | while read -r p; do
 	grep -qE "^\.It .*Pa .*${p//[+.]/.}" man/chronik-segment.5 || echo "$p"
 done | report "paths of format.h that chronik-segment.5 lacks"
-grep -ohE '"CHRON[A-Z]+"' engine/format.h | tr -d '"' | sort -u |
+grep -ohE '"CHRON[A-Z]+"' engine/log/format.h | tr -d '"' | sort -u |
 while read -r magic; do
 	grep -q "$magic" man/chronik-segment.5 || echo "$magic"
 done | report "magic numbers that chronik-segment.5 lacks"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "assign.h"
+#include "group/assign.h"
 
 enum { MEMBERS = 12, TOPICS = 8, ROUNDS = 400 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cgroup.h"
+#include "group/cgroup.h"
 #include "rig.h"
 
 enum { TOPICS = 3, STEPS = 300, TEXT = 64 * 1024 };

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cgroup.h"
-#include "group_call.h"
+#include "group/cgroup.h"
+#include "group/group_call.h"
 #include "rig.h"
 #include "session.h"
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compact.h"
-#include "fsck.h"
 #include "keylog.h"
+#include "log/compact.h"
+#include "offline/fsck.h"
 
 /* ---- histories ---------------------------------------------------------- */
 

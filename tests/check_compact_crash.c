@@ -10,7 +10,7 @@
 
 #include "keylog.h"
 #include "lib/crc32c.h"
-#include "swap.h"
+#include "log/swap.h"
 
 /* ---- crashes and faults ------------------------------------------------- */
 

@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "clock.h"
-#include "dump.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
-#include "roster.h"
+#include "log/roster.h"
+#include "offline/dump.h"
 #include "simdisk.h"
 
 static const struct log_id id = { { { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,

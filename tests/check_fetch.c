@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch.h"
+#include "api/fetch.h"
 #include "rig.h"
 #include "simdisk.h"
 

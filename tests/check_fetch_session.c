@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch_session.h"
-#include "history.h"
+#include "api/fetch_session.h"
+#include "log/history.h"
 #include "rig.h"
 
 enum { PARTS = 60, HOT = 5 };

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fsck.h"
+#include "offline/fsck.h"
 #include "rig.h"
 
 /* Under a sanitizer fewer changes are enough: it looks for other mistakes. */

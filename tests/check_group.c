@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "group_call.h"
+#include "group/group_call.h"
 #include "minilog.h"
 #include "rig.h"
 #include "session.h"

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "idx.h"
 #include "lib/log.h"
+#include "log/idx.h"
 #include "simdisk.h"
 
 #define PATH	"x.idx"

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "import.h"
 #include "lib/crc32c.h"
+#include "offline/import.h"
 #include "rig.h"
 
 /* Under a sanitizer fewer states are enough: it looks for other mistakes. */

@@ -16,7 +16,7 @@
 #include "schema_test.def"
 #include "lib/rows_table.h"
 #include "schema_test.def"
-#include "meta.h"
+#include "catalogue/meta.h"
 #include "trial.h"
 
 #define NELEM(a)	(sizeof(a) / sizeof *(a))

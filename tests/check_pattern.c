@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pattern.h"
+#include "group/pattern.h"
 
 static const struct {
 	const char	*re, *yes, *no;		/* NULL: not tried */

@@ -7,7 +7,7 @@
 
 #include "clock.h"
 #include "lib/crc32c.h"
-#include "prod.h"
+#include "log/prod.h"
 
 static const struct log_id id = { { { 1, 2, 3 } }, 7 };
 static struct prod_table *t;

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reap.h"
+#include "log/reap.h"
+#include "log/roll.h"
 #include "rig.h"
-#include "roll.h"
 
 static struct rig r;
 static struct part *p;

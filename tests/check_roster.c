@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "log/roster.h"
 #include "minilog.h"
 #include "rig.h"
-#include "roster.h"
 
 /* With so many a start looks at every third one, from the first on. */
 enum { PARTS = 40, UNSEEN = 1, SEVERAL = 2 };

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch.h"
+#include "api/fetch.h"
 #include "rig.h"
 
 enum { BATCHES = 44, RECORDS = 3, SEGS_MOST = 8 };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "configs.h"
+#include "catalogue/configs.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
+#include "log/journal.h"
 #include "simdisk.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "import.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
 #include "minilog.h"
+#include "offline/import.h"
 #include "simdisk.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dump.h"
-#include "fsck.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
 #include "minilog.h"
+#include "offline/dump.h"
+#include "offline/fsck.h"
 #include "simdisk.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);

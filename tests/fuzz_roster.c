@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dump.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
-#include "roster.h"
+#include "log/roster.h"
+#include "offline/dump.h"
 #include "simdisk.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);

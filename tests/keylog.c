@@ -7,7 +7,7 @@
 
 #include "batch_gen.h"
 #include "keylog.h"
-#include "look.h"
+#include "log/look.h"
 
 enum { BATCH_RECORDS = 8 };
 

@@ -8,7 +8,7 @@
 #ifndef MINILOG_H
 #define MINILOG_H
 
-#include "recover.h"
+#include "log/recover.h"
 
 struct mini_batch {
 	struct batch	 b;

@@ -5,10 +5,10 @@
  */
 #include <stdio.h>
 
-#include "fsck.h"
 #include "ctl.h"
 #include "lib/conf.h"
 #include "lib/log.h"
+#include "offline/fsck.h"
 
 enum { FINDINGS_MAX = 100000 };	/* told one by one */
 

@@ -5,10 +5,10 @@
  */
 #include <stdio.h>
 
+#include "catalogue/meta.h"
 #include "ctl.h"
 #include "disk.h"
-#include "dump.h"
-#include "meta.h"
+#include "offline/dump.h"
 
 enum { DEPTH = 4 };	/* DATA/topics/<id>/<part>/ */
 

@@ -5,10 +5,10 @@
  */
 #include <stdio.h>
 
-#include "import.h"
 #include "ctl.h"
 #include "lib/conf.h"
 #include "lib/log.h"
+#include "offline/import.h"
 
 static const struct column columns[] = {
 	{ "name", "NAME", false },

@@ -13,8 +13,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "catalogue/scram.h"
 #include "ctl.h"
-#include "scram.h"
 
 enum { PASSWORD_MAX = 1024, ANSWER_MAX = 64 * MIB };
 

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "fsck.h"
-#include "reap.h"
-#include "scan.h"
-#include "swap.h"
+#include "log/reap.h"
+#include "log/scan.h"
+#include "log/swap.h"
 
 #define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
 	    (size_t)PRODUCERS_MAX * (19 + PRODUCER_BATCHES * 32))

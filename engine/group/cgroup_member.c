@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalogue/configs.h"
 #include "cgroup.h"
-#include "configs.h"
 #include "engine.h"
 #include "group_call.h"
 #include "lib/log.h"

@@ -16,7 +16,7 @@
 #ifndef META_H
 #define META_H
 
-#include "part.h"
+#include "log/part.h"
 
 #include "lib/rows_struct.h"
 #include "lib/meta.def"

@@ -7,8 +7,8 @@
 
 #include "engine.h"
 #include "lib/log.h"
-#include "reap.h"
-#include "roll.h"
+#include "log/reap.h"
+#include "log/roll.h"
 #include "topic_files.h"
 
 enum { REMOVE_LOOK_MS = 3600 * 1000 };	/* at most, until the next look */

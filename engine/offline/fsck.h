@@ -16,7 +16,7 @@
 #ifndef FSCK_H
 #define FSCK_H
 
-#include "recover.h"
+#include "log/recover.h"
 
 struct conf;
 

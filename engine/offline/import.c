@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "catalogue/topic_files.h"
 #include "engine.h"
 #include "import.h"
 #include "kafka_meta.h"
 #include "lib/log.h"
-#include "topic_files.h"
 
 enum { STEPS_MAX = 1000000, PID_GAP = 1000 };
 

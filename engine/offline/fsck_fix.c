@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "fsck.h"
-#include "reindex.h"
-#include "scan.h"
+#include "log/reindex.h"
+#include "log/scan.h"
 
 enum { NAMES_MAX = 1000 };	/* of one name in lost+found */
 

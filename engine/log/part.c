@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/fetch.h"
 #include "engine.h"
-#include "fetch.h"
 #include "history.h"
 #include "lib/log.h"
 #include "plant.h"

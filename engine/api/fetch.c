@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cold.h"
 #include "engine.h"
 #include "fetch_session.h"
-#include "history.h"
 #include "lib/log.h"
+#include "log/cold.h"
+#include "log/history.h"
 #include "plant.h"
 
 enum {

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "catalogue/configs.h"
 #include "cgroup.h"
-#include "configs.h"
 #include "group_call.h"
 #include "lib/log.h"
 

@@ -10,13 +10,13 @@
 
 #include "disk.h"
 #include "dump.h"
-#include "format.h"
-#include "journal_file.h"
 #include "lib/crc32c.h"
 #include "lib/limits.h"
 #include "lib/utf8.h"
-#include "roster.h"
-#include "scan.h"
+#include "log/format.h"
+#include "log/journal_file.h"
+#include "log/roster.h"
+#include "log/scan.h"
 
 bool (*dump_meta_record)(const struct record *, struct wr *);
 

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "history.h"
+#include "log/history.h"
 #include "serve.h"
 
 struct epochs {

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fsck.h"
 #include "dump.h"
 #include "engine.h"
-#include "roster.h"
+#include "fsck.h"
+#include "log/roster.h"
 #include "shadow.h"
 
 enum { HEX = 32 };		/* digits of a topic's directory */

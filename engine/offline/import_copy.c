@@ -17,10 +17,10 @@
 #include "disk.h"
 #include "import.h"
 #include "lib/crc32c.h"
-#include "prod.h"
-#include "reindex.h"
-#include "scan.h"
-#include "seg.h"
+#include "log/prod.h"
+#include "log/reindex.h"
+#include "log/scan.h"
+#include "log/seg.h"
 
 #define OUT_BUF		(1 * MIB)
 #define SNAPSHOT_MAX	((size_t)64 * MIB)

@@ -7,9 +7,9 @@
 #ifndef KAFKA_DIR_H
 #define KAFKA_DIR_H
 
-#include "format.h"
 #include "lib/arena.h"
 #include "lib/batch.h"
+#include "log/format.h"
 
 struct kafka;
 struct kafka_topic;

@@ -13,8 +13,8 @@
 #include "disk.h"
 #include "kafka_dir.h"
 #include "lib/limits.h"
-#include "scan.h"
-#include "seg.h"
+#include "log/scan.h"
+#include "log/seg.h"
 
 #define ARENA_MAX	((size_t)4096 * MIB)
 #define TEXT_MAX	((size_t)256 * MIB)	/* of a checkpoint file */

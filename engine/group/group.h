@@ -6,8 +6,8 @@
 #ifndef GROUP_H
 #define GROUP_H
 
+#include "catalogue/meta.h"
 #include "lib/hash.h"
-#include "meta.h"
 #include "timer.h"
 
 struct call;

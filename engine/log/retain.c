@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/fetch.h"
 #include "engine.h"
-#include "fetch.h"
 #include "lib/log.h"
 #include "plant.h"
 #include "reap.h"

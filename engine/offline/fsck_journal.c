@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "fsck.h"
-#include "journal.h"
-#include "scan.h"
+#include "log/journal.h"
+#include "log/scan.h"
 #include "shadow.h"
 
 static void

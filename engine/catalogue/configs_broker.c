@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "configs_call.h"
+#include "api/configs_call.h"
 #include "lib/log.h"
 
 enum {

@@ -10,7 +10,7 @@
 
 #include "engine.h"
 #include "lib/log.h"
-#include "roll.h"
+#include "log/roll.h"
 #include "topic_files.h"
 
 static void grow_next(struct topic *);

@@ -20,7 +20,7 @@
 #include "lib/hash.h"
 #include "lib/ipc.h"
 #include "lib/kafka.h"
-#include "look.h"
+#include "log/look.h"
 
 struct cold;
 struct fetch;

@@ -3,7 +3,7 @@
  * level holds until the process ends. */
 #include <stdio.h>
 
-#include "configs_call.h"
+#include "api/configs_call.h"
 #include "lib/log.h"
 
 static const char *const levels[] = { [LOG_DEBUG] = "DEBUG",

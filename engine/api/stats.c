@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "configs_call.h"
-#include "look.h"
+#include "log/look.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unversioned"
