@@ -6,6 +6,24 @@
 
 #include "configs_call.h"
 
+static const char why_twice[] = "the name stands more than once in the "
+    "request";
+
+/* How many of n rows that are so large have the name; first: that of the
+ * first one. */
+static int
+named(const struct kstr *first, size_t size, int32_t n, struct kstr name)
+{
+	const char *at = (const char *)first;
+	int found = 0;
+
+	for (int32_t i = 0; i < n; i++, at += size)
+		found += kstr_eq(*(const struct kstr *)(const void *)at, name);
+	return found;
+}
+#define NAMED(rows, name_)	named(&(rows).v->name, sizeof *(rows).v, \
+	(rows).n, name_)
+
 /* ---- CreateTopics ------------------------------------------------------ */
 
 struct creating {
@@ -234,26 +252,6 @@ create_one(struct creating *cr, const struct create_topics_req_topic *q,
 	conf_set_free(&own);
 }
 
-static bool
-created_twice(const struct create_topics_req *q, int32_t i)
-{
-	for (int32_t k = 0; k < q->topics.n; k++)
-		if (k != i && kstr_eq(q->topics.v[k].name,
-		    q->topics.v[i].name))
-			return true;
-	return false;
-}
-
-/* A name that stands more than once gets one row. */
-static bool
-row_before(const struct creating *cr, struct kstr name)
-{
-	for (int32_t k = 0; k < cr->res.topics.n; k++)
-		if (kstr_eq(cr->res.topics.v[k].name, name))
-			return true;
-	return false;
-}
-
 void
 handle_create_topics(struct call *c)
 {
@@ -279,17 +277,20 @@ handle_create_topics(struct call *c)
 		const struct create_topics_req_topic *qt = &q->topics.v[i];
 		int32_t at = cr->res.topics.n;
 
-		/* In a long list the second one finds that it exists. */
-		if (q->topics.n > TWICE_MAX || !created_twice(q, i)) {
-			cr->res.topics.n++;
-			create_one(cr, qt, at);
-		} else if (!row_before(cr, qt->name)) {
-			cr->res.topics.n++;
-			cr->res.topics.v[at].name = qt->name;
+		/* In a long list the second one finds that it exists; a name
+		 * that stands more than once gets one row. */
+		bool twice = q->topics.n <= TWICE_MAX && NAMED(q->topics,
+		    qt->name) > 1;
+
+		if (twice && NAMED(cr->res.topics, qt->name) > 0)
+			continue;
+		cr->res.topics.n++;
+		cr->res.topics.v[at].name = qt->name;
+		if (twice)
 			create_error(cr, &cr->res.topics.v[at],
-			    E_INVALID_REQUEST, "the name stands more than "
-			    "once in the request");
-		}
+			    E_INVALID_REQUEST, why_twice);
+		else
+			create_one(cr, qt, at);
 	}
 	cr->starting = false;
 	create_reply(cr);
@@ -557,25 +558,6 @@ grow_one(struct growing *g, const struct create_partitions_req_topic *q,
 	grow_error(g, at, e, why);
 }
 
-static bool
-grown_twice(const struct create_partitions_req *q, int32_t i)
-{
-	for (int32_t k = 0; k < q->topics.n; k++)
-		if (k != i && kstr_eq(q->topics.v[k].name,
-		    q->topics.v[i].name))
-			return true;
-	return false;
-}
-
-static bool
-grown_before(const struct growing *g, struct kstr name)
-{
-	for (int32_t k = 0; k < g->res.results.n; k++)
-		if (kstr_eq(g->res.results.v[k].name, name))
-			return true;
-	return false;
-}
-
 void
 handle_create_partitions(struct call *c)
 {
@@ -597,16 +579,17 @@ handle_create_partitions(struct call *c)
 	}
 	g->starting = true;
 	for (int32_t i = 0; i < q->topics.n; i++) {
-		bool twice = q->topics.n <= TWICE_MAX && grown_twice(q, i);
+		struct kstr name = q->topics.v[i].name;
+		bool twice = q->topics.n <= TWICE_MAX && NAMED(q->topics,
+		    name) > 1;
 		int32_t at = g->res.results.n;
 
-		if (twice && grown_before(g, q->topics.v[i].name))
+		if (twice && NAMED(g->res.results, name) > 0)
 			continue;
 		g->res.results.n++;
-		g->res.results.v[at].name = q->topics.v[i].name;
+		g->res.results.v[at].name = name;
 		if (twice)
-			grow_error(g, at, E_INVALID_REQUEST, "the name stands "
-			    "more than once in the request");
+			grow_error(g, at, E_INVALID_REQUEST, why_twice);
 		else
 			grow_one(g, &q->topics.v[i], at);
 	}
