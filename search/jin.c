@@ -9,6 +9,7 @@
 #include <unistr.h>
 
 #include "jin.h"
+#include "lib/json.h"
 
 enum {
 	DIGITS_INT	= 18,	/* fit into 64 bits whatever they are */
@@ -37,40 +38,33 @@ jin_take(struct jin *j, char c)
 /* ---- strings ----------------------------------------------------------- */
 
 /* Four hexadecimal digits. */
-static bool
-take_hex(const char **p, const char *end, uint32_t *out)
+static uint32_t
+take_hex(const char **p)
 {
-	*out = 0;
-	if (end - *p < 4)
-		return false;
-	for (int i = 0; i < 4; i++, ++*p) {
-		char c = **p;
+	uint32_t x = 0;
 
-		*out <<= 4;
-		if (c >= '0' && c <= '9')
-			*out |= (uint32_t)(c - '0');
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			*out |= (uint32_t)((c | 0x20) - 'a' + 10);
-		else
-			return false;
+	for (int i = 0; i < 4; i++) {
+		char c = *(*p)++;
+
+		x = x << 4 | (uint32_t)(c <= '9' ? c - '0' :
+		    (c | 0x20) - 'a' + 10);
 	}
-	return true;
+	return x;
 }
 
 /* What follows "\u", also the second half of a pair. */
 static bool
 take_unicode(const char **p, const char *end, char **out)
 {
-	uint32_t c, low;
+	uint32_t c = take_hex(p), low;
 	int n;
 
-	if (!take_hex(p, end, &c))
-		return false;
 	if (c >= 0xd800 && c <= 0xdbff) {
-		if (end - *p < 2 || (*p)[0] != '\\' || (*p)[1] != 'u')
+		if (end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
 			return false;
 		*p += 2;
-		if (!take_hex(p, end, &low) || low < 0xdc00 || low > 0xdfff)
+		low = take_hex(p);
+		if (low < 0xdc00 || low > 0xdfff)
 			return false;
 		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 	}
@@ -81,12 +75,12 @@ take_unicode(const char **p, const char *end, char **out)
 	return true;
 }
 
-/* The text of [p, end), which has escapes; out has room for as much. */
+/* The text of [p, end), which has escapes, all well-formed; out has room for
+ * as much. */
 static bool
 unescape(const char *p, const char *end, char *out, size_t *n)
 {
 	static const char names[] = "\"\\/bfnrt", are[] = "\"\\/\b\f\n\r\t";
-	const char *name;
 	char *o = out;
 
 	while (p < end) {
@@ -101,10 +95,7 @@ unescape(const char *p, const char *end, char *out, size_t *n)
 				return false;
 			continue;
 		}
-		name = memchr(names, *p++, sizeof names - 1);
-		if (name == NULL)
-			return false;
-		*o++ = are[name - names];
+		*o++ = are[strchr(names, *p++) - names];
 	}
 	*n = (size_t)(o - out);
 	return true;
@@ -113,53 +104,31 @@ unescape(const char *p, const char *end, char *out, size_t *n)
 bool
 jin_string(struct jin *j, const char **s, size_t *n)
 {
-	unsigned char all = 0;
-	bool escapes = false;
+	const uint8_t *behind;
 	const char *p;
+	bool escapes;
 	char *out;
 
-	if (!jin_take(j, '"'))
+	(void)jin_next(j);
+	p = j->at;
+	behind = json_string_end((const uint8_t *)p, (const uint8_t *)j->end,
+	    &escapes);
+	if (behind == NULL)
 		return false;
-	for (p = j->at; p < j->end && *p != '"'; p++) {
-		unsigned char c = (unsigned char)*p;
-
-		if (c < ' ')
-			return false;
-		all |= c;
-		if (c == '\\') {
-			escapes = true;
-			if (++p == j->end)
-				return false;
-		}
-	}
-	if (p == j->end)
-		return false;
-	*s = j->at;
-	*n = (size_t)(p - j->at);
-	j->at = p + 1;
-	if (all >= 0x80 && u8_check((const uint8_t *)*s, *n) != NULL)
-		return false;
+	*s = p + 1;
+	*n = (size_t)((const char *)behind - *s) - 1;
+	j->at = (const char *)behind;
 	if (!escapes)
 		return true;
 	out = arena_alloc(j->arena, *n);
 	j->no_memory = out == NULL;
-	if (out == NULL || !unescape(*s, p, out, n))
+	if (out == NULL || !unescape(*s, *s + *n, out, n))
 		return false;
 	*s = out;
 	return true;
 }
 
 /* ---- numbers ----------------------------------------------------------- */
-
-static bool
-take_digits(const char **p, const char *end)
-{
-	const char *from = *p;
-
-	while (*p < end && **p >= '0' && **p <= '9')
-		++*p;
-	return *p > from;
-}
 
 static bool
 give(struct jin *j, const char *text, const char **s, size_t *n)
@@ -251,31 +220,19 @@ real(struct jin *j, const char **s, size_t *n, double *num)
 bool
 jin_number(struct jin *j, const char **s, size_t *n, double *num)
 {
-	const char *p = j->at, *end = j->end;
-	bool is_real = false;
+	const uint8_t *p = (const uint8_t *)j->at;
+	const char *behind = (const char *)json_number_end(p,
+	    (const uint8_t *)j->end);
 
-	p += p < end && *p == '-';
-	if (p < end && *p == '0')
-		p++;
-	else if (!take_digits(&p, end))
+	if (behind == NULL)
 		return false;
-	if (p < end && *p == '.') {
-		is_real = true;
-		p++;
-		if (!take_digits(&p, end))
-			return false;
-	}
-	if (p < end && (*p == 'e' || *p == 'E')) {
-		is_real = true;
-		p++;
-		p += p < end && (*p == '+' || *p == '-');
-		if (!take_digits(&p, end))
-			return false;
-	}
 	*s = j->at;
-	*n = (size_t)(p - j->at);
-	j->at = p;
-	return is_real ? real(j, s, n, num) : integer(s, n, num);
+	*n = (size_t)(behind - j->at);
+	j->at = behind;
+	for (size_t i = 0; i < *n; i++)
+		if (p[i] == '.' || (p[i] | 0x20) == 'e')
+			return real(j, s, n, num);
+	return integer(s, n, num);
 }
 
 /* ---- the others -------------------------------------------------------- */

@@ -65,12 +65,12 @@ escape(const uint8_t *p, const uint8_t *end)
 	return p + 6;
 }
 
-/* p is where a string should begin; returns what follows it, or NULL. */
-static const uint8_t *
-string(const uint8_t *p, const uint8_t *end)
+const uint8_t *
+json_string_end(const uint8_t *p, const uint8_t *end, bool *escapes)
 {
 	size_t k;
 
+	*escapes = false;
 	if (p == end || *p != '"')
 		return NULL;
 	p++;
@@ -80,14 +80,23 @@ string(const uint8_t *p, const uint8_t *end)
 			return NULL;
 		if (*p == '"')
 			return p + 1;
-		if (*p == '\\')
+		if (*p == '\\') {
+			*escapes = true;
 			p = escape(p, end);
-		else
+		} else
 			p = (k = utf8_len(p, (size_t)(end - p))) == 0 ? NULL :
 			    p + k;
 		if (p == NULL)
 			return NULL;
 	}
+}
+
+static const uint8_t *
+string(const uint8_t *p, const uint8_t *end)
+{
+	bool escapes;
+
+	return json_string_end(p, end, &escapes);
 }
 
 /* ---- values ------------------------------------------------------------ */
@@ -111,8 +120,8 @@ digits(const uint8_t *p, const uint8_t *end)
 	return p;
 }
 
-static const uint8_t *
-number(const uint8_t *p, const uint8_t *end)
+const uint8_t *
+json_number_end(const uint8_t *p, const uint8_t *end)
 {
 	if (p < end && *p == '-')
 		p++;
@@ -152,7 +161,7 @@ scalar(const uint8_t *p, const uint8_t *end)
 	case 'n':
 		return word(p, end, "null");
 	default:
-		return number(p, end);
+		return json_number_end(p, end);
 	}
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the renderer needs of JSON (RFC 8259): whether a text is some, and
- * strings and base64 written as such.  Parsing into trees is jansson's.
+ * What the renderer and the search need of JSON (RFC 8259): whether a text is
+ * some, where its strings and numbers end, and strings and base64 written as
+ * such.  Parsing into trees is jansson's.
  */
 #ifndef JSON_H
 #define JSON_H
@@ -23,6 +24,11 @@ bool	 json_has_members(const uint8_t *, size_t n);
  * and the value without blanks around it.  False after the last. */
 struct json_span { const uint8_t *p; size_t n; };
 bool	 json_member(struct rd *, struct json_span *name, struct json_span *);
+/* What follows the string that begins at p, which ends at a quote before end,
+ * or the number; NULL: there is none. */
+const uint8_t *json_string_end(const uint8_t *p, const uint8_t *end,
+	    bool *escapes);
+const uint8_t *json_number_end(const uint8_t *p, const uint8_t *end);
 /* Appends text (utf8_valid) as a JSON string, with its quotes. */
 void	 json_put_string(struct wr *, const uint8_t *, size_t n);
 /* Appends bytes in base64 (RFC 4648, padded), with quotes. */
