@@ -395,8 +395,9 @@ data_dirs(struct engine *eng, char *why, size_t size)
 
 	e = data_make(eng);
 	snprintf(path, sizeof path, "%s/LOCK", eng->data);
-	if (e == E_OK)
-		e = disk->lock(path, &eng->lock_fd);
+	if (e == E_OK && (e = disk->lock(path, &eng->lock_fd)) == E_IO)
+		snprintf(why, size, "%s cannot be locked against another "
+		    "engine; its file system must have locks", path);
 	if (e == E_BUSY)
 		snprintf(why, size, "%s is in use by another engine",
 		    eng->data);

@@ -54,6 +54,24 @@ check_grep "$DATA" "$tmp/err" "a second start names the directory"
 check_grep 'in use' "$tmp/err" "a second start says why it refuses"
 kafka_answers || fail "the first one suffers from the second"
 
+# An owner that does not answer is an owner.
+kill -STOP "$(engine_pid)"
+check_rc 3 timeout 30 "$CHRONIK_BUILD/chronik-engine" --data-dir "$DATA" \
+    --engine "$tmp/second.sock"
+kill -CONT "$(engine_pid)"
+check_grep 'in use' "$tmp/err" "an owner that is stopped"
+
+# Where nothing can be locked nobody can be sure to be alone.
+if strace -qq -o /dev/null -e trace=none true 2>/dev/null; then
+	for e in EOPNOTSUPP ENOLCK EINVAL; do
+		check_rc 3 timeout 30 strace -f -qq -o /dev/null \
+		    -e trace=fcntl -e inject=fcntl:error=$e \
+		    "$CHRONIK_BUILD/chronik-engine" --data-dir "$tmp/other" \
+		    --engine "$tmp/second.sock"
+		check_grep 'other/LOCK cannot be locked' "$tmp/err" "$e"
+	done
+fi
+
 # The port is taken: the gateway says so, and nothing stays behind.
 check_rc 1 chronik start --data-dir "$tmp/other" --bind-addr "$BOOTSTRAP" \
     --gateways 1
