@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "conns.h"
 #include "lib/conf.h"
 #include "lib/limits.h"
 #include "lib/log.h"
@@ -22,20 +24,19 @@
 
 enum {
 	ENGINE_MS	= 20000,
-	IDLE_S		= 60,		/* of a connection */
-	CONNECTIONS	= 256,
+	IDLE_MS		= 60000,	/* of a connection, at most */
+	CUT_EVERY_MS	= 500,
 	BODY_MAX	= 1 * MIB,
 	BODY_READ_MAX	= 16 * MIB,	/* to answer that it is too large */
 	ANSWER_MAX	= 512 * MIB,
 };
 
-struct server { struct src *src; char dir[SHARD_PATH]; };
+struct server { struct src *src; char dir[SHARD_PATH]; int64_t idle_ms; };
 
 /* A request on its way in. */
 struct incoming {
 	struct wr	 body;
 	int64_t		 taken;		/* bytes of it, also those beyond */
-	int64_t		 began_ms;
 	bool		 refused;	/* it was answered at its head */
 };
 
@@ -195,6 +196,28 @@ refused_unread(struct MHD_Connection *conn)
 	    NULL);
 }
 
+static struct conn *
+conn_of(struct MHD_Connection *conn)
+{
+	return MHD_get_connection_info(conn,
+	    MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* A connection begins or ends. */
+static void
+on_conn(void *arg, struct MHD_Connection *conn, void **state,
+    enum MHD_ConnectionNotificationCode what)
+{
+	const struct server *s = arg;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		*state = conn_open(MHD_get_connection_info(conn,
+		    MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+		    s->idle_ms);
+	else
+		conn_close(*state);
+}
+
 /* Called first with the head, then with pieces of the body, then without. */
 static enum MHD_Result
 on_request(void *arg, struct MHD_Connection *conn, const char *url,
@@ -202,6 +225,8 @@ on_request(void *arg, struct MHD_Connection *conn, const char *url,
     void **state)
 {
 	struct incoming *in = *state;
+	enum MHD_Result ok;
+	int64_t began_ms;
 
 	(void)version;
 	if (in == NULL) {
@@ -209,7 +234,6 @@ on_request(void *arg, struct MHD_Connection *conn, const char *url,
 		if (in == NULL)
 			return MHD_NO;
 		in->body = wr_grow(BODY_MAX);
-		in->began_ms = elink_now_ms();
 		*state = in;
 		in->refused = refused_unread(conn);
 		return in->refused ? refuse_body(arg, conn) : MHD_YES;
@@ -218,11 +242,16 @@ on_request(void *arg, struct MHD_Connection *conn, const char *url,
 		wr_bytes(&in->body, data, *n);
 		in->taken += (int64_t)*n;
 		*n = 0;
-		/* Nor one that goes on and on, or comes by and by. */
-		return in->taken > BODY_READ_MAX || elink_now_ms() -
-		    in->began_ms > IDLE_S * 1000 ? MHD_NO : MHD_YES;
+		/* Nor one that goes on and on. */
+		return in->taken > BODY_READ_MAX ? MHD_NO : MHD_YES;
 	}
-	return in->refused ? MHD_NO : answer(arg, conn, url, method, in);
+	if (in->refused)
+		return MHD_NO;
+	began_ms = elink_now_ms();
+	ok = answer(arg, conn, url, method, in);
+	conns_forgive(elink_now_ms() - began_ms);
+	conn_answers(conn_of(conn));
+	return ok;
 }
 
 static void
@@ -232,8 +261,8 @@ on_end(void *arg, struct MHD_Connection *conn, void **state,
 	struct incoming *in = *state;
 
 	(void)arg;
-	(void)conn;
 	(void)why;
+	conn_waits(conn_of(conn));
 	if (in == NULL)
 		return;
 	wr_free(&in->body);
@@ -290,8 +319,9 @@ main(int argc, char **argv)
 	struct MHD_Daemon *d;
 	struct place at = { 0 };
 	const char *addr;
+	const struct timespec tick = { 0, CUT_EVERY_MS * 1000000L };
 	sigset_t stop;
-	int fd, sig;
+	int fd;
 
 	prog_setup();
 	prog_bound_memory();
@@ -309,6 +339,8 @@ main(int argc, char **argv)
 	if (conf.index_dir[0] != '\0')
 		at.index_dir = conf.index_dir;
 	s.src = cmd_connect(&at, s.dir);
+	s.idle_ms = conf.connections_max_idle_ms < IDLE_MS ?
+	    conf.connections_max_idle_ms : IDLE_MS;
 	fd = listen_on(addr);
 	/* Before the thread, which must not take them. */
 	sigemptyset(&stop);
@@ -319,12 +351,15 @@ main(int argc, char **argv)
 	d = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL,
 	    on_request, &s, MHD_OPTION_LISTEN_SOCKET, fd,
 	    MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+	    MHD_OPTION_NOTIFY_CONNECTION, on_conn, &s,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNS_MAX,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(s.idle_ms / 1000),
+	    MHD_OPTION_END);
 	if (d == NULL)
 		cmd_fail("serve: HTTP cannot be started");
 	say_ready(fd, addr);
-	sigwait(&stop, &sig);
+	while (sigtimedwait(&stop, NULL, &tick) == -1)
+		conns_cut();
 	MHD_stop_daemon(d);
 	src_close(s.src);
 	return 0;

@@ -179,3 +179,21 @@ ask_again()
 }
 wait_until ask_again || fail "no answer after the engine came back: $(cat "$tmp/answer")"
 total 5
+
+# A request that comes by and by holds its connection for so long only.
+"$CHRONIK_BUILD/chronik-search" serve --engine "$ENGINE" --search-addr \
+    127.0.0.1:0 --connections-max-idle-ms 1500 >"$tmp/second" 2>/dev/null &
+second=$!
+second_ready()
+{
+	grep -q '^ready http=' "$tmp/second"
+}
+wait_until second_ready || fail "a second one does not start"
+lib_rc=0
+timeout "$lib_wait_s" bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0"
+    printf "GET / HTTP/1.1\r\nX: " >&3
+    while printf a >&3; do sleep 0.2; done' \
+    "$(sed 's/.*://' "$tmp/second")" 2>/dev/null || lib_rc=$?
+kill "$second"
+wait "$second"
+[ "$lib_rc" != 124 ] || fail "a request may take for ever"
