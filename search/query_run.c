@@ -207,24 +207,10 @@ cmd_begin(struct cmd *c)
 static int64_t
 total(struct cmd *c)
 {
-	struct search mine = c->search;
-	enum sort sort = c->sort;
-	int64_t n = -1, soon;
+	int64_t n = -1;
 
-	c->search = (struct search){ 0 };
-	c->sort = SORT_NEWEST;
-	if (cmd_begin(c) == 0) {
-		soon = elink_now_ms() + TOTAL_MS;
-		if (c->search.deadline_ms > soon)
-			c->search.deadline_ms = soon;
-		if (search_count(&c->search, true, &n) != E_OK ||
-		    search_incomplete(&c->search))
-			n = -1;
-		search_close(&c->search);
-	}
-	c->search = mine;
-	c->sort = sort;
-	return n;
+	return search_incomplete(&c->search) || search_total(&c->search,
+	    elink_now_ms() + TOTAL_MS, &n) != E_OK ? -1 : n;
 }
 
 static void

@@ -667,6 +667,37 @@ search_count(struct search *s, bool cheap, int64_t *n)
 	return E_OK;
 }
 
+enum err
+search_total(struct search *s, int64_t deadline_ms, int64_t *n)
+{
+	struct search was = *s;
+	enum err e;
+
+	ASSERT(!search_incomplete(s));
+	s->sort = SORT_NEWEST;
+	s->last = NULL;
+	if (s->deadline_ms > deadline_ms)
+		s->deadline_ms = deadline_ms;
+	for (int i = 0; i < s->nwalks; i++) {
+		struct walk *w = &s->walks[i];
+
+		shard_close(w);
+		w->at = w->end;
+		w->have = w->over = false;
+	}
+	e = search_count(s, true, n);
+	if (e == E_OK && search_incomplete(s))
+		e = E_TIMED_OUT;
+	/* What went wrong here is not missing in what was found. */
+	for (int i = 0; i < s->nwalks; i++) {
+		s->walks[i].missed = 0;
+		s->walks[i].trouble = NULL;
+	}
+	was.doc = s->doc;
+	*s = was;
+	return e;
+}
+
 void
 search_cursors(const struct search *s, struct cursor *c)
 {

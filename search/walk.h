@@ -109,6 +109,9 @@ enum err search_next(struct search *, struct hit **) MUST;
 /* How many there are, instead of search_next.  cheap: only if no record has to
  * be read for it, else E_BUSY. */
 enum err search_count(struct search *, bool cheap, int64_t *) MUST;
+/* The same after a search that is complete and over, if no record has to be
+ * read for it and it is not later than that; else an error. */
+enum err search_total(struct search *, int64_t deadline_ms, int64_t *) MUST;
 /* The best of all by relevance, at most n.  E_USAGE with why. */
 enum err search_rank(struct search *, int n, struct hit **, int *found) MUST;
 void	 hits_free(struct hit *, int n);
