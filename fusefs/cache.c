@@ -346,6 +346,19 @@ cache_drop(const struct cache_key *k)
 	(void)!unlink(k->path);
 }
 
+int
+cache_temp(const char *dir)
+{
+	int flags = O_TMPFILE | O_RDWR | O_CLOEXEC, fd = open(dir, flags, 0600);
+	char *below;
+
+	if (fd >= 0 || errno != ENOENT || asprintf(&below, "%s/x", dir) < 0)
+		return fd;
+	make_dirs(below);
+	free(below);
+	return open(dir, flags, 0600);
+}
+
 char *
 cache_dir_default(void)
 {

@@ -52,6 +52,8 @@ enum err cache_save(const struct cache_key *, int fd, int64_t text,
 /* Keeps the directory within its bounds. */
 void	 cache_sweep(const char *dir);
 void	 cache_drop(const struct cache_key *);
+/* A file without a name there, to be read and written.  -1: see errno. */
+int	 cache_temp(const char *dir);
 /* Where it is by default: below XDG_CACHE_HOME or ~/.cache.  NULL: nowhere. */
 char	*cache_dir_default(void);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "copy.h"
 #include "lib/log.h"
 #include "seek.h"
 
@@ -15,6 +16,7 @@ drop_caches(struct fs *fs)
 {
 	answers_drop(fs);
 	text_drop(fs);
+	copies_drop(fs);
 	parts_drop(fs);
 	return 0;
 }

@@ -91,7 +91,7 @@ set_status(struct node *n)
 	bool up = elink_ready(fs->link);
 
 	doc_set_json(n, json_pack("{s:s,s:s,s:o,s:i,s:b,s:i,s:I,s:I,s:I,s:i,"
-	    "s:i,s:i,s:I}",
+	    "s:i,s:i,s:I,s:i,s:I}",
 	    "engine", fs->conf.engine, "connection", !up ? "down" :
 	    fs->fail_until_ms > 0 ? "not answering" : "up", "cluster_id",
 	    json_kstr(h->cluster_id), "node_id", h->node_id, "writable",
@@ -100,7 +100,8 @@ set_status(struct node *n)
 	    (json_int_t)fs->stats.followers, "cache_bytes",
 	    (json_int_t)fs->blk_bytes, "segments_open", fs->nopen_segs,
 	    "queries", fs->nseeks, "answers", fs->nanswers, "answer_bytes",
-	    (json_int_t)fs->answers_bytes));
+	    (json_int_t)fs->answers_bytes, "copies", fs->ncopies,
+	    "copy_bytes", (json_int_t)fs->copy_bytes));
 }
 
 static void
@@ -121,10 +122,14 @@ set_metrics(struct node *n)
 		{ "measured_bytes_total", "counter", "Bytes of logs measured",
 		    s->measured_bytes },
 		{ "passthrough_files_total", "counter",
-		    "Segments that the kernel reads by itself", s->passed },
+		    "Opened files that the kernel reads by itself", s->passed },
 		{ "followers", "gauge", "Open follow files", s->followers },
 		{ "cache_bytes", "gauge", "Rendered text kept",
 		    n->fs->blk_bytes },
+		{ "copies", "gauge", "Copies of segments' text",
+		    (uint64_t)n->fs->ncopies },
+		{ "copy_bytes", "gauge", "Text in copies",
+		    (uint64_t)n->fs->copy_bytes },
 		{ "queries_total", "counter", "Runs of chronik-search",
 		    s->seeks },
 		{ "answer_bytes", "gauge", "Answers of queries kept",

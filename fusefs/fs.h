@@ -38,6 +38,7 @@ enum fs_limits {
 	LINK_BYTES_MAX	= 511,		/* of what a link leads to */
 	DOC_BYTES_MAX	= 256 * MIB,	/* of one document */
 	CONFIG_VALUE_MAX = 64 * KIB,	/* written to a config's file */
+	COPIES_MAX	= 1024,		/* of segments' text; an fd each */
 	CACHE_BYTES_MAX	= 64 * MIB,	/* of sizes of sealed segments */
 	CACHE_DAYS_MAX	= 30,		/* since they were used */
 	CACHE_SAVES_MAX	= 1000,		/* until it is swept again */
@@ -104,6 +105,7 @@ struct tseg {
 	bool		 kept;		/* in the cache directory, or tried */
 	bool		 believed;	/* what was there */
 	enum err	 err;		/* of measuring; final */
+	struct copy	*copy;		/* of its text, or NULL */
 	struct ehandle	*h;
 	enum err	 open_err;	/* of asking for it, at open_seq */
 	uint64_t	 open_seq;
@@ -185,8 +187,11 @@ struct node {
 	struct part	*part;		/* a reference, or NULL */
 	struct doc	 doc;
 	struct slice	 slice;
-	int		 opens;		/* of a segment's .log */
+	/* Of a segment's file: how many have it open, and how. */
+	int		 opens;
 	int32_t		 backing;	/* they are passed through; 0: not */
+	struct copy	*copy;		/* a reference while it is open */
+	bool		 paged;		/* the kernel may have pages of it */
 	struct attr_known known;	/* as told last; size -1: not yet */
 	bool		 growing;	/* is about to be told to be longer */
 	uint64_t	 grow_seq;	/* when that was asked for; 0 never */
@@ -237,6 +242,7 @@ struct op {
 struct fs_conf {
 	const char	*engine, *mountpoint;
 	const char	*cache;		/* directory; NULL: none */
+	int64_t		 copies_max;	/* bytes; 0: none */
 	const char	*search;	/* the program */
 	bool		 foreground, debug;
 	bool		 writable, admin, hard;
@@ -257,6 +263,8 @@ struct hash { TAILQ_HEAD(hash_chain, node) *v; size_t size, n; };
 
 struct blk;
 TAILQ_HEAD(blks, blk);
+struct copy;
+TAILQ_HEAD(copies, copy);
 struct follow;
 TAILQ_HEAD(follows, follow);
 struct sink;
@@ -310,6 +318,12 @@ struct fs {
 	struct blks	 blks, blk_chains[1024];
 	size_t		 blk_bytes;
 	struct ops	 blk_waiters;
+	struct copies	 copies;	/* of text, opened last at the end */
+	int		 ncopies;
+	int64_t		 copy_bytes;	/* also of those that are only open */
+	/* What they may take; and when the disk was asked, 0: not yet. */
+	int64_t		 copy_room, copy_room_ms;
+	int64_t		 copies_off_ms;	/* none begins until then */
 	TAILQ_HEAD(, grow) grows;	/* the first one is with a worker */
 	struct follows	 follows;	/* open files */
 	struct sinks	 sinks;
@@ -414,6 +428,8 @@ bool	 attr_of_dir(struct fs *, const struct node_key *, struct stat *);
  * it ends with is read from h, NULL for text. */
 int	 grow_to(struct op *, struct node *, const struct attr_known *,
 	    struct ehandle *h);
+/* What the kernel keeps of a file that it reads by itself from now on. */
+void	 pages_drop(struct node *);
 
 /* topics.c */
 int	 topics_fresh(struct op *, int max_age_ms);
@@ -455,10 +471,14 @@ void	 tseg_keep(struct tseg *);
 /* Brings the directory of what is kept within its bounds. */
 void	 cache_bound(struct fs *);
 
+/* open.c */
+/* Files of one segment. */
+bool	 is_seg_file(const struct node *);
+void	 seg_open(fuse_req_t, fuse_ino_t, const struct fuse_file_info *);
+void	 seg_release(struct node *);
+
 /* raw.c */
-void	 raw_open(fuse_req_t, fuse_ino_t, const struct fuse_file_info *);
 void	 raw_read(struct op *);
-void	 raw_release(struct node *);
 
 /* slice.c */
 int	 slice_size(struct op *, struct node *, int64_t *size, int64_t *ms);

@@ -28,6 +28,7 @@ struct grow {
 	struct node	*node;		/* a reference */
 	struct ehandle	*h;		/* of bytes; NULL: of lines */
 	struct attr_known from, to;
+	bool		 drop;		/* all pages, instead */
 };
 
 static void
@@ -39,6 +40,10 @@ renew(uv_work_t *u)
 	fuse_ino_t ino = (uintptr_t)g->node;
 	char last = '\n';
 
+	if (g->drop) {
+		(void)fuse_lowlevel_notify_inval_inode(se, ino, 0, 0);
+		return;
+	}
 	/* Whoever does not know it has nothing of it. */
 	(void)fuse_lowlevel_notify_inval_inode(se, ino,
 	    g->from.size & ~(int64_t)(PAGE - 1), 0);
@@ -67,8 +72,10 @@ renewed(uv_work_t *u, int status)
 	struct fs *fs = n->fs;
 
 	(void)status;
-	n->known = g->to;
-	n->growing = false;
+	if (!g->drop) {
+		n->known = g->to;
+		n->growing = false;
+	}
 	TAILQ_REMOVE(&fs->grows, g, next);
 	next(fs);
 	ops_wake(&n->grow_waiters);
@@ -77,11 +84,30 @@ renewed(uv_work_t *u, int status)
 	free(g);
 }
 
+static void
+start(struct fs *fs, struct grow *g)
+{
+	g->work.data = g;
+	TAILQ_INSERT_TAIL(&fs->grows, g, next);
+	if (TAILQ_FIRST(&fs->grows) == g)
+		next(fs);
+}
+
+void
+pages_drop(struct node *n)
+{
+	struct grow *g = calloc(1, sizeof *g);
+
+	if (g == NULL)
+		return;		/* they only take room */
+	*g = (struct grow){ .node = node_ref(n), .drop = true };
+	start(n->fs, g);
+}
+
 int
 grow_to(struct op *op, struct node *n, const struct attr_known *to,
     struct ehandle *h)
 {
-	struct fs *fs = op->fs;
 	struct grow *g;
 
 	if (n->growing)
@@ -95,11 +121,8 @@ grow_to(struct op *op, struct node *n, const struct attr_known *to,
 		return ENOMEM;
 	*g = (struct grow){ .node = node_ref(n), .from = n->known, .to = *to,
 	    .h = h == NULL ? NULL : ehandle_ref(h) };
-	g->work.data = g;
 	n->growing = true;
 	n->grow_seq = n->part->sent;
-	TAILQ_INSERT_TAIL(&fs->grows, g, next);
-	if (TAILQ_FIRST(&fs->grows) == g)
-		next(fs);
+	start(op->fs, g);
 	return op_wait(op, &n->grow_waiters);
 }

@@ -22,10 +22,13 @@
 
 #include "cache.h"
 #include "lib/child.h"
+#include "lib/conf_value.h"
 #include "lib/log.h"
 #include "loop.h"
 #include "pass.h"
 #include "seek.h"
+
+#define COPY_BYTES	((int64_t)4 << 30)	/* of cache-size, unless told */
 
 enum { TIMEOUT_S_MAX = 3600, READ_AHEAD_KB = 1024, DEATH_TRIES = 100 };
 
@@ -34,7 +37,7 @@ struct options {
 	int	 ro, rw, writable, admin, hard, value_only, pretty_time;
 	int	 allow_other, auto_unmount, no_passthrough, xattr;
 	int	 timeout_s;
-	char	*engine, *cache;
+	char	*engine, *cache, *cache_size;
 	char	*words[2];		/* operands */
 	int	 nwords;
 };
@@ -61,6 +64,7 @@ static const struct fuse_opt specs[] = {
 	OPT("timeout=%d", timeout_s, 0),
 	OPT("engine=%s", engine, 0),
 	OPT("cache=%s", cache, 0),
+	OPT("cache-size=%s", cache_size, 0),
 	OPT("--engine=%s", engine, 0),
 	OPT("--engine %s", engine, 0),
 	/* What mount(8) says by itself, or fstab for others. */
@@ -95,7 +99,8 @@ static const char usage[] =
 "  -o value-only   lines hold values alone\n"
 "  -o pretty-time  timestamps as RFC 3339\n"
 "  -o timeout=S    seconds that a call may take without progress (10)\n"
-"  -o cache=DIR    where sizes of sealed segments are kept, or none\n"
+"  -o cache=DIR    where sizes of sealed segments, and copies, are; or none\n"
+"  -o cache-size=N bytes of copies of text at most (4G); 0: no copies\n"
 "  -o no-passthrough  read segments always through chronik-fs\n"
 "  -o xattr        with extended attributes (getfattr)\n"
 "  -o hard         wait for ever instead\n"
@@ -192,6 +197,22 @@ search_path(void)
 	return path;
 }
 
+/* A number of bytes, perhaps of K, M or G. */
+static int64_t
+size_of(const char *s)
+{
+	static const char units[] = "KMG";
+	size_t digits = strspn(s, "0123456789");
+	const char *unit = s[digits] == '\0' ? NULL : strchr(units, s[digits]);
+	int64_t n, shift = unit == NULL ? 0 : 10 * (unit - units + 1);
+
+	if (digits + (unit != NULL) != strlen(s) ||
+	    !conf_parse_int((struct kstr){ (int32_t)digits, s },
+	    &n) || n > INT64_MAX >> shift)
+		die(USAGE, "-o cache-size: bytes, or with K, M or G: %s", s);
+	return n << shift;
+}
+
 static void
 configure(struct fs *fs, int argc, char **argv)
 {
@@ -222,6 +243,8 @@ configure(struct fs *fs, int argc, char **argv)
 		.no_passthrough = o.no_passthrough,
 		.timeout_ms = o.timeout_s * 1000,
 		.render = { o.value_only, o.pretty_time },
+		.copies_max = o.cache_size == NULL ? COPY_BYTES :
+		    size_of(o.cache_size),
 	};
 	if (o.cache == NULL)
 		fs->conf.cache = cache_dir_default();
@@ -231,6 +254,7 @@ configure(struct fs *fs, int argc, char **argv)
 	fs->conf.admin = !o.ro && o.admin;
 	fs->conf.writable = !o.ro && (o.writable || o.admin ||
 	    (o.rw && o.nwords == 1));
+	free(o.cache_size);
 	fuse_opt_free_args(&args);
 }
 
@@ -469,6 +493,7 @@ fs_lists(struct fs *fs)
 	TAILQ_INIT(&fs->open_segs);
 	TAILQ_INIT(&fs->blks);
 	TAILQ_INIT(&fs->blk_waiters);
+	TAILQ_INIT(&fs->copies);
 	TAILQ_INIT(&fs->grows);
 	TAILQ_INIT(&fs->follows);
 	TAILQ_INIT(&fs->sinks);

@@ -301,8 +301,8 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		op_start(op);
 		return;
 	}
-	if (kinds[kind].class == NODE_RAW) {
-		raw_open(req, ino, fi);
+	if (is_seg_file(n)) {
+		seg_open(req, ino, fi);
 		return;
 	}
 	if (kinds[kind].class == NODE_FOUND) {
@@ -326,8 +326,8 @@ fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		follow_release(n, fi);
 	if (kinds[n->key.kind].class == NODE_SINK)
 		produce_release(n->fs, fi);
-	if (kinds[n->key.kind].class == NODE_RAW)
-		raw_release(n);
+	if (is_seg_file(n))
+		seg_release(n);
 	if (kinds[n->key.kind].class == NODE_FOUND)
 		found_release(fi);
 	fuse_reply_err(req, 0);

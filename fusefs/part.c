@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cache.h"
-#include "fs.h"
+#include "copy.h"
 
 enum { HANDLE_MEMORY = 16 * KIB };
 
@@ -47,6 +47,7 @@ tseg_free(struct tseg *s)
 	elink_cancel(p->fs->link, &s->call);
 	arena_reset(&s->memory);
 	tseg_close(s);
+	copy_drop(s);
 	tseg_drop_text(s);
 	free(s->blocks);
 	free(s);
@@ -114,6 +115,7 @@ tseg_gone(struct tseg *s)
 	s->gone = true;
 	s->died = ++s->part->fs->seq;
 	tseg_close(s);
+	copy_drop(s);
 	tseg_drop_text(s);
 	ops_wake(&s->waiters);
 }

@@ -126,12 +126,10 @@ pass_open(struct fs *fs, int fd)
 	struct backing_map map = { .fd = fd };
 	int id = ioctl(fuse_session_fd(fs->se), BACKING_OPEN, &map);
 
-	if (id > 0) {
-		fs->stats.passed++;
+	if (id > 0)
 		return id;
-	}
 	/* Another file may be on another file system. */
-	if (errno != ELOOP && errno != ENOMEM) {
+	if (errno != ELOOP && errno != EOPNOTSUPP && errno != ENOMEM) {
 		log_debug("no passthrough", LERRNO(errno));
 		fs->refused = true;	/* others read fs->pass */
 	}

@@ -1,95 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The .log of a segment: its bytes as they are on disk, out of the segment's
- * own file, which the engine has passed.  Where the kernel can, it reads the
- * file of a sealed segment by itself (see pass.h): with the pages that are in
- * memory for the engine anyway, and at their speed.  All open files of one
- * inode are read in the same way then, or opening it fails: the kernel wants
- * that, so the first one decides.
+ * own file, which the engine has passed.  Here are the reads that come to us:
+ * most the kernel answers by itself, see open.c.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-#include "pass.h"
-
-/* ---- open and close ----------------------------------------------------- */
-
-/* The kernel reads the whole file, whatever size we tell. */
-static bool
-is_whole(const struct tseg *s)
-{
-	struct stat st;
-
-	return s != NULL && s->sealed && s->h != NULL &&
-	    fstat(s->h->fd, &st) == 0 && st.st_size == s->bytes;
-}
-
-static bool
-may_pass(const struct fs *fs)
-{
-	return fs->pass == PASS_ON && !fs->refused;
-}
-
-static void
-opened(struct op *op)
-{
-	struct tseg *s = node_seg(op->node);
-	struct node *n = op->node;
-
-	if (n->opens++ == 0 && may_pass(op->fs) && is_whole(s))
-		n->backing = pass_open(op->fs, s->h->fd);
-	op->fi.keep_cache = op->fi.noflush = 1;
-	if ((n->backing == 0 ? fuse_reply_open(op->req, &op->fi) :
-	    pass_reply_open(op->req, &op->fi, n->backing)) != 0)
-		raw_release(n);	/* it will not come */
-	op_end(op);
-}
-
-/* Without the engine it is opened all the same: what is cached can be read. */
-static bool
-open_late(struct op *op)
-{
-	opened(op);
-	return true;
-}
-
-static void
-run_open(struct op *op)
-{
-	struct tseg *s = node_seg(op->node);
-
-	op->late = open_late;
-	if (may_pass(op->fs) && op->node->opens == 0 && s != NULL &&
-	    s->sealed && tseg_open(op, s) == WAIT)
-		return;
-	opened(op);
-}
-
-void
-raw_open(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
-{
-	struct op *op = op_new(fuse_req_userdata(req), req, ino, run_open);
-
-	if (op != NULL)
-		op->fi = *fi;
-	op_start(op);
-}
-
-void
-raw_release(struct node *n)
-{
-	ASSERT(n->opens > 0);
-	if (--n->opens > 0 || n->backing == 0)
-		return;
-	pass_close(n->fs, n->backing);
-	n->backing = 0;
-}
-
-/* ---- reads that come to us ---------------------------------------------- */
+#include "fs.h"
 
 /* A read that would block the loop, on a worker. */
 struct raw {

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "cache.h"
-#include "fs.h"
+#include "copy.h"
 #include "lib/reader.h"
 
 /* A run of batches of one segment, on a worker. */
@@ -32,6 +32,10 @@ struct work {
 	int		 nblocks, cap;
 	/* One block, or the place of a record. */
 	struct blk	*blk;
+	struct copy	*copy;		/* a reference; has or wants it */
+	bool		 copied;	/* has */
+	int		 copy_eno;
+	int64_t		 copy_at, disk_left;
 	struct slice	*slice;
 	struct node	*node;
 	int64_t		*place;
@@ -151,6 +155,34 @@ measure(uv_work_t *u)
 	w->err = e == E_EOF ? E_CORRUPT : e;
 }
 
+/* False: it must be rendered. */
+static bool
+read_copy(struct work *w)
+{
+	uint8_t *p;
+
+	if (!w->copied || (p = wr_room(&w->out, (size_t)w->text)) == NULL)
+		return false;
+	if (copy_read(w->copy, w->copy_at, p, (size_t)w->text))
+		return true;
+	w->copy_eno = errno;
+	w->out.len = 0;
+	return false;
+}
+
+/* What was measured, or nothing. */
+static void
+write_copy(struct work *w)
+{
+	if (w->copy == NULL || w->copy_eno != 0 || w->err != E_OK ||
+	    (int64_t)w->out.len != w->text)
+		return;
+	w->copied = copy_write(w->copy, w->copy_at, w->out.p, w->out.len,
+	    &w->disk_left);
+	if (!w->copied)
+		w->copy_eno = errno;
+}
+
 /* Renders all of it, for reading or to see how much it is. */
 static void
 render(uv_work_t *u)
@@ -161,6 +193,8 @@ render(uv_work_t *u)
 	struct batch b;
 	enum err e = E_OK;
 
+	if (read_copy(w))
+		return;
 	reader_open(&r, w->h->fd, w->pos, w->end - w->pos);
 	while (e == E_OK && reader_pos(&r) < w->end) {
 		e = reader_batch(&r, &b, &p);
@@ -170,6 +204,7 @@ render(uv_work_t *u)
 	}
 	reader_close(&r);
 	w->err = e;
+	write_copy(w);
 }
 
 static void
@@ -208,6 +243,7 @@ static void
 work_free(struct work *w)
 {
 	ehandle_put(w->h);
+	copy_put(w->copy);
 	part_put(w->seg->part);
 	free(w->key.path);
 	wr_free(&w->out);
@@ -435,6 +471,15 @@ text_drop(struct fs *fs)
 }
 
 static void
+copy_told(struct work *w)
+{
+	if (w->copy_eno != 0)
+		copy_failed(w->copy, w->copy_eno);
+	else if (w->copied)
+		copy_took(w->copy, w->blk->index, w->out.len, w->disk_left);
+}
+
+static void
 blk_made(uv_work_t *u, int status)
 {
 	struct work *w = u->data;
@@ -450,6 +495,8 @@ blk_made(uv_work_t *u, int status)
 		b->err = E_CORRUPT;
 	wrong = !b->dead && b->err == E_CORRUPT && w->seg->believed;
 	fs->stats.blocks_made++;
+	if (w->copy != NULL)
+		copy_told(w);
 	if (b->dead)
 		free(b);
 	else if (b->err == E_OK) {
@@ -476,6 +523,15 @@ block_text_end(const struct tseg *s, int i)
 	return i + 1 < s->nblocks ? s->blocks[i + 1].text : s->m_text;
 }
 
+/* It has all that is known now, and so has the copy, if there is one. */
+static bool
+is_good(const struct tseg *s, const struct blk *b)
+{
+	return b->ready && b->err == E_OK && (int64_t)b->len >=
+	    block_text_end(s, b->index) - s->blocks[b->index].text &&
+	    !copy_wants(s->copy, b->index);
+}
+
 /* Begins to render a block, if nobody has.  NULL: no memory. */
 static struct blk *
 blk_start(struct fs *fs, struct tseg *s, int i)
@@ -484,8 +540,7 @@ blk_start(struct fs *fs, struct tseg *s, int i)
 	struct blk *b = blk_find(fs, s, i);
 	struct work *w;
 
-	if (b != NULL && b->ready && (b->err != E_OK || (int64_t)b->len <
-	    block_text_end(s, i) - s->blocks[i].text)) {
+	if (b != NULL && b->ready && !is_good(s, b)) {
 		blk_drop(fs, b);	/* it has grown; or try again */
 		b = NULL;
 	}
@@ -502,6 +557,10 @@ blk_start(struct fs *fs, struct tseg *s, int i)
 	w->blk = b;
 	w->stop = s->m_off;
 	w->text = block_text_end(s, i) - s->blocks[i].text;
+	w->copied = copy_has(s->copy, i);
+	if (w->copied || copy_wants(s->copy, i))
+		w->copy = copy_ref(s->copy);
+	w->copy_at = s->blocks[i].text;
 	TAILQ_INSERT_HEAD(blk_chain(fs, s, i), b, chain);
 	TAILQ_INSERT_TAIL(&fs->blks, b, lru);
 	uv_queue_work(&fs->loop, &w->work, render, blk_made);
@@ -541,7 +600,7 @@ tseg_text(struct op *op, struct tseg *s, int64_t at, char *to, size_t n,
 	b = blk_find(fs, s, i);
 	if (b != NULL && b->ready && b->err != E_OK && op->state == b)
 		return op_errno(op, b->err, s->part->topic->name);
-	if (b == NULL || !b->ready || (int64_t)b->len < want) {
+	if (b == NULL || !is_good(s, b)) {
 		if ((eno = tseg_open(op, s)) != 0)
 			return eno;
 		if ((b = blk_start(fs, s, i)) == NULL)

@@ -3,8 +3,8 @@
 #
 # chronik-fs beside a plain file on the same disk: every target that it has,
 # with the figure of this machine and, for reading, the ratio to the plain file
-# in the same run.  Cold is a mount that has read nothing yet; the engine's
-# files are in memory.  It asserts no time.
+# in the same run, and which way it was read.  Cold is a mount that has read
+# nothing yet; the engine's files are in memory.  It asserts no time.
 #
 # usage: tests/bench/fs.sh [MIB [TOPICS [JSON]]]	(1024, 10000)
 # The programs are those of $CHRONIK_BUILD, or of the working directory; extra
@@ -13,7 +13,7 @@
 . "$(dirname "$0")/../fs.sh"
 CHRONIK_SRC=$(cd "$(dirname "$0")/../.." && pwd)
 mib=${1:-1024} topics=${2:-10000} json=${3:-}
-options=cache=none${CHRONIK_FS_OPTIONS:+,$CHRONIK_FS_OPTIONS}
+options=ro${CHRONIK_FS_OPTIONS:+,$CHRONIK_FS_OPTIONS}
 
 measure()
 {
@@ -62,7 +62,8 @@ measure cold "$seg.log" .log 600
 cat "$seg.jsonl" >"$tmp/plain" || fail "no room for a plain file"
 sync "$tmp/plain"
 cat "$seg.jsonl" >/dev/null
-measure read "$seg" "$tmp/plain"
+measure read "$seg" "$tmp/plain" "$M"
+measure log "$M/topics/big/0/log.jsonl" "$tmp/plain"
 rm "$tmp/plain"
 fs_umount
 
