@@ -45,6 +45,9 @@ void	 commit_forget(struct committer *, struct part *);
 /* For the clean stop: wants a checkpoint, wants a sync. */
 void	 commit_ckpt(struct committer *, struct part *);
 void	 commit_unsynced(struct committer *, struct part *);
+/* A sync of the partition is done: a checkpoint in a while, its entries now if
+ * many wait. */
+void	 commit_ckpt_soon(struct committer *, struct part *);
 /* Marks the oldest finished segment that is not yet sealed. */
 void	 commit_seal(struct committer *, struct part *);
 /* Writes checkpoints of all that was synced; the clean stop's last step. */
