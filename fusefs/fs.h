@@ -43,6 +43,7 @@ enum fs_limits {
 	CACHE_DAYS_MAX	= 30,		/* since they were used */
 	CACHE_SAVES_MAX	= 1000,		/* until it is swept again */
 	SWEPT_MAX	= 65536,	/* files; a block of disk each */
+	TRIM_FREED	= 4096,		/* nodes and names; half a MiB */
 	OPS_MAX		= 65536,	/* that wait */
 	READ_MAX	= 1 * MIB,	/* more the kernel does not ask for */
 };
@@ -284,7 +285,8 @@ struct fs {
 	uv_poll_t	 fuse_poll;
 	struct elink	*link;
 	struct wire	*wire;		/* polls the link's socket */
-	uv_timer_t	 link_timer, op_timer, stop_timer;
+	uv_timer_t	 link_timer, op_timer, stop_timer, trim_timer;
+	uint64_t	 freed, freed_then;	/* nodes and names, untrimmed */
 	uv_prepare_t	 prepare;
 	uv_signal_t	 sig[3];
 	bool		 greeted, parallel;	/* see pass.c */
@@ -376,6 +378,8 @@ extern const struct kind_row {
 	int		 keep_ms;
 } kinds[KIND_MAX];
 enum err nodes_open(struct fs *) MUST;
+/* To what the nodes that there are need. */
+void	 nodes_shrink(struct fs *);
 struct node *node_of(struct fs *, fuse_ino_t);
 /* The node of a key, made if need be, with a reference.  NULL: no memory. */
 struct node *node_get(struct fs *, const struct node_key *);

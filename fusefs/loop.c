@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "lib/log.h"
 #include "loop.h"
 
-enum { REQUESTS_PER_TURN = 64, DRAIN_MS = 5000 };
+enum { REQUESTS_PER_TURN = 64, DRAIN_MS = 5000, TRIM_MS = 1000 };
 
 /* The poll handle of a link; its memory lives until it is closed. */
 struct wire {
@@ -133,6 +134,23 @@ arm_deadlines(struct fs *fs)
 		}
 }
 
+/* What many nodes were in goes back to the system, once, when no more of them
+ * have gone for a while. */
+static void
+on_trim_timer(uv_timer_t *t)
+{
+	struct fs *fs = t->data;
+
+	if (fs->freed != fs->freed_then) {
+		fs->freed_then = fs->freed;
+		uv_timer_start(t, on_trim_timer, TRIM_MS, 0);
+		return;
+	}
+	nodes_shrink(fs);
+	(void)malloc_trim(0);
+	fs->freed = fs->freed_then = 0;
+}
+
 /* A worker that tells the kernel something may wait for calls that we have to
  * answer: they are, until it is back. */
 static bool
@@ -160,6 +178,9 @@ before_sleep(uv_prepare_t *p)
 	else
 		uv_timer_stop(&fs->link_timer);
 	arm_deadlines(fs);
+	if (fs->freed >= TRIM_FREED &&
+	    !uv_is_active((uv_handle_t *)&fs->trim_timer))
+		uv_timer_start(&fs->trim_timer, on_trim_timer, TRIM_MS, 0);
 }
 
 /* ---- the kernel --------------------------------------------------------- */
@@ -223,10 +244,11 @@ loop_open(struct fs *fs)
 	uv_timer_init(&fs->loop, &fs->link_timer);
 	uv_timer_init(&fs->loop, &fs->op_timer);
 	uv_timer_init(&fs->loop, &fs->stop_timer);
+	uv_timer_init(&fs->loop, &fs->trim_timer);
 	uv_timer_init(&fs->loop, &fs->answers_timer);
 	uv_prepare_init(&fs->loop, &fs->prepare);
 	fs->link_timer.data = fs->op_timer.data = fs->stop_timer.data = fs;
-	fs->answers_timer.data = fs->prepare.data = fs;
+	fs->answers_timer.data = fs->trim_timer.data = fs->prepare.data = fs;
 	fs->op_timer.timer_cb = on_op_timer;
 	for (int i = 0; i < 3; i++) {
 		uv_signal_init(&fs->loop, &fs->sig[i]);

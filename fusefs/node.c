@@ -74,11 +74,10 @@ nodes_open(struct fs *fs)
 	return fs->root == NULL ? E_NOMEM : E_OK;
 }
 
-/* A table that cannot grow works on, with longer chains. */
+/* A table that cannot be made anew works on, with longer chains. */
 static void
-grow(struct hash *h)
+resize(struct hash *h, size_t size)
 {
-	size_t size = h->size * 2;
 	struct hash_chain *v = calloc(size, sizeof *v);
 	struct node *n;
 
@@ -94,6 +93,17 @@ grow(struct hash *h)
 	free(h->v);
 	h->v = v;
 	h->size = size;
+}
+
+void
+nodes_shrink(struct fs *fs)
+{
+	size_t size = fs->nodes.size;
+
+	while (size > HASH_MIN && size > 4 * fs->nodes.n)
+		size /= 2;
+	if (size < fs->nodes.size)
+		resize(&fs->nodes, size);
 }
 
 struct node *
@@ -131,7 +141,7 @@ node_new(struct fs *fs, const struct node_key *k, uint64_t ino)
 		topic_ref(k->topic);
 	TAILQ_INSERT_HEAD(&fs->nodes.v[ino & (fs->nodes.size - 1)], n, chain);
 	if (++fs->nodes.n > fs->nodes.size)
-		grow(&fs->nodes);
+		resize(&fs->nodes, fs->nodes.size * 2);
 	return n;
 fail:
 	free((char *)n->key.name);
@@ -165,6 +175,7 @@ node_free(struct node *n)
 
 	TAILQ_REMOVE(&fs->nodes.v[n->ino & (fs->nodes.size - 1)], n, chain);
 	fs->nodes.n--;
+	fs->freed++;
 	doc_free(&n->doc);
 	if (n->part != NULL)
 		part_put(n->part);
@@ -205,6 +216,7 @@ listing_free(struct fs *fs, struct listing *l)
 			free((char *)l->v[i].key.name);
 		free(l->v[i].name);
 	}
+	fs->freed += (uint64_t)l->n;
 	free(l->v);
 	free(l);
 }

@@ -154,4 +154,36 @@ forgotten()
 }
 wait_until forgotten || fail "sizes of a segment that is gone"
 fs_umount
+
+# ---- what is forgotten goes back to the system --------------------------------------
+
+rss()
+{
+	sed -n 's/^VmRSS:\t *\([0-9]*\).*/\1/p' "/proc/$FS_PID/status"
+}
+nodes()
+{
+	sed -n 's/.*"nodes": *\([0-9]*\).*/\1/p' "$M/.chronik/status.json"
+}
+some=$(seq -f 'some-%03g' 300)
+check_rc 0 chronik topic create $some --partitions 1
+fs_mount
+find "$M/topics" -type f -printf '%s\n' >/dev/null
+held=$(rss)
+[ "$(nodes)" -gt 10000 ] || fail "$(nodes) nodes"
+check_rc 0 chronik topic delete $some --yes
+# Names that are looked up in vain, and all below them, the kernel forgets.
+forgotten()
+{
+	(cd "$M/topics" && ls -d $some) >/dev/null 2>&1
+	[ "$(nodes)" -lt 100 ]
+}
+wait_until forgotten || fail "$(nodes) nodes stay"
+less()
+{
+	[ "$(rss)" -lt $((held * 2 / 3)) ]
+}
+[ -n "${CHRONIK_QUICK:-}" ] || wait_until less ||
+    fail "$(rss) KiB stay of $held"
+fs_umount
 broker_stop
