@@ -12,6 +12,8 @@ enum {
 	PAIR_MAX	= 3,	/* bytes of each word of a pair */
 	EQUAL_MAX	= 24,	/* bytes of a value with a term of its own */
 	EQUAL_DIGITS	= 3,	/* ... and digits in it */
+	EQUAL_BLANKS	= 1,	/* ... and blanks: what has more is prose */
+	PAIR_TERMS	= 1024,	/* pairs share so many terms */
 	TEXT_GAP	= 100,	/* positions between two texts */
 	STEM_SIZE	= 200,
 };
@@ -62,22 +64,29 @@ void
 emit_pair(struct term_buf *b, const char *s, size_t n, const char *t,
     size_t m)
 {
-	char both[2 * PAIR_MAX + 1];
+	char both[2 * PAIR_MAX + 1], number[16];
+	uint64_t h;
 
 	memcpy(both, s, n);
 	both[n] = TERM_SEP;
 	memcpy(both + n + 1, t, m);
-	term_make(b, TERM_PAIR, NULL, both, n + m + 1);
+	h = term_hash(both, n + m + 1);
+	snprintf(number, sizeof number, "%x", (unsigned)(h ^ h >> 32) %
+	    PAIR_TERMS);
+	term_make(b, TERM_PAIR, NULL, number, strlen(number));
 }
 
 bool
 emit_has_equal(const char *s, size_t n)
 {
-	size_t digits = 0;
+	size_t digits = 0, blanks = 0;
 
-	for (size_t i = 0; i < n && n <= EQUAL_MAX; i++)
+	for (size_t i = 0; i < n && n <= EQUAL_MAX; i++) {
 		digits += s[i] >= '0' && s[i] <= '9';
-	return n <= EQUAL_MAX && digits <= EQUAL_DIGITS;
+		blanks += s[i] == ' ';
+	}
+	return n <= EQUAL_MAX && digits <= EQUAL_DIGITS &&
+	    blanks <= EQUAL_BLANKS;
 }
 
 void

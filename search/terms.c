@@ -6,6 +6,8 @@
 
 #include "terms.h"
 
+#define HASH_START	0xcbf29ce484222325
+
 static const char *const prefixes[TERMS] = {
 #define TERM(n, prefix, what)	[TERM_##n] = prefix,
 #include "terms.def"
@@ -18,6 +20,12 @@ hash(const char *s, size_t n, uint64_t h)
 	for (size_t i = 0; i < n; i++)
 		h = (h ^ (unsigned char)s[i]) * 0x100000001b3;
 	return h;
+}
+
+uint64_t
+term_hash(const char *s, size_t n)
+{
+	return hash(s, n, HASH_START);
 }
 
 /* How many bytes fit. */
@@ -67,7 +75,7 @@ void
 term_make(struct term_buf *b, enum term t, const char *path, const char *s,
     size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325;
+	uint64_t h = HASH_START;
 	char hex[20];
 
 	put(b, t, path, s, n);

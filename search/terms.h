@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum term {
 #define TERM(n, ...)	TERM_##n,
@@ -30,6 +31,7 @@ struct term_buf {
  * of all of it follows. */
 void	 term_make(struct term_buf *, enum term, const char *path,
 	    const char *text, size_t n);
+uint64_t term_hash(const char *, size_t n);
 /* The beginning of all terms for texts that begin so. */
 void	 term_start(struct term_buf *, enum term, const char *path,
 	    const char *text, size_t n);
