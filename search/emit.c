@@ -197,6 +197,19 @@ kind(struct emit *m)
 	return e;
 }
 
+/* true, false or null: no word of the record, but one of a declared member. */
+static enum err
+literal(struct emit *m, const struct doc_text *t)
+{
+	struct term_buf b;
+	enum err e;
+
+	emit_word(&b, m->conf, TERM_TEXT, t->path, t->text, t->len);
+	e = put(m, &b, -1, 0);
+	return e == E_OK && emit_stem(&b, m->conf, TERM_TEXT_STEM, t->path,
+	    t->text, t->len) ? put(m, &b, -1, 0) : e;
+}
+
 /* A numeric member with more than one number has no one value. */
 static enum err
 numbers(struct emit *m)
@@ -235,8 +248,11 @@ members(struct emit *m)
 	for (int i = 0; i < d->ntexts && e == E_OK; i++) {
 		const struct doc_text *t = &d->texts[i];
 
-		if (t->path == NULL || sconf_weight(m->conf, t->path) > 0 ||
-		    !emit_has_equal(t->text, t->len))
+		if (t->path != NULL && sconf_weight(m->conf, t->path) > 0) {
+			e = t->words ? E_OK : literal(m, t);
+			continue;
+		}
+		if (t->path == NULL || !emit_has_equal(t->text, t->len))
 			continue;
 		emit_equal(&b, m->conf, t->path, t->text, t->len);
 		e = put(m, &b, -1, 0);

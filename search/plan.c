@@ -272,16 +272,42 @@ some_having(struct plan *p, const struct plan_shard *s, const char *path)
 	return e;
 }
 
+/* Values that are no words: a query of words of the member may ask for them. */
+static int
+literals(const struct sconf *c, const struct query *q, struct xap_query **v)
+{
+	static const char *const all[] = { "true", "false", "null" };
+	struct term_buf b, stem, asked;
+	bool stems = !q->prefix && emit_stem(&asked, c, TERM_STEM, NULL,
+	    q->text, q->len);
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		size_t len = strlen(all[i]);
+		bool is = len >= q->len && (q->prefix || len == q->len) &&
+		    memcmp(all[i], q->text, q->len) == 0;
+
+		if (!is && (!stems || !emit_stem(&stem, c, TERM_STEM, NULL,
+		    all[i], len) || stem.n != asked.n ||
+		    memcmp(stem.p, asked.p, stem.n) != 0))
+			continue;
+		emit_equal(&b, c, q->path, all[i], len);
+		v[n++] = xap_q_term(b.p, b.n);
+	}
+	return n;
+}
+
 /* Words of a member's value: they may stand elsewhere in the record. */
 static enum err
 member_words(struct plan *p, const struct plan_shard *s,
     const struct query *q)
 {
 	const struct sconf *c = s->conf;
-	struct xap_query *v[2];
+	struct xap_query *v[4];
 	struct tokens ts;
 	struct token w;
 	struct plan words, has;
+	int n;
 	enum err e = some_having(&has, s, q->path);
 
 	tokens_init(&ts, q->text, q->len);
@@ -300,7 +326,9 @@ member_words(struct plan *p, const struct plan_shard *s,
 	}
 	v[0] = has.q;
 	v[1] = words.q;
-	return set(p, xap_q_join(XAP_AND, v, 2), false);
+	v[0] = xap_q_join(XAP_AND, v, 2);
+	n = 1 + literals(c, q, v + 1);
+	return set(p, xap_q_join(XAP_OR, v, n), false);
 }
 
 /* The value as the index has it, which is folded. */

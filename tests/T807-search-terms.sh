@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Terms that stand for several things: the shapes of records, of which a shard
-# numbers some only, and long numbers, whose last digits the index leaves out.
+# numbers some only, and long numbers, whose last digits the index leaves out;
+# and what has no words, true, false and null.
 # What is found by them is what reading all records finds.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/search.sh"
@@ -36,18 +37,25 @@ times()
 	    1795392664
 }
 
+literals()
+{
+	awk 'BEGIN { for (i = 0; i < 90; i++) printf "{\"lit\":%s}\n",
+	    i % 3 == 0 ? "true" : i % 3 == 1 ? "false" : "null" }'
+	printf '%s\n' '{"lit":"nulls"}' '{"lit":["null here",null,true]}'
+}
+
 broker_start
 for t in "" --config=search.stem=en --config=search.ids=false \
-    --config=search.fields.text=ns; do
+    --config=search.fields.text=ns,lit; do
 	name=t$(printf %s "$t" | tr -dc a-z)
 	chronik topic create --config search.enable=true ${t/=/ } "$name" \
 	    >/dev/null || fail "topic create"
-	{ members; times; } | kcat -b "$BOOTSTRAP" -P -t "$name"
+	{ members; times; literals; } | kcat -b "$BOOTSTRAP" -P -t "$name"
 done
 index_whole
 
 for t in t tconfigsearchstemen tconfigsearchidsfalse \
-    tconfigsearchfieldstextns; do
+    tconfigsearchfieldstextnslit; do
 	agrees 300 -t $t has:all
 	agrees 300 -t $t has:list.a
 	agrees 1 -t $t has:own7
@@ -55,13 +63,22 @@ for t in t tconfigsearchstemen tconfigsearchidsfalse \
 	agrees 1 -t $t .own250.in:250
 	agrees 1 -t $t .own3.in:3
 	agrees 2 -t $t .own250.in:250 OR .own3.in:3
-	agrees 808 -t $t is:json
+	agrees 900 -t $t is:json
 	agrees 1 -t $t NOT is:json
-	agrees 508 -t $t is:json -has:all
+	agrees 600 -t $t is:json -has:all
 	agrees 504 -t $t has:ts
 	agrees 1 -t $t own7
 	agrees 0 -t $t has:own
 	agrees 1 -t $t .own7.in:'>=7'
+
+	agrees 32 -t $t ".lit:nul*"
+	agrees 31 -t $t ".lit:t*"
+	agrees 31 -t $t .lit:true
+	agrees 31 -t $t .lit:=null
+	agrees 30 -t $t ".lit:fa* has:lit"
+	agrees 61 -t $t has:lit -.lit:true
+	agrees 2 -t $t "nul*"
+	agrees 0 -t $t true
 
 	# ts and ns begin alike.
 	agrees 1 -t $t .ts:1795392664928
