@@ -55,8 +55,8 @@ walk_fail(struct walk *w, enum err e)
 {
 	struct search *s = w->search;
 
-	walk_miss(w, s->sort == SORT_OLDEST ? w->end - w->at :
-	    w->at - w->start, e);
+	walk_miss(w, s->sort == SORT_OLDEST ? w->end - w->told :
+	    w->told - w->start, e);
 	/* Others would wait as long for the same. */
 	if (!s->timed_out && (e == E_TIMED_OUT || e == E_CLOSED ||
 	    e == E_NOTFOUND))
@@ -431,7 +431,8 @@ region_scan(struct walk *w, int64_t low, int64_t high,
 	w->region = (struct region){ low, high, false, conf };
 }
 
-/* E_EOF when the walk is over.  Afterwards w->at is behind the region. */
+/* All of the last region was told.  E_EOF when the walk is over.  Afterwards
+ * w->at is behind the region. */
 static enum err
 region_next(struct walk *w)
 {
@@ -439,6 +440,7 @@ region_next(struct walk *w)
 	int64_t low, high;
 	enum err e = E_OK;
 
+	w->told = w->at;
 	if (w->start >= w->end || (w->search->sort == SORT_OLDEST ? w->at >=
 	    w->end : w->at <= w->start))
 		return E_EOF;
@@ -504,6 +506,7 @@ walk_refill(struct walk *w)
 static void
 walk_next(struct walk *w)
 {
+	int64_t offset;
 	enum err e = E_OK;
 
 	w->have = false;
@@ -514,10 +517,13 @@ walk_next(struct walk *w)
 			w->over = true;
 			return;
 		}
+		offset = w->cand[w->cand_at++];
 		e = out_of_time(w->search) ? E_TIMED_OUT :
-		    check(w, w->cand[w->cand_at++], &w->head);
+		    check(w, offset, &w->head);
 		w->have = e == E_OK;
-		if (e != E_OK && e != E_NOTFOUND)
+		if (e == E_OK || e == E_NOTFOUND)
+			w->told = offset + (w->search->sort == SORT_OLDEST);
+		else
 			walk_fail(w, e);
 	}
 }
@@ -709,8 +715,8 @@ search_cursors(const struct search *s, struct cursor *c)
 			c[i].next = w->head.r.offset;
 		else if (w->have)
 			c[i].next = w->head.r.offset + 1;
-		else if (w->over && w->at < w->end)
-			c[i].next = w->at;
+		else if (w->over && w->told < w->end)
+			c[i].next = w->told;
 	}
 }
 

@@ -42,7 +42,8 @@ struct walk {
 	struct sconf	 conf;		/* the topic's, as it is now */
 	int64_t		 start, end;	/* of what is searched */
 	struct shards	 shards;
-	int64_t		 at;		/* what is beyond was walked */
+	int64_t		 at;		/* what is beyond was walked ... */
+	int64_t		 told;		/* ... and what is beyond this, told */
 	/* The shard that is open. */
 	struct xap_db	*db;
 	struct shard	 shard;

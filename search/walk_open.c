@@ -56,7 +56,7 @@ leave_tail(struct walk *w)
 	w->unread = w->end - tail;
 	s->unread += w->unread;
 	w->end = tail;
-	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
+	w->at = w->told = s->sort == SORT_OLDEST ? w->start : w->end;
 }
 
 /* The offsets between which all that matches lies. */
@@ -117,7 +117,7 @@ walk_open(struct search *s, struct walk *w, const struct view_res_topic *t,
 		w->end = w->start;
 	s->records += w->end - w->start;
 	narrow(w);
-	w->at = s->sort == SORT_OLDEST ? w->start : w->end;
+	w->at = w->told = s->sort == SORT_OLDEST ? w->start : w->end;
 	if (p->error != E_OK) {
 		walk_miss(w, w->end - w->start, (enum err)p->error);
 		w->over = true;

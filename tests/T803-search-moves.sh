@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What moves under a search: retention deletes what is being read, the index is
-# made anew or taken away while it is asked, the engine is killed.  An answer
-# is whole, or says that it is not.
+# What moves under a search: retention deletes what is being read, segments are
+# written anew, the index is made anew or taken away while it is asked, the
+# engine is killed and comes back or does not.  An answer is whole, or says that
+# it is not.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/query.sh"
 
@@ -15,7 +16,7 @@ records()
 		    i % 10 ? "other" : "special" }'
 }
 
-broker_start
+broker_start --log-cleaner-backoff-ms 200
 
 # ---- deleted while it is read -----------------------------------------------
 
@@ -41,6 +42,53 @@ check_eq "$(trimmed oldest 20000)" 20000 \
 check_eq "$(trimmed newest 22000)" 18000 \
     "records that were still there, newest first"
 chronik topic delete --yes long >/dev/null || fail "topic delete"
+
+# ---- compacted between the index and its records ---------------------------
+
+rewritten()
+{
+	[ "$(grep -c 'segment rewritten' "$BROKER_LOG")" -gt "$1" ]
+}
+
+# compacted ORDER TOPIC: the search has asked the index and read some records
+# when the segments of the others are rewritten; whatever is there to the end is
+# told, nothing twice, and nothing that never was.
+compacted()
+{
+	chronik topic create --config cleanup.policy=compact \
+	    --config search.enable=true --config segment.bytes=1048576 \
+	    --config min.cleanable.dirty.ratio=1 \
+	    --config file.delete.delay.ms=0 "$2" >/dev/null ||
+	    fail "topic create"
+	for i in 1 2 3; do
+		records 20000 | kcat -b "$BOOTSTRAP" -P -t "$2" -K :
+	done
+	wait_until indexed || fail "not indexed: $(search status)"
+	was=$(grep -c 'segment rewritten' "$BROKER_LOG")
+	search -t "$2" --sort "$1" -n 100000 --template '%o %k\n' refused \
+	    2>"$tmp/err" | {
+		read -r first
+		chronik topic set --config min.cleanable.dirty.ratio=0.01 \
+		    "$2" >/dev/null || echo "topic set fails" >&2
+		wait_until rewritten "$was" || echo "not compacted" >&2
+		echo "$first"
+		cat
+	} >"$tmp/told"
+	check_eq "${PIPESTATUS[0]}" 0 "the search's status: $(cat "$tmp/err")"
+	rewritten "$was" || fail "$1: nothing was compacted meanwhile"
+	kcat -b "$BOOTSTRAP" -C -t "$2" -e -q -f '%o %k\n' | sort \
+	    >"$tmp/there"
+	sort "$tmp/told" >"$tmp/told.sorted"
+	check_eq "$(uniq -d "$tmp/told.sorted")" "" "$1: told twice"
+	check_eq "$(comm -13 "$tmp/told.sorted" "$tmp/there" | head -n 3)" \
+	    "" "$1: there, and not told"
+	awk '$2 != "k" $1 % 20000' "$tmp/told" >"$tmp/never"
+	check_eq "$(cat "$tmp/never")" "" "$1: what never was"
+	echo "$1: $(wc -l <"$tmp/told") told, $(wc -l <"$tmp/there") there"
+	chronik topic delete --yes "$2" >/dev/null || fail "topic delete"
+}
+compacted newest keyed1
+compacted oldest keyed2
 
 # ---- made anew while it is asked --------------------------------------------
 
@@ -103,3 +151,33 @@ case $rc in
 3) check_grep 'incomplete' "$tmp/err" "what is missing" ;;
 *) fail "exit $rc after the engine was killed: $(cat "$tmp/err")" ;;
 esac
+
+# ---- and does not come back --------------------------------------------------
+
+engine_answers()
+{
+	chronik topic show logs >/dev/null 2>&1
+}
+wait_until engine_answers || fail "the engine does not come back"
+records 40000 | kcat -b "$BOOTSTRAP" -P -t logs -K :
+for order in oldest newest; do
+	wait_until engine_answers || fail "no engine"
+	search -t logs -n 100000 --sort $order --format json '*' 2>"$tmp/err" |
+	    {
+		head -c 1000 >"$tmp/head"
+		broker_kill9
+		cat >"$tmp/rest"
+	}
+	check_eq "${PIPESTATUS[0]}" 3 "the status without an engine"
+	check_grep 'incomplete' "$tmp/err" "what is missing"
+	# Whatever it says that it has searched is told: * is every record.
+	cat "$tmp/head" "$tmp/rest" | python3 -c '
+import json, sys
+r = json.load(sys.stdin)
+c = r["coverage"]
+print(len(r["hits"]), "told,", c["searched"], "of", c["records"], "searched")
+sys.exit(c["complete"] or len(r["hits"]) < c["searched"] or
+         c["records"] != 44000)' || fail "$order: the coverage of half an answer"
+	BROKER_PID=
+	broker_start --bind-addr "$BOOTSTRAP"
+done
