@@ -14,12 +14,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +36,7 @@ enum {
 	ROUND_MS	= 500,		/* at least, while there is little */
 	RETRY_MS	= 5000,		/* after an error */
 	NICE		= 10,
+	IO_LAST		= 7,		/* of those that get something at all */
 };
 
 /* ---- one transaction --------------------------------------------------- */
@@ -402,6 +405,8 @@ index_calm(void)
 	struct sched_param none = { 0 };
 
 	if (setpriority(PRIO_PROCESS, 0, NICE) != 0 ||
-	    sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+	    sched_setscheduler(0, SCHED_BATCH, &none) != 0 ||
+	    syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+	    IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IO_LAST)) != 0)
 		log_warn("cannot lower the priority", LERRNO(errno));
 }

@@ -52,6 +52,17 @@ lines()
 }
 
 broker_start --log-retention-check-interval-ms 200
+
+# It does not get into anybody's way.
+calm()
+{
+	pid=$(indexer_pid)
+	[ -n "$pid" ] && [ "$(awk '{ print $19 }' "/proc/$pid/stat")" = 10 ] &&
+	    chrt -p "$pid" | grep -q SCHED_BATCH &&
+	    [ "$(ionice -p "$pid")" = "best-effort: prio 7" ]
+}
+wait_until calm || fail "the indexer is in the way: $(ionice -p "$pid")"
+
 for bad in enable=maybe enable= fields.text=a^0 fields.text=,a \
     fields.text=a^x fields.numeric=a,,b fields.numeric=a^2 ids=2 \
     positions=many stem=xx stem=; do
