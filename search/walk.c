@@ -567,6 +567,38 @@ shard_counts(const struct walk *w)
 	return w->plan.exact && w->search->compacted_ok;
 }
 
+/* Whether the open shard holds more than it did when it was listed: then what
+ * it tells of all of itself is too much. */
+static bool
+shard_grew(const struct walk *w)
+{
+	int64_t next, gaps;
+
+	return w->shard.hot && (shard_facts(w->db, &next, &gaps, NULL) !=
+	    E_OK || next > w->shard.end);
+}
+
+/* The matches in all of the open shard, as it was listed; q NULL: all. */
+static enum err
+count_all(struct walk *w, struct xap_query *q, int64_t *n)
+{
+	uint32_t *ids, last, docs = (uint32_t)(w->shard.end - w->shard.base);
+	uint32_t total = 0;
+	enum err e = q != NULL ? xap_count(w->db, q, &total) :
+	    xap_counts(w->db, &total, &last);
+
+	if (e == E_OK && shard_grew(w)) {
+		q = q != NULL ? xap_q_copy(q) : xap_q_all();
+		ids = malloc(docs * sizeof *ids);
+		e = q == NULL || ids == NULL ? E_NOMEM : xap_match(w->db, q,
+		    1, docs, ids, &total);
+		xap_q_free(q);
+		free(ids);
+	}
+	*n += e == E_OK ? total : 0;
+	return e;
+}
+
 /* Adds the matches of the open shard's region.  What its index does not tell
  * is read next, but not for a cheap count. */
 static enum err
@@ -574,33 +606,34 @@ count_shard(struct walk *w, bool cheap, int64_t *n)
 {
 	bool counts = shard_counts(w), whole = counts &&
 	    w->region.low == w->shard.base && w->region.high == w->shard.end;
-	uint32_t total = 0;
 	enum err e = E_OK;
 
 	if (w->plan.kind == PLAN_NONE)
 		return E_OK;
+	if (whole)
+		e = count_all(w, w->plan.q, n);
 	w->stride = SHARD_DOCS_MAX;
-	while (e == E_OK && !shard_over(w)) {
+	while (e == E_OK && !whole && !shard_over(w)) {
 		w->ncand = w->cand_at = 0;
-		e = whole ? xap_count(w->db, w->plan.q, &total) :
-		    shard_take(w);
-		if (index_fails(w, e)) {
-			plan_give_up(w);
-			return cheap ? E_BUSY : E_OK;
-		}
-		*n += whole ? (int64_t)total : counts && e == E_OK ?
-		    w->ncand : 0;
-		if (whole)
-			return e;
-		if (counts)
+		e = shard_take(w);
+		if (e != E_OK)
+			break;
+		if (counts) {
+			*n += w->ncand;
 			continue;
-		for (w->checked = false; e == E_OK && w->cand_at < w->ncand;) {
+		}
+		for (w->checked = false; w->cand_at < w->ncand;) {
 			e = out_of_time(w->search) ? E_TIMED_OUT :
 			    check(w, w->cand[w->cand_at++], NULL);
 			*n += e == E_OK;
-			if (e == E_NOTFOUND)
-				e = E_OK;
+			if (e != E_OK && e != E_NOTFOUND)
+				return e;
 		}
+		e = E_OK;
+	}
+	if (index_fails(w, e)) {
+		plan_give_up(w);
+		return cheap ? E_BUSY : E_OK;
 	}
 	return e;
 }
@@ -610,19 +643,16 @@ static enum err
 count_whole(struct walk *w, bool *told, int64_t *n)
 {
 	const struct region *g = &w->region;
-	uint32_t last, total = 0;
-	enum err e = E_OK;
+	enum err e;
 
 	*told = g->conf == &w->shard_conf && w->plan.kind == PLAN_ALL &&
 	    shard_counts(w) && g->high == w->shard.end &&
 	    w->shard.base >= w->start;
 	if (!*told)
 		return E_OK;
-	e = xap_counts(w->db, &total, &last);
-	if (e == E_OK) {
-		*n += total;
+	e = count_all(w, NULL, n);
+	if (e == E_OK)
 		w->at = w->shard.base;
-	}
 	return e;
 }
 

@@ -137,10 +137,39 @@ check_rc 0 search --sort relevance -n 1000 --template '%o\n' special
 check_eq "$(wc -l <"$tmp/out")" 400 "with a shard that is empty"
 kill -CONT "$pid"
 
+# ---- counted while it grows -------------------------------------------------
+
+# Of * as many are found as were searched, whatever the index has by then.
+chronik topic create --config search.enable=true grows >/dev/null ||
+    fail "topic create"
+grow()
+{
+	seq 300 | sed 's/.*/{"msg":"grows &"}/' | kcat -b "$BOOTSTRAP" -P -t grows
+}
+# member NAME: of the answer, a number.
+member()
+{
+	sed -E 's/.*"'"$1"'":([0-9]+)[,}].*/\1/' "$tmp/out"
+}
+grow
+: >"$tmp/grows"
+while [ -e "$tmp/grows" ] && kill -0 $$; do
+	grow
+done 2>/dev/null &
+producer=$!
+for i in $(seq 60); do
+	for q in '*' grows; do
+		check_rc 0 search -c --format json -t grows "$q"
+		check_eq "$(member count)" "$(member searched)" "count of $q"
+	done
+done
+rm "$tmp/grows"
+wait $producer
+
 # ---- the engine is killed ---------------------------------------------------
 
 # It comes back, so that the search may end well; if not it says so.
-search -n 100000 --template '%o\n' '*' 2>"$tmp/err" | {
+search -t logs -n 100000 --template '%o\n' '*' 2>"$tmp/err" | {
 	read -r first
 	engine_kill9
 	wc -l >"$tmp/lines"
