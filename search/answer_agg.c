@@ -138,14 +138,23 @@ count(struct task *t, struct aggs *g)
 	struct hit *hit;
 
 	while (search_next(&t->search, &hit) == E_OK) {
-		if (doc_read(&t->doc, &hit->r) != E_OK)
-			continue;
-		for (int i = 0; i < r->naggs; i++)
-			if (!r->aggs[i].by_time)
-				facet_hit(&g->f[i], &t->doc, hit);
-			else
+		/* What members a record has takes longer than its time. */
+		bool whole = false, read = false;
+
+		for (int i = 0; i < r->naggs; i++) {
+			if (r->aggs[i].by_time) {
 				hist_hit(&g->h[i], r->aggs[i].interval_ms,
 				    r->aggs[i].shift_ms, hit->r.ts);
+				continue;
+			}
+			if (!read)
+				whole = doc_read(&t->doc, &hit->r) == E_OK;
+			read = true;
+			if (whole)
+				facet_hit(&g->f[i], &t->doc, hit);
+			else
+				g->f[i].failed = true;
+		}
 	}
 }
 
@@ -194,6 +203,7 @@ answer_aggs(struct task *t, struct wr *w)
 		free(g);
 		return false;
 	}
+	t->search.counting = true;
 	for (int i = 0; i < r->naggs; i++) {
 		snprintf(g->f[i].path, sizeof g->f[i].path, "%s",
 		    strcmp(r->aggs[i].field, "_index") == 0 ? "topic" :

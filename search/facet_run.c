@@ -115,12 +115,12 @@ cmd_facets(struct cmd *c)
 	doc_init(&d);
 	while (search_next(&c->search, &hit) == E_OK) {
 		hits++;
-		if (doc_read(&d, &hit->r) != E_OK)
-			continue;
-		for (int i = 0; i < c->nfacets; i++)
-			facet_hit(&f[i], &d, hit);
 		if (hist)
 			hist_hit(&h, c->hist_ms, 0, hit->r.ts);
+		if (c->nfacets > 0 && doc_read(&d, &hit->r) != E_OK)
+			cmd_fail("out of memory");
+		for (int i = 0; i < c->nfacets; i++)
+			facet_hit(&f[i], &d, hit);
 	}
 	doc_free(&d);
 	for (int i = 0; i < c->nfacets; i++) {

@@ -187,6 +187,7 @@ cmd_begin(struct cmd *c)
 	s->topics = c->topics;
 	s->ntopics = c->ntopics;
 	s->scan = c->opt[OPT_scan] != NULL;
+	s->counting = c->nfacets > 0 || c->opt[OPT_hist] != NULL;
 	s->max_lag_ms = c->lag_ms;
 	s->deadline_ms = elink_now_ms() + c->timeout_ms;
 	e = search_open(s);

@@ -193,6 +193,13 @@ shard_open_any(struct walk *w, const struct shard *sh)
 	return e;
 }
 
+/* Whether the index alone can tell which records of a shard match. */
+static bool
+shard_counts(const struct walk *w)
+{
+	return w->plan.exact && w->search->compacted_ok;
+}
+
 /* Whether the shard was asked for all of the region. */
 static bool
 shard_over(const struct walk *w)
@@ -480,7 +487,7 @@ walk_refill(struct walk *w)
 		if (out_of_time(w->search))
 			return E_TIMED_OUT;
 		if (w->region.by_index && !shard_over(w)) {
-			w->checked = false;
+			w->checked = w->search->counting && shard_counts(w);
 			e = shard_take(w);
 			if (index_fails(w, e)) {
 				plan_give_up(w);
@@ -558,13 +565,6 @@ search_next(struct search *s, struct hit **out)
 		return E_EOF;
 	*out = &best->head;
 	return E_OK;
-}
-
-/* Whether the index alone can tell how many of a shard match. */
-static bool
-shard_counts(const struct walk *w)
-{
-	return w->plan.exact && w->search->compacted_ok;
 }
 
 /* Whether the open shard holds more than it did when it was listed: then what

@@ -75,6 +75,9 @@ struct search {
 	const struct query *query;
 	enum sort	 sort;
 	bool		 scan;		/* use no index */
+	bool		 counting;	/* hits are not shown: the index is
+					 * believed where it is exact, as by
+					 * search_count */
 	bool		 compacted_ok;
 	int64_t		 deadline_ms;	/* elink_now_ms */
 	int64_t		 max_lag_ms;	/* what is not indexed, but no older

@@ -73,6 +73,13 @@ for q in alpha 'alpha beta' '"alpha beta"' 'alp*' '/gam.*alpha/' 'NOT alpha' \
 	same "$q"
 done
 
+for q in alpha 'alp*' 'NOT alpha' '"alpha beta"' '*'; do
+	check_rc 0 search --facet level --facet key:5 --hist 100ms "$q"
+	cp "$tmp/out" "$tmp/by.index"
+	check_rc 0 search --scan --facet level --facet key:5 --hist 100ms "$q"
+	check_eq "$(cat "$tmp/by.index")" "$(cat "$tmp/out")" "counts of $q"
+done
+
 # Killed while it works: nothing is lost or doubled.
 records 9000 6000 | kcat -b "$BOOTSTRAP" -P -t logs -K : -z lz4 &
 for i in 1 2 3; do
