@@ -104,7 +104,7 @@ facet_hit(struct facet *f, const struct doc *d, const struct hit *h)
 	}
 }
 
-static struct facet *collecting;
+static _Thread_local struct facet *collecting;
 
 static void
 collect(const void *node, VISIT which, int depth)

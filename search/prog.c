@@ -145,10 +145,33 @@ open_local(const struct place *p, char dir[SHARD_PATH])
 	return src;
 }
 
+/* The engine's socket. */
+static void
+engine_at(const struct place *p, char path[SHARD_PATH])
+{
+	const char *data = given(p->data_dir, "CHRONIK_DATA_DIR");
+	const char *s = p->engine != NULL ? p->engine : p->data_dir != NULL ?
+	    NULL : given(NULL, "CHRONIK_ENGINE");
+
+	if (s != NULL)
+		snprintf(path, SHARD_PATH, "%s", s);
+	else
+		snprintf(path, SHARD_PATH, "%s/engine.sock",
+		    data == NULL ? "./data" : data);
+}
+
+enum err
+prog_another(const struct place *p, struct src **src)
+{
+	char path[SHARD_PATH];
+
+	engine_at(p, path);
+	return src_open(path, "chronik-search", ENGINE_MS, src);
+}
+
 struct src *
 cmd_connect(const struct place *p, char dir[SHARD_PATH])
 {
-	const char *data = given(p->data_dir, "CHRONIK_DATA_DIR"), *s;
 	int64_t ms = p->timeout_ms > 0 && p->timeout_ms < ENGINE_MS ?
 	    p->timeout_ms : ENGINE_MS;
 	char path[SHARD_PATH];
@@ -157,13 +180,7 @@ cmd_connect(const struct place *p, char dir[SHARD_PATH])
 
 	if (p->local != NULL)
 		return open_local(p, dir);
-	s = p->data_dir != NULL ? NULL : given(p->engine, "CHRONIK_ENGINE");
-	s = p->engine != NULL ? p->engine : s;
-	if (s != NULL)
-		snprintf(path, sizeof path, "%s", s);
-	else
-		snprintf(path, sizeof path, "%s/engine.sock",
-		    data == NULL ? "./data" : data);
+	engine_at(p, path);
 	e = src_open(path, "chronik-search", (int)ms, &src);
 	if (e != E_OK)
 		cmd_lost("incomplete: no record was searched: %s: %s%s", path,

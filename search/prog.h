@@ -39,5 +39,7 @@ struct place {
 };
 /* Fails when nobody answers there. */
 struct src *cmd_connect(const struct place *, char dir[SHARD_PATH]);
+/* Another link to the same engine, for another thread. */
+enum err prog_another(const struct place *, struct src **) MUST;
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chronik-search serve, a program that chronik-search becomes.
- * HTTP, by libmicrohttpd: one thread takes requests and answers them one after
- * the other.  Bodies, connections and the time of a query are bounded.
+ * HTTP, by libmicrohttpd: a few threads, each of which takes requests of some
+ * connections and answers them one after the other, with a link to the engine
+ * of its own.  Bodies, connections and the time of a query are bounded.
  */
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,15 +25,24 @@
 #include "serve.h"
 
 enum {
-	ENGINE_MS	= 20000,
 	IDLE_MS		= 60000,	/* of a connection, at most */
 	CUT_EVERY_MS	= 500,
+	WORKERS		= 4,		/* requests that are answered at once */
 	BODY_MAX	= 1 * MIB,
 	BODY_READ_MAX	= 16 * MIB,	/* to answer that it is too large */
 	ANSWER_MAX	= 512 * MIB,
 };
 
-struct server { struct src *src; char dir[SHARD_PATH]; int64_t idle_ms; };
+/* Each thread that answers takes a link to the engine from among those that
+ * are free, or makes one more. */
+struct server {
+	struct place	 at;
+	char		 dir[SHARD_PATH];
+	int64_t		 idle_ms;
+	pthread_mutex_t	 lock;		/* of what follows */
+	struct src	*free[WORKERS];
+	int		 nfree;
+};
 
 /* A request on its way in. */
 struct incoming {
@@ -46,13 +57,14 @@ static const struct {
 	const char	*name;
 	void		(*answer)(struct serve_call *);
 	bool		 topics;	/* may stand in front */
+	bool		 alone;		/* asks no engine */
 } routes[] = {
-	{ "", answer_root, false },
-	{ "_search", answer_search, true },
-	{ "_count", answer_count, true },
-	{ "_cat/indices", answer_indices, false },
-	{ "health", answer_health, false },
-	{ "metrics", answer_metrics, false },
+	{ "", answer_root, false, true },
+	{ "_search", answer_search, true, false },
+	{ "_count", answer_count, true, false },
+	{ "_cat/indices", answer_indices, false, false },
+	{ "health", answer_health, false, false },
+	{ "metrics", answer_metrics, false, false },
 };
 
 static bool
@@ -61,15 +73,58 @@ is_head(const char *method)
 	return strcmp(method, "HEAD") == 0;
 }
 
+static struct src *
+src_take(struct server *s)
+{
+	struct src *src = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->nfree > 0)
+		src = s->free[--s->nfree];
+	pthread_mutex_unlock(&s->lock);
+	if (src == NULL && prog_another(&s->at, &src) != E_OK)
+		return NULL;
+	return src;
+}
+
 static void
-dispatch(struct serve_call *c, const char *method, char *path)
+src_give(struct server *s, struct src *src)
+{
+	if (src == NULL)
+		return;
+	pthread_mutex_lock(&s->lock);
+	ASSERT(s->nfree < WORKERS);
+	s->free[s->nfree++] = src;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Answers with a link to the engine. */
+static void
+answer_linked(struct server *s, struct serve_call *c,
+    void (*answer)(struct serve_call *))
+{
+	c->src = src_take(s);
+	if (c->src == NULL)
+		answer_error(c, 503, "unavailable",
+		    "the engine does not answer");
+	else
+		answer(c);
+	src_give(s, c->src);
+}
+
+static void
+dispatch(struct server *s, struct serve_call *c, const char *method,
+    char *path)
 {
 	char *rest, why[160];
 
 	path += *path == '/';
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
 		if (strcmp(path, routes[i].name) == 0) {
-			routes[i].answer(c);
+			if (routes[i].alone)
+				routes[i].answer(c);
+			else
+				answer_linked(s, c, routes[i].answer);
 			return;
 		}
 	rest = strchr(path, '/');
@@ -79,12 +134,12 @@ dispatch(struct serve_call *c, const char *method, char *path)
 		    0) {
 			*rest = '\0';
 			c->topics = path;
-			routes[i].answer(c);
+			answer_linked(s, c, routes[i].answer);
 			return;
 		}
 	if (rest == NULL && *path != '_' && is_head(method)) {
 		c->topics = path;
-		answer_topic(c);
+		answer_linked(s, c, answer_topic);
 		return;
 	}
 	snprintf(why, sizeof why, "no handler found for uri [/%.60s] and "
@@ -136,7 +191,7 @@ take_param(void *arg, enum MHD_ValueKind kind, const char *name,
 static struct serve_call
 call_new(const struct server *s)
 {
-	return (struct serve_call){ .src = s->src, .dir = s->dir,
+	return (struct serve_call){ .dir = s->dir,
 	    .out = wr_grow(ANSWER_MAX), .status = 200,
 	    .type = "application/json" };
 }
@@ -176,7 +231,7 @@ answer(struct server *s, struct MHD_Connection *conn, const char *url,
 	else if (path == NULL)
 		answer_error(&c, 503, "unavailable", "out of memory");
 	else
-		dispatch(&c, method, path);
+		dispatch(s, &c, method, path);
 	free(path);
 	return reply(conn, &c);
 }
@@ -315,9 +370,8 @@ int
 main(int argc, char **argv)
 {
 	static struct conf conf;
-	static struct server s;
+	static struct server s = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct MHD_Daemon *d;
-	struct place at = { 0 };
 	const char *addr;
 	const struct timespec tick = { 0, CUT_EVERY_MS * 1000000L };
 	sigset_t stop;
@@ -333,12 +387,12 @@ main(int argc, char **argv)
 	addr = conf.search_addr[0] != '\0' ? conf.search_addr :
 	    "127.0.0.1:9200";
 	if (conf.engine[0] != '\0')
-		at.engine = conf.engine;
+		s.at.engine = conf.engine;
 	else
-		at.data_dir = conf.data_dir;
+		s.at.data_dir = conf.data_dir;
 	if (conf.index_dir[0] != '\0')
-		at.index_dir = conf.index_dir;
-	s.src = cmd_connect(&at, s.dir);
+		s.at.index_dir = conf.index_dir;
+	s.free[s.nfree++] = cmd_connect(&s.at, s.dir);
 	s.idle_ms = conf.connections_max_idle_ms < IDLE_MS ?
 	    conf.connections_max_idle_ms : IDLE_MS;
 	fd = listen_on(addr);
@@ -352,6 +406,7 @@ main(int argc, char **argv)
 	    on_request, &s, MHD_OPTION_LISTEN_SOCKET, fd,
 	    MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
 	    MHD_OPTION_NOTIFY_CONNECTION, on_conn, &s,
+	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNS_MAX,
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(s.idle_ms / 1000),
 	    MHD_OPTION_END);
@@ -361,6 +416,7 @@ main(int argc, char **argv)
 	while (sigtimedwait(&stop, NULL, &tick) == -1)
 		conns_cut();
 	MHD_stop_daemon(d);
-	src_close(s.src);
+	while (s.nfree > 0)
+		src_close(s.free[--s.nfree]);
 	return 0;
 }

@@ -536,7 +536,7 @@ xap_stem(const char *s, size_t n, char *out, size_t size)
 	size_t len = 0;
 
 	(void)guard([&] {
-		static const Xapian::Stem stem("en");
+		thread_local const Xapian::Stem stem("en");
 		std::string t = stem(std::string(s, n));
 
 		if (t.size() <= size) {

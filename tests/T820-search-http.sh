@@ -170,6 +170,18 @@ for i in 3 4 5 6 7 8 9; do
 	eval "exec $i>&-"
 done
 
+# A search that waits keeps nobody waiting.
+engine=$(lib_children "$BROKER_PID" chronik-engine)
+kill -STOP "$engine"
+curl -s -m "$lib_wait_s" -o /dev/null "$url/_search" &
+waits=$!
+sleep 0.5
+check_eq "$(curl -s -m 5 -o /dev/null -w '%{http_code}' "$url/")" 200 \
+    "a second request"
+kill -0 $waits || fail "the first one did not wait"
+kill -CONT "$engine"
+wait $waits
+
 # The engine may go and come back.
 engine_kill9
 ask_again()
