@@ -26,6 +26,9 @@ struct ipart {
 	int		 nsegs;
 	struct shards	 shards;
 	bool		 listed;		/* the shards have been */
+	int64_t		 clean_to;		/* compacted so far */
+	int64_t		 noted_to;		/* when it was noted; -1: no
+						 * notes have been read */
 	struct segnote	*notes;			/* ours */
 	int		 nnotes;
 	int64_t		 retry_ms;		/* 0: nothing is wrong */

@@ -135,6 +135,7 @@ take_over(struct ipart *p, struct index *old)
 		p->listed = o->listed;
 		p->notes = o->notes;
 		p->nnotes = o->nnotes;
+		p->noted_to = o->noted_to;
 		p->retry_ms = o->retry_ms;
 		o->shards = (struct shards){ 0 };
 		o->notes = NULL;
@@ -150,7 +151,8 @@ part_set(struct index *x, struct index *old, struct ipart *p,
 	enum err e = E_OK;
 
 	*p = (struct ipart){ .topic = t, .index = v->index,
-	    .start = v->start, .hw = v->error == E_OK ? v->high_watermark :
+	    .start = v->start, .clean_to = v->clean_to, .noted_to = -1,
+	    .hw = v->error == E_OK ? v->high_watermark :
 	    v->start, .segs = v->segs.v, .nsegs = v->error == E_OK ?
 	    v->segs.n : 0 };
 	take_over(p, old);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compaction writes segments anew.  So that their shards are made anew as
- * well, the file `segs` holds a line "base end bytes" for each segment of a
- * compacted topic that had ended: one that is there no more as it was has
- * been rewritten.  Until its shards are, they hold too much, which queries
- * find out by reading the records.
+ * well, the file `segs` of a compacted topic's partition holds what the last
+ * view said: a line "clean OFFSET", behind what compaction had gone over, and
+ * a line "base end bytes" for each segment that had ended.
+ *
+ * What compaction has gone over since may have been indexed before; it may
+ * have been rolled and rewritten between two views, so that nobody saw its
+ * segment as it was.  And of what is gone over again a segment that is there
+ * no more as it was has been rewritten.  Until their shards are, they hold too
+ * much, which queries find out by reading the records.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +19,8 @@
 #include "lib/limits.h"
 #include "lib/log.h"
 
+#define HEAD	"clean "
+
 enum { LINE_MAX_ = 80 };
 
 static enum err
@@ -22,12 +29,16 @@ notes_load(struct ipart *p, const char *dir)
 	char *text = file_text(dir, "segs"), *s = text, *end;
 	int n = 0;
 
-	if (text == NULL)
+	p->noted_to = 0;
+	if (text == NULL || strncmp(text, HEAD, strlen(HEAD)) != 0) {
+		free(text);
 		return E_OK;
-	for (const char *c = text; *c != '\0'; c++)
+	}
+	p->noted_to = strtoll(text + strlen(HEAD), &s, 10);
+	for (const char *c = s; *c != '\0'; c++)
 		n += *c == '\n';
 	p->notes = calloc((size_t)n + 1, sizeof *p->notes);
-	for (; p->notes != NULL && p->nnotes < n; p->nnotes++) {
+	for (; p->notes != NULL && p->nnotes < n - 1; p->nnotes++) {
 		struct segnote *k = &p->notes[p->nnotes];
 
 		k->base = strtoll(s, &end, 10);
@@ -42,22 +53,23 @@ notes_load(struct ipart *p, const char *dir)
 static enum err
 notes_save(const struct ipart *p, const char *dir)
 {
-	char *text = malloc((size_t)p->nnotes * LINE_MAX_ + 1);
-	size_t at = 0;
+	struct wr w = wr_grow(((size_t)p->nnotes + 1) * LINE_MAX_);
+	char line[LINE_MAX_];
 	enum err e;
 
-	if (text == NULL)
-		return E_NOMEM;
-	text[0] = '\0';
-	for (int i = 0; i < p->nnotes; i++)
-		at += (size_t)snprintf(text + at, LINE_MAX_,
-		    "%lld %lld %lld\n", (long long)p->notes[i].base,
-		    (long long)p->notes[i].end,
+	snprintf(line, sizeof line, HEAD "%lld\n", (long long)p->noted_to);
+	wr_bytes(&w, line, strlen(line));
+	for (int i = 0; i < p->nnotes; i++) {
+		snprintf(line, sizeof line, "%lld %lld %lld\n",
+		    (long long)p->notes[i].base, (long long)p->notes[i].end,
 		    (long long)p->notes[i].bytes);
-	e = tree_make(dir);
+		wr_bytes(&w, line, strlen(line));
+	}
+	wr_i8(&w, 0);
+	e = w.bad ? E_NOMEM : tree_make(dir);
 	if (e == E_OK)
-		e = file_put(dir, "segs", text);
-	free(text);
+		e = file_put(dir, "segs", (char *)w.p);
+	wr_free(&w);
 	return e;
 }
 
@@ -71,10 +83,9 @@ is_noted(const struct ipart *p, const struct view_res_seg *s)
 	return false;
 }
 
-/* A noted segment that the log does not have any more as it was: its shards
- * go, unless the log's start has passed them anyway. */
+/* What lies between two offsets has been rewritten: its shards go. */
 static enum err
-drop_shards(struct ipart *p, const char *dir, const struct segnote *k)
+drop_shards(struct ipart *p, const char *dir, int64_t base, int64_t end)
 {
 	enum err e = E_OK;
 	int n = 0;
@@ -82,7 +93,7 @@ drop_shards(struct ipart *p, const char *dir, const struct segnote *k)
 	for (int i = 0; i < p->shards.n; i++) {
 		struct shard *s = &p->shards.v[i];
 
-		if (e == E_OK && s->base < k->end && s->end > k->base) {
+		if (e == E_OK && s->base < end && s->end > base) {
 			log_info("segment rewritten: shard made anew",
 			    LS("topic", p->topic->name), LI("part", p->index),
 			    LI("base", s->base));
@@ -91,6 +102,29 @@ drop_shards(struct ipart *p, const char *dir, const struct segnote *k)
 			p->shards.v[n++] = *s;
 	}
 	p->shards.n = n;
+	return e;
+}
+
+/* The shards of what was rewritten since, unless the log's start has passed
+ * it anyway. */
+static enum err
+drop_rewritten(struct ipart *p, const char *dir, int ended)
+{
+	enum err e = E_OK;
+
+	if (p->clean_to > p->noted_to)
+		e = drop_shards(p, dir, p->noted_to, p->clean_to);
+	for (int i = 0; i < p->nnotes && e == E_OK; i++) {
+		const struct segnote *k = &p->notes[i];
+		bool there = k->end <= p->start;
+
+		for (int j = 0; j < ended; j++)
+			there |= p->segs[j].base == k->base &&
+			    p->segs[j].end == k->end &&
+			    p->segs[j].bytes == k->bytes;
+		if (!there)
+			e = drop_shards(p, dir, k->base, k->end);
+	}
 	return e;
 }
 
@@ -103,35 +137,25 @@ segnotes_check(struct index *x, struct ipart *p)
 	enum err e = E_OK;
 
 	shard_dir(dir, x->dir, &p->topic->id, p->index);
-	if (p->notes == NULL)
+	if (p->noted_to == -1)
 		e = notes_load(p, dir);
 	if (p->nsegs == 0 || e != E_OK)
 		return e;
 	for (int i = 0; i < ended; i++)
 		fresh += !is_noted(p, &p->segs[i]);
-	if (fresh == 0 && ended == p->nnotes)
+	if (fresh == 0 && ended == p->nnotes && p->clean_to == p->noted_to)
 		return E_OK;
-	for (int i = 0; i < p->nnotes && e == E_OK; i++) {
-		struct segnote *k = &p->notes[i];
-		bool there = k->end <= p->start;
-
-		for (int j = 0; j < ended; j++)
-			there |= p->segs[j].base == k->base &&
-			    p->segs[j].end == k->end &&
-			    p->segs[j].bytes == k->bytes;
-		if (!there)
-			e = drop_shards(p, dir, k);
-	}
+	if ((e = drop_rewritten(p, dir, ended)) != E_OK)
+		return e;
 	v = calloc((size_t)ended + 1, sizeof *v);
-	if (v == NULL || e != E_OK) {
-		free(v);
-		return e == E_OK ? E_NOMEM : e;
-	}
+	if (v == NULL)
+		return E_NOMEM;
 	for (int i = 0; i < ended; i++)
 		v[i] = (struct segnote){ p->segs[i].base, p->segs[i].end,
 		    p->segs[i].bytes };
 	free(p->notes);
 	p->notes = v;
 	p->nnotes = ended;
+	p->noted_to = p->clean_to;
 	return notes_save(p, dir);
 }

@@ -51,7 +51,8 @@ lines()
 	    kcat -b "$BOOTSTRAP" -P -t "$1" -p "${4:-0}"
 }
 
-broker_start --log-retention-check-interval-ms 200
+broker_start --log-retention-check-interval-ms 200 \
+    --log-cleaner-backoff-ms 200
 
 # It does not get into anybody's way.
 calm()
@@ -126,3 +127,34 @@ no_shards()
 }
 wait_until no_shards || fail "shards of deleted records stay"
 check_rc 0 search verify
+
+# What was indexed in a growing segment is rolled and compacted before the
+# indexer looks again.
+chronik topic create --config cleanup.policy=compact \
+    --config search.enable=true --config segment.bytes=1048576 \
+    --config min.cleanable.dirty.ratio=1 --config file.delete.delay.ms=0 \
+    keyed >/dev/null || fail "topic create"
+keyed()
+{
+	awk -v from="$1" -v to="$2" 'BEGIN { for (i = from; i < to; i++)
+		printf "k%d:{\"msg\":\"connections refused\",\"ms\":%d}\n",
+		    i % 100, i }' | kcat -b "$BOOTSTRAP" -P -t keyed -K :
+}
+compacted()
+{
+	[ "$(kcat -b "$BOOTSTRAP" -C -t keyed -e -q | wc -l)" -lt 10000 ]
+}
+keyed 0 5000
+finds 5000 -t keyed connections
+pid=$(indexer_pid)
+kill -STOP "$pid" || fail "no indexer"
+keyed 5000 40000
+chronik topic set --config min.cleanable.dirty.ratio=0.01 keyed >/dev/null ||
+    fail "topic set"
+wait_until compacted || fail "it is not compacted"
+kill -CONT "$pid"
+verified()
+{
+	search verify keyed >"$tmp/out" 2>&1
+}
+wait_until verified || fail "the index of what was compacted: $(cat "$tmp/out")"

@@ -63,7 +63,7 @@ view_part(struct arena *a, const struct part *p, struct view_res_part *r)
 {
 	*r = (struct view_res_part){ .index = p->id.part,
 	    .error = (int16_t)part_error(p), .start = p->start,
-	    .high_watermark = p->hw };
+	    .high_watermark = p->hw, .clean_to = p->clean.seen };
 	r->segs.v = arena_array(a, (size_t)p->nsegs, sizeof *r->segs.v);
 	if (r->segs.v == NULL)
 		return E_NOMEM;

@@ -419,6 +419,7 @@ passed(struct cleaning *x)
 		    c->refused_from < c->dirty ? c->dirty : c->refused_from;
 	p->clean.at = c->now;
 	p->clean.tries = 0;
+	view_move(p->eng, p);
 	p->eng->stats.compactions++;
 	rec.offset = p->clean.to;
 	rec.at_ms = c->now;
