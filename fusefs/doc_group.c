@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "doc.h"
+#include "lib/found.h"
 
 /* ---- names -------------------------------------------------------------- */
 
@@ -37,36 +38,20 @@ encode(struct kstr id, char name[NAME_BYTES_MAX + 1])
 	return n > 0;
 }
 
-static int
-unhex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' :
-	    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The id of a name that encode would make; null for any other. */
 struct kstr
 group_id(const char *name, struct arena *a)
 {
 	char *id = arena_alloc(a, strlen(name) + 1);
 	char again[NAME_BYTES_MAX + 1];
-	struct kstr k = { 0, id };
+	size_t n;
 
-	if (id == NULL)
+	if (id == NULL || found_name(name, id, &n) != E_OK)
 		return kstr_of(NULL);
-	for (; *name != '\0'; name++) {
-		if (*name != '%')
-			id[k.len++] = *name;
-		else if (unhex(name[1]) >= 0 && unhex(name[2]) >= 0) {
-			id[k.len++] = (char)(unhex(name[1]) << 4 |
-			    unhex(name[2]));
-			name += 2;
-		} else
-			return kstr_of(NULL);
-	}
-	if (!encode(k, again))
+	if (!encode((struct kstr){ (int32_t)n, id }, again) ||
+	    strcmp(again, name) != 0)
 		return kstr_of(NULL);
-	return k;
+	return (struct kstr){ (int32_t)n, id };
 }
 
 /* ---- the list, and who is in it ----------------------------------------- */
