@@ -12,6 +12,7 @@
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "recode.h"
+#include "warm.h"
 
 static void	 poll_cb(uv_poll_t *, int, int);
 
@@ -251,6 +252,7 @@ conn_close(struct conn *c, const char *why)
 			up_forget(&gw->up, r);
 			req_free(r);
 		}
+	warm_leave(c);
 	session_bye(c);
 	admit_end(c);
 	input_drop(c);
@@ -508,7 +510,8 @@ conn_turn(struct conn *c)
 			return;
 	}
 	do {
-		if (!c->stuck && !TAILQ_EMPTY(&c->reqs)) {
+		if (!c->stuck && c->warm == NULL &&
+		    !TAILQ_EMPTY(&c->reqs)) {
 			size_t owed = c->owed;
 			uint64_t began = conn_begin(c);
 			bool ok = output_send(c);

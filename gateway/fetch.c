@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 #include "api.h"
 #include "conn.h"
@@ -39,21 +39,32 @@ fetch_send(struct req *r)
 	return e;
 }
 
-/* Reads the bytes of one extent. */
+/* Reads the bytes of one extent.  E_BUSY: the disk would have to be waited
+ * for, and it must not. */
 static enum err
-read_extent(struct up *up, const struct extents_res_extent *x, uint8_t *to)
+read_extent(struct up *up, const struct extents_res_extent *x, uint8_t *to,
+    bool wait)
 {
 	struct handle *h;
 	enum err e = handle_get(up, x->handle, &h);
+	int flags = wait ? 0 : RWF_NOWAIT;
 	ssize_t n, got = 0;
 
 	if (e != E_OK)
 		return e;
 	while (got < x->length) {
-		n = pread(h->fd, to + got, (size_t)(x->length - got),
-		    x->position + got);
-		if (n < 0 && errno == EINTR)
+		struct iovec v = { to + got, (size_t)(x->length - got) };
+
+		n = preadv2(h->fd, &v, 1, x->position + got, flags);
+		if (n < 0 && (errno == EINTR || (errno == EOPNOTSUPP &&
+		    flags != 0))) {
+			flags = errno == EINTR ? flags : 0;
 			continue;
+		}
+		if (n < 0 && errno == EAGAIN) {
+			e = E_BUSY;
+			break;
+		}
 		if (n <= 0) {
 			log_warn("cannot read a segment", LI("handle", h->id),
 			    LERRNO(n < 0 ? errno : 0));
@@ -68,12 +79,13 @@ read_extent(struct up *up, const struct extents_res_extent *x, uint8_t *to)
 
 /* The bytes of all extents of a partition, one after the other. */
 static enum err
-read_all(struct up *up, const struct extents_res_part *p, uint8_t *to)
+read_all(struct up *up, const struct extents_res_part *p, uint8_t *to,
+    bool wait)
 {
 	enum err e = E_OK;
 
 	for (int32_t i = 0; e == E_OK && i < p->extents.n; i++) {
-		e = read_extent(up, &p->extents.v[i], to);
+		e = read_extent(up, &p->extents.v[i], to, wait);
 		to += p->extents.v[i].length;
 	}
 	return e;
@@ -96,7 +108,8 @@ extents_size(const struct extents_res_part *p, int64_t *size)
 	return *size > INT32_MAX ? E_PROTO : E_OK;
 }
 
-/* Few bytes: one read is cheaper than a call of its own for sendfile. */
+/* Few bytes: one read is cheaper than a call of its own for sendfile.  E_BUSY:
+ * they cannot be read at once. */
 static enum err
 put_copy(struct req *r, const struct extents_res_part *p,
     struct fetch_res_topic_part *s, size_t size, struct arena *a)
@@ -106,7 +119,7 @@ put_copy(struct req *r, const struct extents_res_part *p,
 	if (b == NULL)
 		return E_NOMEM;
 	s->records = (struct kbytes){ (int32_t)size, b };
-	return read_all(&r->gw->up, p, b);
+	return read_all(&r->gw->up, p, b, false);
 }
 
 static enum err
@@ -136,7 +149,8 @@ put_old(struct req *r, const struct extents_res_part *p,
 {
 	struct wr w = wr_grow(BATCH_MAX);
 	uint8_t *b = malloc(size), *to;
-	enum err e = b == NULL ? E_NOMEM : read_all(&r->gw->up, p, b);
+	enum err e = b == NULL ? E_NOMEM : read_all(&r->gw->up, p, b,
+	    true);
 
 	if (e != E_OK) {
 		free(b);
@@ -196,8 +210,9 @@ fill_part(struct req *r, const struct extents_res_part *p,
 		return E_OK;
 	if (r->version <= 3)
 		return put_old(r, p, s, (size_t)size, a);
-	if (size <= FETCH_COPY_MAX && a->used < COPIES_MAX)
-		return put_copy(r, p, s, (size_t)size, a);
+	if (size <= FETCH_COPY_MAX && a->used < COPIES_MAX &&
+	    (e = put_copy(r, p, s, (size_t)size, a)) != E_BUSY)
+		return e;
 	return put_extents(r, p, s, (size_t)size);
 }
 

@@ -105,6 +105,7 @@ struct req {
 TAILQ_HEAD(req_list, req);
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(plan_list, plan);
+TAILQ_HEAD(warm_list, warm);
 
 enum sasl_state {
 	SASL_OFF, SASL_NEW, SASL_TOKEN, SASL_RAW, SASL_DONE, SASL_FAILED
@@ -157,6 +158,7 @@ struct conn {
 	int		 fd, events;
 	bool		 closing, is_touched, is_hungry;
 	bool		 stuck;		/* its socket takes no more */
+	struct warm	*warm;		/* what it is to send next is read */
 	bool		 ending;	/* no input; closes with nothing owed */
 	uint8_t		 npre, pre[6];
 	uint32_t	 frame_max;	/* bytes */
@@ -187,6 +189,8 @@ struct gw {
 	struct codecs	 codecs;	/* what the engine has told */
 	struct plan_list recodes;	/* that wait for a worker */
 	int		 recoding;	/* that workers have */
+	struct warm_list warms;		/* that wait for a worker */
+	int		 warming;	/* that workers have */
 	bool		 caught_up;	/* with the engine, in this turn */
 	uint8_t		*scratch;	/* where sockets are read first */
 	size_t		 heap;		/* bytes; below GW_HEAP_MAX */

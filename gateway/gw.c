@@ -57,6 +57,7 @@ gw_open(struct gw *gw)
 	TAILQ_INIT(&gw->partial);
 	TAILQ_INIT(&gw->fresh);
 	TAILQ_INIT(&gw->recodes);
+	TAILQ_INIT(&gw->warms);
 	if ((gw->scratch = malloc(SCRATCH)) == NULL)
 		return E_NOMEM;
 	e = region_open(&gw->region, (size_t)gw->conf.region_bytes);

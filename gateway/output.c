@@ -11,9 +11,11 @@
 
 #include "conn.h"
 #include "lib/log.h"
+#include "warm.h"
 
 #define IOV_MAX_OUT	64
 #define TURN_BYTES	(4 * MIB)	/* then others have their turn */
+#define PIECE_BYTES	(1 * MIB)	/* of a segment, at once */
 
 static bool
 done(const struct req *r)
@@ -98,15 +100,19 @@ send_plain(struct conn *c)
 	return E_OK;
 }
 
+/* E_BUSY: the socket takes no more, or the bytes are waited for. */
 static enum err
 send_extent(struct conn *c, struct req *r)
 {
 	struct extent *x = &r->ext[r->iext];
+	size_t want = x->left < PIECE_BYTES ? (size_t)x->left : PIECE_BYTES;
 	off_t pos = x->pos;
 	ssize_t n;
 
-	n = sendfile(c->fd, x->h->fd, &pos,
-	    x->left < TURN_BYTES ? (size_t)x->left : TURN_BYTES);
+	if (!warm_is(x->h->fd, x->pos, want))
+		return warm_start(c, x->h, x->pos, want) == E_OK ? E_BUSY :
+		    E_CLOSED;
+	n = sendfile(c->fd, x->h->fd, &pos, want);
 	if (n < 0)
 		return errno == EAGAIN ? E_BUSY : errno == EINTR ? E_OK :
 		    E_CLOSED;
@@ -147,7 +153,7 @@ output_send(struct conn *c)
 		if (e == E_OK && owed - c->owed > TURN_BYTES)
 			e = E_BUSY;	/* it is writable again at once */
 	}
-	if (e == E_BUSY)
+	if (e == E_BUSY && c->warm == NULL)
 		c->stuck = true;
 	return e == E_OK || e == E_BUSY;
 }

@@ -252,7 +252,11 @@ pause()
 # A disk that still hangs cannot be unmounted.
 stalled()
 {
-	ps -eLo pid,stat,wchan:32,comm | grep -E 'STAT|chronik' >&2
+	ps -eLo pid,tid,stat,wchan:32,comm | grep -E 'STAT|chronik' >&2
+	for t in $(ps -eLo tid,stat,comm | awk '$2 ~ /D/ && /chronik/ {
+	    print $1 }'); do
+		grep -H . "/proc/$t/syscall" "/proc/$t/stack" >&2
+	done
 	pause r
 	fail "$1"
 }
