@@ -100,6 +100,62 @@ send_plain(struct conn *c)
 	return E_OK;
 }
 
+static enum err
+wait_for(struct conn *c, const struct extent *x)
+{
+	return warm_start(c, x->h, x->pos, x->left < PIECE_BYTES ?
+	    (size_t)x->left : PIECE_BYTES) == E_OK ? E_BUSY : E_CLOSED;
+}
+
+/* Some of an extent has left. */
+static void
+extent_sent(struct conn *c, struct req *r, size_t n)
+{
+	struct extent *x = &r->ext[r->iext];
+
+	x->pos += (int64_t)n;
+	x->left -= (int64_t)n;
+	r->owed -= n;
+	c->owed -= n;
+	if (x->left == 0) {
+		handle_put(x->h);
+		r->iext++;
+	}
+}
+
+/* The engine never hands out what is not there. */
+static enum err
+too_short(const struct extent *x)
+{
+	log_warn("segment is shorter than its extent",
+	    LI("handle", x->h->id), LI("position", x->pos));
+	return E_EOF;
+}
+
+/* Where one byte does not tell for its page: what can be read at once is
+ * copied.  E_BUSY: as below. */
+static enum err
+send_copy(struct conn *c, struct req *r)
+{
+	struct extent *x = &r->ext[r->iext];
+	struct iovec v = { c->gw->scratch, x->left < SCRATCH ?
+	    (size_t)x->left : SCRATCH };
+	ssize_t n = preadv2(x->h->fd, &v, 1, x->pos, RWF_NOWAIT);
+
+	if (n == 0)
+		return too_short(x);
+	if (n < 0)
+		return errno == EAGAIN ? wait_for(c, x) : errno == EINTR ?
+		    E_OK : E_CLOSED;
+	n = send(c->fd, v.iov_base, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT |
+	    (n < x->left ? MSG_MORE : 0));
+	if (n < 0)
+		return errno == EAGAIN ? E_BUSY : errno == EINTR ? E_OK :
+		    E_CLOSED;
+	extent_sent(c, r, (size_t)n);
+	return E_OK;
+}
+
 /* E_BUSY: the socket takes no more, or the bytes are waited for. */
 static enum err
 send_extent(struct conn *c, struct req *r)
@@ -109,27 +165,17 @@ send_extent(struct conn *c, struct req *r)
 	off_t pos = x->pos;
 	ssize_t n;
 
+	if (x->h->small)
+		return send_copy(c, r);
 	if (!warm_is(x->h->fd, x->pos, want))
-		return warm_start(c, x->h, x->pos, want) == E_OK ? E_BUSY :
-		    E_CLOSED;
+		return wait_for(c, x);
 	n = sendfile(c->fd, x->h->fd, &pos, want);
 	if (n < 0)
 		return errno == EAGAIN ? E_BUSY : errno == EINTR ? E_OK :
 		    E_CLOSED;
-	if (n == 0) {
-		/* The engine never hands out what is not there. */
-		log_warn("segment is shorter than its extent",
-		    LI("handle", x->h->id), LI("position", x->pos));
-		return E_EOF;
-	}
-	x->pos += n;
-	x->left -= n;
-	r->owed -= (size_t)n;
-	c->owed -= (size_t)n;
-	if (x->left == 0) {
-		handle_put(x->h);
-		r->iext++;
-	}
+	if (n == 0)
+		return too_short(x);
+	extent_sent(c, r, (size_t)n);
 	return E_OK;
 }
 

@@ -18,6 +18,7 @@
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "options.h"
+#include "warm.h"
 
 #define BACKOFF_MIN_MS	20
 #define BACKOFF_MAX_MS	1000
@@ -372,8 +373,8 @@ handles_add(struct up *up, const struct extents_res *x, const int *fds, int n)
 				free(h);
 				break;
 			}
-			*h = (struct handle){ NULL, x->handles.v[i], fds[i],
-			    0, false };
+			*h = (struct handle){ .id = x->handles.v[i],
+			    .fd = fds[i], .small = warm_small(fds[i]) };
 			*p = h;
 			up->nhandles++;
 		}

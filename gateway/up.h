@@ -30,6 +30,7 @@ struct handle {
 	int		 fd;
 	int		 refs;		/* extents that are still to be sent */
 	bool		 retired;	/* in no chain; freed with the last */
+	bool		 small;		/* blocks: see warm.h */
 };
 
 enum { HANDLE_CHAINS = 256 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "conn.h"
@@ -42,6 +43,17 @@ warm_is(int fd, int64_t pos, size_t n)
 		if (!is_there(fd, pos + (int64_t)i))
 			return false;
 	return n == 0 || is_there(fd, pos + (int64_t)n - 1);
+}
+
+bool
+warm_small(int fd)
+{
+	struct statfs s;
+	char c;
+	struct iovec v = { &c, 1 };
+
+	return fstatfs(fd, &s) == 0 && s.f_bsize < sysconf(_SC_PAGESIZE) &&
+	    (preadv2(fd, &v, 1, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP);
 }
 
 static void

@@ -10,8 +10,12 @@
 #include "gateway.h"
 
 /* Whether n bytes can be read without waiting; they may be gone the next
- * moment, but hardly are. */
+ * moment, but hardly are.  It looks at some of them, which tells for all where
+ * a page is in memory as a whole. */
 bool	 warm_is(int fd, int64_t pos, size_t n);
+/* Whether blocks are smaller than pages, so that half a page may be there, and
+ * reading can be told not to wait. */
+bool	 warm_small(int fd);
 /* Has them read by a worker; the connection sends nothing until then (conn's
  * warm), and ends when they cannot be.  E_NOMEM. */
 enum err warm_start(struct conn *, struct handle *, int64_t pos, size_t n)
