@@ -329,6 +329,7 @@ struct fs {
 	TAILQ_HEAD(, grow) grows;	/* the first one is with a worker */
 	struct follows	 follows;	/* open files */
 	struct sinks	 sinks;
+	uv_timer_t	 sinks_timer;
 	struct answers	 answers;
 	uv_timer_t	 answers_timer;
 	size_t		 answers_bytes;	/* also of those that are only open */

@@ -246,9 +246,11 @@ loop_open(struct fs *fs)
 	uv_timer_init(&fs->loop, &fs->stop_timer);
 	uv_timer_init(&fs->loop, &fs->trim_timer);
 	uv_timer_init(&fs->loop, &fs->answers_timer);
+	uv_timer_init(&fs->loop, &fs->sinks_timer);
 	uv_prepare_init(&fs->loop, &fs->prepare);
 	fs->link_timer.data = fs->op_timer.data = fs->stop_timer.data = fs;
 	fs->answers_timer.data = fs->trim_timer.data = fs->prepare.data = fs;
+	fs->sinks_timer.data = fs;
 	fs->op_timer.timer_cb = on_op_timer;
 	for (int i = 0; i < 3; i++) {
 		uv_signal_init(&fs->loop, &fs->sig[i]);

@@ -5,7 +5,8 @@
  * without its end waits for it, or for the close.
  *
  * An open file is an idempotent producer.  A batch whose answer was lost with
- * the link is sent again with the same sequence, so that it is there once.
+ * the link is sent again with the same sequence, so that it is there once; and
+ * so is one of which the engine does not know whether it is in, until it does.
  * After a failure nobody knows what comes next: the next write is another
  * producer.
  */
@@ -23,6 +24,7 @@ enum {
 	BATCH_ROOM	= 4 * KIB,	/* of max.message.bytes: not for
 					 * records */
 	RECORD_OVERHEAD	= 64,		/* bytes of a record, about */
+	AGAIN_MS	= 100,
 };
 
 /* A batch that is filled, per partition. */
@@ -48,6 +50,8 @@ struct sink {
 	int16_t		 epoch;
 	int32_t		 sticky;	/* where records without key go */
 	struct op	*busy;
+	bool		 unsure;	/* its batches may be in or not: they */
+	bool		 again;		/* are to be sent again */
 	struct ops	 waiters;
 	struct wr	 rest;		/* a line without its end */
 	struct arena	 lines, req;
@@ -279,11 +283,11 @@ write_gone(struct op *op)
 
 	if (s->busy != op)
 		return;
-	if (s->call.state != ECALL_IDLE) {
-		/* It may be appended or not. */
-		elink_cancel(s->fs->link, &s->call);
+	/* It may be appended or not. */
+	if (s->call.state != ECALL_IDLE || s->unsure)
 		s->pid = -1;
-	}
+	elink_cancel(s->fs->link, &s->call);
+	s->unsure = s->again = false;
 	s->busy = NULL;
 	s->fs->nwrites--;
 	sheaves_drop(s);
@@ -291,17 +295,32 @@ write_gone(struct op *op)
 }
 
 /* Whose first lines are in is told so, and hears of the error when it writes
- * the others again. */
+ * the others again: of which none is in, then. */
 static void
 write_fail(struct sink *s, struct op *op, enum err e)
 {
+	int eno = op_errno(op, e, s->node->key.topic->name);
+
 	s->pid = -1;
-	if (op->run == produce_write && op->acked > op->stage_bytes) {
+	if (op->run == produce_write && op->acked > op->stage_bytes &&
+	    e != E_NOT_DURABLE) {
 		fuse_reply_write(op->req, op->acked - op->stage_bytes);
 		op_end(op);
 		return;
 	}
-	op_err(op, op_errno(op, e, s->node->key.topic->name));
+	op_err(op, eno);
+}
+
+/* The engine answers, but the partition has not come back. */
+static bool
+write_late(struct op *op)
+{
+	struct sink *s = (struct sink *)(uintptr_t)op->fi.fh;
+
+	if (!s->unsure)
+		return false;
+	write_fail(s, op, E_NOT_DURABLE);
+	return true;
 }
 
 static void
@@ -330,10 +349,12 @@ write_end(struct sink *s, struct op *op)
 
 static void write_more(struct sink *, struct op *);
 
-/* Of all partitions, the first error. */
+/* Of all partitions, the first error.  When one has its batch, another one's
+ * must not be called not written: all would be written again. */
 static enum err
-answer_err(struct sink *s, const struct produce_res *res)
+answer_err(const struct produce_res *res)
 {
+	bool some = false;
 	enum err e = E_OK;
 
 	for (int32_t i = 0; i < res->responses.n; i++) {
@@ -343,16 +364,17 @@ answer_err(struct sink *s, const struct produce_res *res)
 			const struct produce_res_topic_part *p =
 			    &t->partition_responses.v[k];
 
-			if (p->error_code == 0 || e != E_OK)
-				continue;
-			e = err_of_code(p->error_code);
-			if (p->error_message.len > 0)
-				fs_error(s->fs, s->node->key.topic->name,
-				    err_errno(e), e);
+			some = some || p->error_code == 0;
+			if (p->error_code != 0 && e == E_OK)
+				e = err_of_reply(p->error_code,
+				    p->error_message.p, p->error_message.len);
 		}
 	}
-	return e;
+	return some && (err_errno(e) == ENOSPC || err_errno(e) == EAGAIN) ?
+	    E_NOT_DURABLE : e;
 }
+
+static void again_later(struct sink *);
 
 static void
 appended(struct ecall *c, enum err e, void *res)
@@ -362,12 +384,17 @@ appended(struct ecall *c, enum err e, void *res)
 
 	if (e == E_OK) {
 		fs_heard(s->fs);
-		e = answer_err(s, res);
+		e = answer_err(res);
+	}
+	if (e == E_NOT_DURABLE) {
+		again_later(s);
+		return;
 	}
 	if (e != E_OK) {
 		write_fail(s, op, e);
 		return;
 	}
+	s->unsure = op->seeking = false;
 	for (int32_t i = 0; i < s->nparts; i++)
 		s->sheaf[i].seq = (int32_t)(((uint32_t)s->sheaf[i].seq +
 		    (uint32_t)s->sheaf[i].n) & INT32_MAX);
@@ -385,6 +412,30 @@ call(struct sink *s, int type, int version, const void *req,
 	    .type = (uint16_t)type, .version = (int16_t)version,
 	    .again = true };
 	elink_call(s->fs->link, &s->call);
+}
+
+static void
+on_again(uv_timer_t *t)
+{
+	struct fs *fs = t->data;
+	struct sink *s;
+
+	TAILQ_FOREACH(s, &fs->sinks, all)
+		if (s->again) {
+			s->again = false;
+			call(s, IPC_APPEND, 10, s->call.req, appended);
+		}
+}
+
+/* This is no progress: the op's time goes on. */
+static void
+again_later(struct sink *s)
+{
+	uv_timer_t *t = &s->fs->sinks_timer;
+
+	s->unsure = s->again = s->busy->seeking = true;
+	if (!uv_is_active((uv_handle_t *)t))
+		uv_timer_start(t, on_again, AGAIN_MS, 0);
 }
 
 static void
@@ -448,6 +499,7 @@ begin(struct sink *s, struct op *op)
 	s->busy = op;
 	s->fs->nwrites++;
 	op->gone = write_gone;
+	op->late = write_late;
 	op->got = op->acked = 0;
 	op_interruptible(op);
 	s->sticky = (int32_t)(random() % s->nparts);

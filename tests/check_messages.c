@@ -221,6 +221,18 @@ START_TEST(test_rows_sane)
 }
 END_TEST
 
+/* What an error tells others is enough to know it again. */
+START_TEST(test_errors)
+{
+	const char *text = err_text((enum err)_i);
+	int16_t code = err_code((enum err)_i);
+
+	ck_assert_int_eq(err_of_reply(code, text, (int32_t)strlen(text)), _i);
+	ck_assert_int_eq(err_of_reply(code, "", 0), err_of_code(code));
+	ck_assert_int_eq(err_of_reply(code, NULL, -1), err_of_code(code));
+}
+END_TEST
+
 /*
  * Replays of published attacks, and the memory rule.
  */
@@ -487,6 +499,7 @@ main(void)
 
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, test_attack_tags);
+	tcase_add_loop_test(tc, test_errors, 0, E_MAX);
 	tcase_add_test(tc, test_count_bound);
 	tcase_add_test(tc, test_arena_limit);
 	tcase_add_test(tc, test_honest_metadata);

@@ -58,12 +58,13 @@ world_close(struct world *w)
 
 /* One append, whatever becomes of it. */
 static enum err
-try_append(struct rig *r, struct part *p)
+try_append_of(struct rig *r, struct part *p, int64_t pid)
 {
 	struct sent s;
 	enum err e;
 
 	sent_make(&s, 1, 400, true);
+	s.a.b.pid = pid;
 	e = part_append(p, &s.a);
 	engine_drain(&r->eng);
 	if (e == E_OK) {
@@ -72,6 +73,18 @@ try_append(struct rig *r, struct part *p)
 	}
 	sent_free(&s);
 	return e;
+}
+
+static enum err
+try_append(struct rig *r, struct part *p)
+{
+	return try_append_of(r, p, -1);
+}
+
+static enum err
+try_idempotent(struct rig *r, struct part *p)
+{
+	return try_append_of(r, p, 7);
 }
 
 struct change {
@@ -194,7 +207,8 @@ START_TEST(test_append)
 	rig_settle(&w.r, 500);
 	ck_assert_int_eq(p->state, PART_ONLINE);
 	ck_assert_int_eq(p->hw, hw);
-	ck_assert_int_eq(try_append(&w.r, p), E_STORAGE);
+	ck_assert_int_eq(try_append(&w.r, p), E_NOSPC);
+	ck_assert_int_eq(try_idempotent(&w.r, p), E_FULL);
 	ck_assert_int_eq(try_create(&w.r, "u"), E_NOSPC);
 	/* The catalogue goes on with what the reserve held. */
 	for (int i = 0; i < 100; i++)
@@ -223,7 +237,7 @@ START_TEST(test_catalogue)
 	sim_space(w.r.disk, 0);
 	ck_assert_int_eq(try_change(&w.r, 0), E_OK);
 	ck_assert(w.r.eng.space.full);
-	ck_assert_int_eq(try_append(&w.r, w.t->parts[0]), E_STORAGE);
+	ck_assert_int_eq(try_append(&w.r, w.t->parts[0]), E_NOSPC);
 	/* What makes room. */
 	sim_space(w.r.disk, 2000);
 	ck_assert_int_eq(try_delete(&w.r, w.t), E_OK);
@@ -247,7 +261,7 @@ START_TEST(test_used_up)
 	sim_space(w.r.disk, 1000);	/* a prefix of it */
 	ck_assert_int_eq(try_change(&w.r, 100000), E_NOSPC);
 	ck_assert_int_ne(try_change(&w.r, 4000), E_OK);
-	ck_assert_int_eq(try_append(&w.r, w.t->parts[0]), E_STORAGE);
+	ck_assert_int_eq(try_append(&w.r, w.t->parts[0]), E_NOSPC);
 	rig_kill(&w.r);
 	sim_crash(w.r.disk, 1);
 	ck_assert_msg(rig_open(&w.r) == E_OK, "%s", w.r.why);

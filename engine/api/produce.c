@@ -316,7 +316,7 @@ entry_start(struct produce *pr, struct entry *en, struct part *p,
 	if (e != E_OK)
 		return e;
 	if (p->state != PART_ONLINE)
-		return part_refusal(&a->b);
+		return part_refusal(&a->b, E_STORAGE);
 	r->log_start_offset = p->start;
 	en->pending = true;
 	if (a->b.pid >= 0 && p->prods != NULL) {
@@ -333,7 +333,7 @@ entry_start(struct produce *pr, struct entry *en, struct part *p,
 		}
 		/* Those before it were refused: the same word. */
 		if (e == E_OUT_OF_ORDER_SEQUENCE && pr->call->eng->space.full)
-			e = part_refusal(&a->b);
+			e = part_refusal(&a->b, E_NOSPC);
 	}
 	if (e == E_OK && p->topic->conf.message_timestamp_type == TS_APPEND) {
 		stamp_log_time(a, pr->now);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
 
@@ -51,6 +52,17 @@ err_of_code(int16_t code)
 		if (rows[e].code == code)
 			return e;
 	return E_UNKNOWN;
+}
+
+enum err
+err_of_reply(int16_t code, const char *text, int32_t n)
+{
+	for (int e = 0; e < E_MAX; e++)
+		if (rows[e].code == code &&
+		    (int64_t)strlen(rows[e].text) == n &&
+		    memcmp(rows[e].text, text, (size_t)n) == 0)
+			return e;
+	return err_of_code(code);
 }
 
 enum err

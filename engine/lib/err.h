@@ -25,6 +25,9 @@ const char	*err_name(enum err);
 const char	*err_text(enum err);
 /* The error that a Kafka code stands for; E_UNKNOWN for a foreign one. */
 enum err	 err_of_code(int16_t code);
+/* The same of a reply with words, n bytes of text or -1, which tell errors of
+ * one code apart. */
+enum err	 err_of_reply(int16_t code, const char *text, int32_t n);
 /* The error that an errno of a file or socket call stands for. */
 enum err	 err_of_errno(int eno);
 

@@ -32,6 +32,21 @@ append_list_put(struct append_list *l, struct append *a)
 	l->tail = &a->next;
 }
 
+/*
+ * What a batch hears that is not appended because of the disk.  Kafka's word
+ * for it is read as "not written": then librdkafka sends the records again in
+ * other batches, also when this one was a retry whose first try did reach the
+ * disk, and finds itself out of sequence for good.  So an idempotent producer
+ * hears what leaves that open, with the words of what it is.
+ */
+enum err
+part_refusal(const struct batch *b, enum err e)
+{
+	if (b->pid < 0)
+		return e;
+	return e == E_STORAGE ? E_NOT_DURABLE : e == E_NOSPC ? E_FULL : e;
+}
+
 void
 append_list_fail(struct append_list *l, enum err e)
 {
@@ -41,21 +56,8 @@ append_list_fail(struct append_list *l, enum err e)
 	append_list_init(l);
 	for (; a != NULL; a = next) {
 		next = a->next;
-		a->done(a, e == E_STORAGE ? part_refusal(&a->b) : e);
+		a->done(a, part_refusal(&a->b, e));
 	}
-}
-
-/*
- * What a batch hears that is not appended because of the disk.  Kafka's word
- * for it is read as "not written": then librdkafka sends the records again in
- * other batches, also when this one was a retry whose first try did reach the
- * disk, and finds itself out of sequence for good.  So an idempotent producer
- * hears what leaves that open.
- */
-enum err
-part_refusal(const struct batch *b)
-{
-	return b->pid >= 0 ? E_NOT_DURABLE : E_STORAGE;
 }
 
 void
@@ -243,7 +245,7 @@ part_append(struct part *p, struct append *a)
 	if (p->state != PART_ONLINE)
 		return p->state == PART_GONE ? E_UNKNOWN_TOPIC : E_FENCED;
 	if (p->eng->space.full && p->topic != NULL)
-		return part_refusal(&a->b);
+		return part_refusal(&a->b, E_NOSPC);
 	a->b.base_offset = p->next;
 	a->b.leader_epoch = p->epoch;
 	if (a->b.pid >= 0 && p->topic != NULL) {
@@ -546,6 +548,7 @@ void
 part_fence(struct part *p, enum err why, struct append_list *more,
     bool undone)
 {
+	enum err no = why == E_NOSPC ? E_NOSPC : E_STORAGE;
 	struct append_list lost;
 
 	if (p->topic == NULL) {
@@ -557,7 +560,7 @@ part_fence(struct part *p, enum err why, struct append_list *more,
 	/* What may be on the disk must not be called not written: an
 	 * idempotent producer would send it in other batches. */
 	if (more != NULL)
-		append_list_fail(more, undone ? E_STORAGE : E_NOT_DURABLE);
+		append_list_fail(more, undone ? no : E_NOT_DURABLE);
 	if (p->state != PART_ONLINE)
 		return;
 	log_warn("partition is fenced", LS("topic", p->topic->name),
@@ -570,7 +573,7 @@ part_fence(struct part *p, enum err why, struct append_list *more,
 		append_list_init(&lost);
 	append_list_init(&p->unsynced);
 	append_list_fail(&lost, E_NOT_DURABLE);
-	append_list_fail(&p->queue, E_STORAGE);
+	append_list_fail(&p->queue, no);
 	p->queued_bytes = 0;
 	/* What was given out and not written never was. */
 	p->next = part_written(p);

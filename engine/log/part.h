@@ -142,11 +142,12 @@ enum err part_install(struct part *, struct recovered *, int32_t epoch) MUST;
 /*
  * Queues a batch: assigns its offsets, patches its header.  The caller has
  * judged it (prod_check) and now its producer state is taken in.  E_FENCED
- * when not online, part_refusal's word on a full disk; then done is not called.
+ * when not online, part_refusal of E_NOSPC; then done is not called.
  */
 enum err part_append(struct part *, struct append *) MUST;
-/* E_STORAGE, or what an idempotent producer hears instead. */
-enum err part_refusal(const struct batch *) MUST;
+/* Of a batch that is not written: E_STORAGE or E_NOSPC, or what an idempotent
+ * producer hears instead. */
+enum err part_refusal(const struct batch *, enum err) MUST;
 /* Has a repeated batch answered when the first one is as durable as an answer
  * needs; only a->b's offsets and done are used. */
 void	 part_await(struct part *, struct append *);
