@@ -146,20 +146,29 @@ check_eq "$(attr "$M/README")" "" "of another file"
 
 # ---- a damaged batch -----------------------------------------------------------------
 
-check_rc 0 chronik topic create bad --partitions 1
-json 10 | produce bad 0
+# In a segment that is sealed: no start looks through it, nor cuts it off.
+check_rc 0 chronik topic create bad --partitions 1 --config segment.bytes=1048576
+json 30000 | produce bad 0 -X batch.size=100000
+B=$M/topics/bad/0
+ls "$B"/segments/*.log >"$tmp/segments"
+[ "$(wc -l <"$tmp/segments")" -ge 2 ] || fail "$(cat "$tmp/segments")"
 id=$(jq -r .id "$M/topics/bad/meta.json" | tr -d -)
 fs_umount
 broker_stop
-# A byte of the values.
-log=$(echo "$DATA/topics/$id/0/"*.log)
+# A byte of the values, as disks do it: the file is not newer.
+log=$DATA/topics/$id/0/00000000000000000000.log
+touch -r "$log" "$tmp/time"
 printf '\377' | dd of="$log" bs=1 seek=90 conv=notrunc status=none
+touch -r "$tmp/time" "$log"
 broker_start --gateways 1
 fs_mount -o admin
-why cat "$M/topics/bad/0/log.jsonl" >"$tmp/why"
-# It is damage, or what recovery has left of the log.
-grep -qx 'Input/output error' "$tmp/why" ||
-    check_eq "$(wc -c <"$M/topics/bad/0/log.jsonl")" 0 "$(cat "$tmp/why")"
+for file in log.jsonl segments/00000000000000000000.jsonl by-offset/0; do
+	check_eq "$(why cat "$B/$file")" "Input/output error" "damaged: $file"
+done
+check_grep 'Input/output error: CORRUPT' "$M/.chronik/errors.log" "its damage"
+last=$(basename "$(tail -n 1 "$tmp/segments")" .log)
+check_eq "$(wc -l <"$B/segments/$last.jsonl")" $((30000 - 10#$last)) \
+    "another segment"
 
 # ---- rows of errno that are not elsewhere --------------------------------------------
 
