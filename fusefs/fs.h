@@ -20,6 +20,7 @@
 #include <uv.h>
 
 #include "lib/client.h"
+#include "lib/hash.h"
 #include "lib/kafka.h"
 #include "lib/render.h"
 
@@ -68,7 +69,8 @@ TAILQ_HEAD(ops, op);
 /* A topic as the newest list of topics has it.  refs: nodes and parts that
  * know it; it is freed when there are none and it is not in the list. */
 struct topic {
-	TAILQ_ENTRY(topic) chain, next, by_name;
+	TAILQ_ENTRY(topic) next;
+	struct hash_node by_id, by_name;
 	struct uuid	 id;
 	char		*name;
 	int32_t		 nparts;
@@ -117,7 +119,7 @@ struct tseg {
 TAILQ_HEAD(tsegs, tseg);
 
 struct part {
-	TAILQ_ENTRY(part) chain;
+	struct hash_node by_id;
 	TAILQ_ENTRY(part) idle;		/* while refs is 0 */
 	struct fs	*fs;
 	struct topic	*topic;
@@ -179,7 +181,7 @@ struct slice {
 struct attr_known { int64_t size, stored, ms; };
 
 struct node {
-	TAILQ_ENTRY(node) chain;
+	struct hash_node by_key;
 	struct fs	*fs;
 	struct node_key	 key;		/* name is ours */
 	uint64_t	 ino;		/* st_ino */
@@ -198,7 +200,6 @@ struct node {
 	uint64_t	 grow_seq;	/* when that was asked for; 0 never */
 	struct ops	 grow_waiters;
 };
-TAILQ_HEAD(nodes, node);
 
 /* What an open directory holds. */
 struct listing {
@@ -259,9 +260,6 @@ struct fs_stats {
 	    blocks_hit, measured_bytes, followers, passed, seeks;
 };
 
-enum { HASH_MIN = 1024 };
-struct hash { TAILQ_HEAD(hash_chain, node) *v; size_t size, n; };
-
 struct blk;
 TAILQ_HEAD(blks, blk);
 struct copy;
@@ -305,19 +303,22 @@ struct fs {
 	struct hash	 nodes;
 	struct node	*root;
 	struct topics	 topics;	/* as listed */
-	struct topics	 topic_chains[1024], topic_names[1024];
+	struct hash	 topic_names;	/* of these */
+	struct hash	 topic_ids;
 	int		 ntopics;
 	uint64_t	 topics_sent, topics_list;
 	int64_t		 topics_ms;
 	struct ecall	 topics_call;
 	uint64_t	 topics_seq;
 	struct ops	 topics_waiters;
-	struct parts	 parts[1024], idle_parts;
+	struct hash	 parts;
+	struct parts	 idle_parts;
 	int		 nidle;
 	struct tsegs	 open_segs;
 	int		 nopen_segs;
 	int		 saves;		/* to the cache directory, unswept */
-	struct blks	 blks, blk_chains[1024];
+	struct blks	 blks;		/* used last at the end */
+	struct hash	 blk_table;
 	size_t		 blk_bytes;
 	struct ops	 blk_waiters;
 	struct copies	 copies;	/* of text, opened last at the end */
@@ -379,8 +380,6 @@ extern const struct kind_row {
 	int		 keep_ms;
 } kinds[KIND_MAX];
 enum err nodes_open(struct fs *) MUST;
-/* To what the nodes that there are need. */
-void	 nodes_shrink(struct fs *);
 struct node *node_of(struct fs *, fuse_ino_t);
 /* The node of a key, made if need be, with a reference.  NULL: no memory. */
 struct node *node_get(struct fs *, const struct node_key *);

@@ -146,7 +146,10 @@ on_trim_timer(uv_timer_t *t)
 		uv_timer_start(t, on_trim_timer, TRIM_MS, 0);
 		return;
 	}
-	nodes_shrink(fs);
+	hash_trim(&fs->nodes);
+	hash_trim(&fs->topic_names);
+	hash_trim(&fs->topic_ids);
+	hash_trim(&fs->parts);
 	(void)malloc_trim(0);
 	fs->freed = fs->freed_then = 0;
 }

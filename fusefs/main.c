@@ -498,12 +498,6 @@ fs_lists(struct fs *fs)
 	TAILQ_INIT(&fs->follows);
 	TAILQ_INIT(&fs->sinks);
 	TAILQ_INIT(&fs->answers);
-	for (int i = 0; i < 1024; i++) {
-		TAILQ_INIT(&fs->topic_chains[i]);
-		TAILQ_INIT(&fs->topic_names[i]);
-		TAILQ_INIT(&fs->parts[i]);
-		TAILQ_INIT(&fs->blk_chains[i]);
-	}
 }
 
 static void

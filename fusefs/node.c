@@ -64,46 +64,8 @@ nodes_open(struct fs *fs)
 {
 	struct node_key k = { .kind = KIND_ROOT, .part = -1 };
 
-	fs->nodes.size = HASH_MIN;
-	fs->nodes.v = calloc(HASH_MIN, sizeof *fs->nodes.v);
-	if (fs->nodes.v == NULL)
-		return E_NOMEM;
-	for (size_t i = 0; i < fs->nodes.size; i++)
-		TAILQ_INIT(&fs->nodes.v[i]);
 	fs->root = node_get(fs, &k);
 	return fs->root == NULL ? E_NOMEM : E_OK;
-}
-
-/* A table that cannot be made anew works on, with longer chains. */
-static void
-resize(struct hash *h, size_t size)
-{
-	struct hash_chain *v = calloc(size, sizeof *v);
-	struct node *n;
-
-	if (v == NULL)
-		return;
-	for (size_t i = 0; i < size; i++)
-		TAILQ_INIT(&v[i]);
-	for (size_t i = 0; i < h->size; i++)
-		while ((n = TAILQ_FIRST(&h->v[i])) != NULL) {
-			TAILQ_REMOVE(&h->v[i], n, chain);
-			TAILQ_INSERT_HEAD(&v[n->ino & (size - 1)], n, chain);
-		}
-	free(h->v);
-	h->v = v;
-	h->size = size;
-}
-
-void
-nodes_shrink(struct fs *fs)
-{
-	size_t size = fs->nodes.size;
-
-	while (size > HASH_MIN && size > 4 * fs->nodes.n)
-		size /= 2;
-	if (size < fs->nodes.size)
-		resize(&fs->nodes, size);
 }
 
 struct node *
@@ -115,9 +77,10 @@ node_of(struct fs *fs, fuse_ino_t ino)
 static struct node *
 node_new(struct fs *fs, const struct node_key *k, uint64_t ino)
 {
-	struct node *n = calloc(1, sizeof *n);
+	struct node *n;
 
-	if (n == NULL)
+	if (hash_room(&fs->nodes) != E_OK ||
+	    (n = calloc(1, sizeof *n)) == NULL)
 		return NULL;
 	n->fs = fs;
 	n->key = *k;
@@ -139,9 +102,7 @@ node_new(struct fs *fs, const struct node_key *k, uint64_t ino)
 		goto fail;
 	if (k->topic != NULL)
 		topic_ref(k->topic);
-	TAILQ_INSERT_HEAD(&fs->nodes.v[ino & (fs->nodes.size - 1)], n, chain);
-	if (++fs->nodes.n > fs->nodes.size)
-		resize(&fs->nodes, fs->nodes.size * 2);
+	hash_put(&fs->nodes, &n->by_key, ino);
 	return n;
 fail:
 	free((char *)n->key.name);
@@ -155,9 +116,11 @@ node_get(struct fs *fs, const struct node_key *k)
 	uint64_t ino = key_ino(fs, k);
 	struct node *n;
 
-	TAILQ_FOREACH(n, &fs->nodes.v[ino & (fs->nodes.size - 1)], chain)
-		if (n->ino == ino && key_eq(&n->key, k))
+	HASH_FIND(x, &fs->nodes, ino) {
+		n = HASH_OF(x, struct node, by_key);
+		if (key_eq(&n->key, k))
 			return node_ref(n);
+	}
 	return node_new(fs, k, ino);
 }
 
@@ -173,8 +136,7 @@ node_free(struct node *n)
 {
 	struct fs *fs = n->fs;
 
-	TAILQ_REMOVE(&fs->nodes.v[n->ino & (fs->nodes.size - 1)], n, chain);
-	fs->nodes.n--;
+	hash_drop(&fs->nodes, &n->by_key);
 	fs->freed++;
 	doc_free(&n->doc);
 	if (n->part != NULL)

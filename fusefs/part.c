@@ -13,14 +13,10 @@
 
 enum { HANDLE_MEMORY = 16 * KIB };
 
-static struct parts *
-chain_of(struct fs *fs, const struct topic *t, int32_t index)
+static uint64_t
+part_hash(const struct topic *t, int32_t index)
 {
-	uint64_t h;
-
-	memcpy(&h, t->id.b, sizeof h);
-	h = (h + (uint64_t)index) * UINT64_C(0x9e3779b97f4a7c15);
-	return &fs->parts[h >> 54];
+	return hash_bytes(t->id.b, sizeof t->id.b) + (uint64_t)index;
 }
 
 /* ---- segments ----------------------------------------------------------- */
@@ -213,31 +209,49 @@ part_free(struct part *p)
 		TAILQ_REMOVE(&fs->idle_parts, p, idle);
 		fs->nidle--;
 	}
-	TAILQ_REMOVE(chain_of(fs, p->topic, p->index), p, chain);
+	hash_drop(&fs->parts, &p->by_id);
 	topic_put(fs, p->topic);
 	free(p);
+}
+
+static struct part *
+part_new(struct fs *fs, struct topic *t, int32_t index)
+{
+	struct part *p;
+
+	if (hash_room(&fs->parts) != E_OK ||
+	    (p = calloc(1, sizeof *p)) == NULL)
+		return NULL;
+	p->fs = fs;
+	p->topic = topic_ref(t);
+	p->index = index;
+	p->req = (struct part_segs_req){ t->id, index };
+	TAILQ_INIT(&p->segs);
+	TAILQ_INIT(&p->waiters);
+	hash_put(&fs->parts, &p->by_id, part_hash(t, index));
+	return p;
+}
+
+static struct part *
+part_find(const struct fs *fs, const struct topic *t, int32_t index)
+{
+	struct part *p;
+
+	HASH_FIND(x, &fs->parts, part_hash(t, index)) {
+		p = HASH_OF(x, struct part, by_id);
+		if (p->topic == t && p->index == index)
+			return p;
+	}
+	return NULL;
 }
 
 struct part *
 part_get(struct fs *fs, struct topic *t, int32_t index)
 {
-	struct parts *chain = chain_of(fs, t, index);
-	struct part *p;
+	struct part *p = part_find(fs, t, index);
 
-	TAILQ_FOREACH(p, chain, chain)
-		if (p->topic == t && p->index == index)
-			break;
-	if (p == NULL) {
-		if ((p = calloc(1, sizeof *p)) == NULL)
-			return NULL;
-		p->fs = fs;
-		p->topic = topic_ref(t);
-		p->index = index;
-		p->req = (struct part_segs_req){ t->id, index };
-		TAILQ_INIT(&p->segs);
-		TAILQ_INIT(&p->waiters);
-		TAILQ_INSERT_HEAD(chain, p, chain);
-	}
+	if (p == NULL && (p = part_new(fs, t, index)) == NULL)
+		return NULL;
 	if (p->is_idle) {
 		TAILQ_REMOVE(&fs->idle_parts, p, idle);
 		fs->nidle--;

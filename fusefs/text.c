@@ -48,7 +48,8 @@ struct work {
 
 /* Rendered text of a block.  ready: it may be read; else a job makes it. */
 struct blk {
-	TAILQ_ENTRY(blk) chain, lru;
+	TAILQ_ENTRY(blk) lru;
+	struct hash_node by_place;
 	struct tseg	*seg;
 	int		 index;
 	bool		 ready, dead;
@@ -403,12 +404,10 @@ tseg_measured(struct op *op, struct tseg *s)
 
 /* ---- rendered blocks ---------------------------------------------------- */
 
-static struct blks *
-blk_chain(struct fs *fs, const struct tseg *s, int index)
+static uint64_t
+blk_hash(const struct tseg *s, int index)
 {
-	uint64_t h = ((uint64_t)(uintptr_t)s >> 4) + (uint64_t)index;
-
-	return &fs->blk_chains[h * UINT64_C(0x9e3779b97f4a7c15) >> 54];
+	return hash_bytes(&s, sizeof s) + (uint64_t)index;
 }
 
 static struct blk *
@@ -416,9 +415,11 @@ blk_find(struct fs *fs, const struct tseg *s, int index)
 {
 	struct blk *b;
 
-	TAILQ_FOREACH(b, blk_chain(fs, s, index), chain)
+	HASH_FIND(x, &fs->blk_table, blk_hash(s, index)) {
+		b = HASH_OF(x, struct blk, by_place);
 		if (b->seg == s && b->index == index)
 			return b;
+	}
 	return NULL;
 }
 
@@ -426,7 +427,7 @@ blk_find(struct fs *fs, const struct tseg *s, int index)
 static void
 blk_drop(struct fs *fs, struct blk *b)
 {
-	TAILQ_REMOVE(blk_chain(fs, b->seg, b->index), b, chain);
+	hash_drop(&fs->blk_table, &b->by_place);
 	TAILQ_REMOVE(&fs->blks, b, lru);
 	fs->blk_bytes -= b->len;
 	if (!b->ready) {
@@ -546,6 +547,8 @@ blk_start(struct fs *fs, struct tseg *s, int i)
 	}
 	if (b != NULL || s->h == NULL)
 		return b;
+	if (hash_room(&fs->blk_table) != E_OK)
+		return NULL;
 	b = calloc(1, sizeof *b);
 	w = b == NULL ? NULL : work_new(fs, s, s->blocks[i].pos, end);
 	if (w == NULL) {
@@ -561,7 +564,7 @@ blk_start(struct fs *fs, struct tseg *s, int i)
 	if (w->copied || copy_wants(s->copy, i))
 		w->copy = copy_ref(s->copy);
 	w->copy_at = s->blocks[i].text;
-	TAILQ_INSERT_HEAD(blk_chain(fs, s, i), b, chain);
+	hash_put(&fs->blk_table, &b->by_place, blk_hash(s, i));
 	TAILQ_INSERT_TAIL(&fs->blks, b, lru);
 	uv_queue_work(&fs->loop, &w->work, render, blk_made);
 	return b;

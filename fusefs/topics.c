@@ -11,23 +11,10 @@
 
 static const struct metadata_req all = { .topics = { -1, NULL } };
 
-static struct topics *
-chain_of(struct fs *fs, struct uuid id)
+static uint64_t
+name_hash(const char *name)
 {
-	uint64_t h;
-
-	memcpy(&h, id.b, sizeof h);
-	return &fs->topic_chains[h * UINT64_C(0x9e3779b97f4a7c15) >> 54];
-}
-
-static struct topics *
-names_of(struct fs *fs, const char *name)
-{
-	uint64_t h = 0;
-
-	while (*name != '\0')
-		h = (h ^ (uint8_t)*name++) * UINT64_C(0x9e3779b97f4a7c15);
-	return &fs->topic_names[h >> 54];
+	return hash_bytes(name, strlen(name));
 }
 
 struct topic *
@@ -43,9 +30,35 @@ topic_put(struct fs *fs, struct topic *t)
 	ASSERT(t->refs > 0);
 	if (--t->refs > 0)
 		return;
-	TAILQ_REMOVE(chain_of(fs, t->id), t, chain);
+	hash_drop(&fs->topic_ids, &t->by_id);
 	free(t->name);
 	free(t);
+}
+
+/* Of the list, or known to nodes and parts only; made if need be.  NULL: no
+ * memory. */
+static struct topic *
+topic_get(struct fs *fs, struct uuid id, struct kstr name)
+{
+	uint64_t h = hash_bytes(id.b, sizeof id.b);
+	struct topic *t;
+
+	HASH_FIND(x, &fs->topic_ids, h) {
+		t = HASH_OF(x, struct topic, by_id);
+		if (uuid_eq(t->id, id))
+			return t;
+	}
+	if (hash_room(&fs->topic_ids) != E_OK ||
+	    (t = calloc(1, sizeof *t)) == NULL)
+		return NULL;
+	t->name = strndup(name.p, (size_t)name.len);
+	if (t->name == NULL) {
+		free(t);
+		return NULL;
+	}
+	t->id = id;
+	hash_put(&fs->topic_ids, &t->by_id, h);
+	return t;
 }
 
 static void
@@ -54,25 +67,16 @@ take(struct fs *fs, const struct metadata_res_topic *m)
 	struct topic *t;
 
 	if (m->error_code != 0 || m->name.len <= 0 ||
-	    m->name.len > TOPIC_NAME_MAX || uuid_zero(m->topic_id))
+	    m->name.len > TOPIC_NAME_MAX || uuid_zero(m->topic_id) ||
+	    hash_room(&fs->topic_names) != E_OK)
 		return;
-	TAILQ_FOREACH(t, chain_of(fs, m->topic_id), chain)
-		if (uuid_eq(t->id, m->topic_id))
-			break;
-	if (t == NULL) {
-		t = calloc(1, sizeof *t);
-		if (t == NULL || (t->name = strndup(m->name.p,
-		    (size_t)m->name.len)) == NULL) {
-			free(t);
-			return;
-		}
-		t->id = m->topic_id;
-		TAILQ_INSERT_HEAD(chain_of(fs, t->id), t, chain);
-	}
+	t = topic_get(fs, m->topic_id, m->name);
+	if (t == NULL)
+		return;
 	if (!t->listed) {
 		t->listed = true;
 		TAILQ_INSERT_TAIL(&fs->topics, topic_ref(t), next);
-		TAILQ_INSERT_HEAD(names_of(fs, t->name), t, by_name);
+		hash_put(&fs->topic_names, &t->by_name, name_hash(t->name));
 		fs->ntopics++;
 	}
 	t->nparts = m->partitions.n;
@@ -100,7 +104,7 @@ topics_done(struct ecall *c, enum err e, void *res)
 		if (t->seen == fs->topics_list)
 			continue;
 		TAILQ_REMOVE(&fs->topics, t, next);
-		TAILQ_REMOVE(names_of(fs, t->name), t, by_name);
+		hash_drop(&fs->topic_names, &t->by_name);
 		t->listed = false;
 		fs->ntopics--;
 		topic_put(fs, t);
@@ -137,8 +141,10 @@ topic_find(struct fs *fs, const char *name)
 {
 	struct topic *t;
 
-	TAILQ_FOREACH(t, names_of(fs, name), by_name)
+	HASH_FIND(x, &fs->topic_names, name_hash(name)) {
+		t = HASH_OF(x, struct topic, by_name);
 		if (strcmp(t->name, name) == 0)
 			return t;
+	}
 	return NULL;
 }

@@ -73,6 +73,16 @@ START_TEST(model)
 		if (i % 100 == 0)
 			compare(&h, n);
 	}
+	for (int i = 0; i < ENTRIES; i++) {
+		if (entries[i].in && i >= 10) {
+			hash_drop(&h, &entries[i].node);
+			entries[i].in = false;
+			n--;
+		}
+	}
+	hash_trim(&h);
+	compare(&h, n);
+	ck_assert_uint_le(h.size, 16);
 	hash_free(&h);
 	ck_assert_ptr_null(hash_next(&h, NULL));
 	ck_assert_ptr_null(hash_first(&h, 7));

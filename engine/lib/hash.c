@@ -37,20 +37,18 @@ chain(const struct hash *h, uint64_t hash)
 	return &h->v[hash & (h->size - 1)];
 }
 
-enum err
-hash_room(struct hash *h)
+static enum err
+resize(struct hash *h, size_t size)
 {
 	struct hash old = *h;
 	struct hash_node *next;
 
-	if (h->n < h->size)
-		return E_OK;
-	h->size = old.size == 0 ? FIRST : old.size * 2;
-	h->v = calloc(h->size, sizeof(struct hash_node *));
+	h->v = calloc(size, sizeof(struct hash_node *));
 	if (h->v == NULL) {
 		*h = old;
 		return E_NOMEM;
 	}
+	h->size = size;
 	h->n = 0;
 	for (size_t i = 0; i < old.size; i++)
 		for (struct hash_node *x = old.v[i]; x != NULL; x = next) {
@@ -59,6 +57,24 @@ hash_room(struct hash *h)
 		}
 	free(old.v);
 	return E_OK;
+}
+
+enum err
+hash_room(struct hash *h)
+{
+	return h->n < h->size ? E_OK :
+	    resize(h, h->size == 0 ? FIRST : h->size * 2);
+}
+
+void
+hash_trim(struct hash *h)
+{
+	size_t size = FIRST;
+
+	while (size < h->n)
+		size *= 2;
+	if (size < h->size)
+		(void)!resize(h, size);
 }
 
 void

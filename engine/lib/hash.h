@@ -28,6 +28,9 @@ struct hash {
 uint64_t hash_bytes(const void *, size_t n);
 /* Makes room for one more entry: E_NOMEM. */
 enum err hash_room(struct hash *) MUST;
+/* Gives back what many entries needed that are not there any more; not when
+ * that takes memory that is not there. */
+void	 hash_trim(struct hash *);
 /* There must be room. */
 void	 hash_put(struct hash *, struct hash_node *, uint64_t hash);
 void	 hash_drop(struct hash *, struct hash_node *);
