@@ -369,12 +369,13 @@ int
 conf_load(struct conf *c, enum conf_where where, const char *usage, int argc,
     char **argv)
 {
+	static struct given *given;	/* a wrong option ends the program */
 	const char *program = usage_program(usage), *file = NULL;
-	struct given *given = calloc((size_t)argc + 1, sizeof *given);
 	char name[NAME_MAX_ + 2] = "--";
 	struct opts args;
 	int end, n = 0;
 
+	given = calloc((size_t)argc + 1, sizeof *given);
 	ASSERT(given != NULL);
 	opts_init(&args, argc, argv);
 	for (int i = 0; i < NOPTS; i++)
