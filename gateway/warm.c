@@ -12,7 +12,7 @@
 
 enum {
 	RUNNING_MAX	= 2,		/* threads are for recoding too */
-	PROBE_BYTES	= 256 * KIB,	/* a byte of each is asked for */
+	PROBE_BYTES	= 512 * KIB,	/* a byte of each is asked for */
 	READ_BYTES	= 64 * KIB,
 };
 
