@@ -251,15 +251,17 @@ span(struct parse *p, bool time, const struct bounds *b)
 {
 	const char *name = time ? "time" : "offset";
 	struct query *n = node_new(p, time ? Q_TIME : Q_OFFSET);
-	struct str v = b->low.n > 0 ? b->low : b->high;
+	bool low_ok, high_ok;
 
 	if (n == NULL)
 		return NULL;
 	n->low = INT64_MIN;
 	n->high = INT64_MAX;
-	if (v.n == 0 || !point(p, time, b->low, b->over, &n->low) ||
-	    !point(p, time, b->high, !b->under, &n->high))
-		return bad(p, name, v, time ? "a time, or two with .. between" :
+	low_ok = point(p, time, b->low, b->over, &n->low);
+	high_ok = point(p, time, b->high, !b->under, &n->high);
+	if (!low_ok || !high_ok || (b->low.n == 0 && b->high.n == 0))
+		return bad(p, name, low_ok ? b->high : b->low, time ?
+		    "a time, or two with .. between" :
 		    "an offset, or two with .. between");
 	n->low += b->over && b->low.n > 0 && n->low < INT64_MAX;
 	n->high -= b->under && b->high.n > 0 && n->high > INT64_MIN;
@@ -310,7 +312,8 @@ field_node(struct parse *p, struct str name, enum field_op op,
 		return member(p, name, op, value, quoted);
 	}
 	if (time || str_is(name, "offset")) {
-		if (!bounds_of(op, value, false, &b))
+		/* Neither = nor quotes mean anything here. */
+		if (!bounds_of(op == F_EXACT ? F_IS : op, value, false, &b))
 			b = (struct bounds){ .low = value, .high = value };
 		return span(p, time, &b);
 	}
