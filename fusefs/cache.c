@@ -290,7 +290,7 @@ sweep_file(struct wr *found, const FTSENT *f)
 
 	if (x.bytes < st->st_size)
 		x.bytes = st->st_size;
-	if (x.used < wall_ms() / 1000 - CACHE_DAYS_MAX * 86400 ||
+	if (x.used < elink_wall_ms() / 1000 - CACHE_DAYS_MAX * 86400 ||
 	    (x.path = strdup(f->fts_path)) == NULL) {
 		(void)!unlink(f->fts_path);
 		return;

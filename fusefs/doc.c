@@ -31,7 +31,7 @@ doc_set(struct node *n, char *text, size_t len)
 	free(d->text);
 	d->text = text;
 	d->len = len;
-	d->changed_ms = wall_ms();
+	d->changed_ms = elink_wall_ms();
 }
 
 void

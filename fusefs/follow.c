@@ -335,7 +335,7 @@ ages_req(struct op *op, int32_t n)
 	struct list_offsets_req_topic *t = arena_alloc(&op->arena, sizeof *t);
 	struct list_offsets_req_topic_part *v = arena_array(&op->arena,
 	    (size_t)n, sizeof *v);
-	int64_t ts = wall_ms() - op->node->key.b;
+	int64_t ts = elink_wall_ms() - op->node->key.b;
 
 	if (q == NULL || t == NULL || v == NULL)
 		return NULL;

@@ -340,7 +340,6 @@ struct fs {
 	struct fs_stats	 stats;
 };
 
-int64_t	 wall_ms(void);
 
 /* op.c */
 struct op *op_new(struct fs *, fuse_req_t, fuse_ino_t,

@@ -511,7 +511,7 @@ fs_open(struct fs *fs)
 	fs_lists(fs);
 	fs->uid = geteuid();
 	fs->gid = getegid();
-	fs->began_ms = wall_ms();
+	fs->began_ms = elink_wall_ms();
 	fs->scratch = malloc(READ_MAX);
 	e = fs->scratch == NULL ? E_NOMEM : elink_open(&conf, &fs->link);
 	if (e == E_USAGE)

@@ -15,15 +15,6 @@ const struct kind_row kinds[KIND_MAX] = {
 #include "tree.def"
 };
 
-int64_t
-wall_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000;
-}
-
 static uint64_t
 mix(uint64_t h, uint64_t v)
 {

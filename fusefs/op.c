@@ -262,7 +262,7 @@ fs_error(struct fs *fs, const char *what, int eno, enum err e)
 	struct wr w = wr_grow(KIB);
 
 	fs->stats.errors++;
-	render_time(&w, wall_ms());
+	render_time(&w, elink_wall_ms());
 	wr_bytes(&w, "", 1);
 	free(*at);
 	*at = NULL;

@@ -168,7 +168,7 @@ line_add(struct sink *s, const uint8_t *p, size_t n)
 		batch_make(&b->m, BATCH_MAX);
 		b->open = true;
 	}
-	batch_add(&b->m, l.ts < 0 ? wall_ms() : l.ts, l.key, l.key_len,
+	batch_add(&b->m, l.ts < 0 ? elink_wall_ms() : l.ts, l.key, l.key_len,
 	    l.value, l.value_len, l.headers, l.nheaders);
 	b->bytes += bytes;
 	b->n++;

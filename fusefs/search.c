@@ -176,7 +176,7 @@ found_attr(struct fs *fs, struct node *n)
 		return ESTALE;
 	(void)answer_file(a, n->key.kind, &b);
 	n->known.size = n->known.stored = b.len;
-	n->known.ms = a->found.max_ts > 0 ? a->found.max_ts : wall_ms();
+	n->known.ms = a->found.max_ts > 0 ? a->found.max_ts : elink_wall_ms();
 	return 0;
 }
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "answer_in.h"
 #include "lib/limits.h"
@@ -156,17 +155,15 @@ only_query(struct task *t)
 static bool
 task_open(struct task *t, struct serve_call *c)
 {
-	struct timespec ts;
 	enum err e;
 
 	*t = (struct task){ .call = c, .began_ms = elink_now_ms(),
 	    .failures = wr_grow(MIB) };
-	clock_gettime(CLOCK_REALTIME, &ts);
 	arena_init(&t->arena, 64 * MIB);
 	doc_init(&t->doc);
 	dsl_init(&t->req);
 	t->parse = (struct query_parse){ .arena = &t->arena,
-	    .now_ms = ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000 };
+	    .now_ms = elink_wall_ms() };
 	if (!read_body(t) || !read_params(t))
 		return false;
 	e = dsl_finish(&t->parse, &t->req);

@@ -2,7 +2,6 @@
 /* GET /metrics: how far the index is, in the text format of Prometheus. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "answer_in.h"
 
@@ -43,11 +42,9 @@ sum_add(struct sum *sum, const struct progress *p)
 static int
 sum_walks(struct search *s, struct sum v[SERIES_MAX + 1])
 {
-	struct timespec now;
 	struct progress p;
 	int n = 0;
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	for (int i = 0; i < s->nwalks; i++) {
 		struct walk *w = &s->walks[i];
 
@@ -56,8 +53,7 @@ sum_walks(struct search *s, struct sum v[SERIES_MAX + 1])
 			v[n].topic = n < SERIES_MAX ? w->topic : "_other";
 			n++;
 		}
-		walk_progress(w, now.tv_sec * (int64_t)1000 +
-		    now.tv_nsec / 1000000, &p);
+		walk_progress(w, elink_wall_ms(), &p);
 		sum_add(&v[n - 1], &p);
 	}
 	return n;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd.h"
 #include "emit.h"
@@ -98,19 +97,16 @@ cmd_status(int argc, char **argv)
 	struct places p = { 0 };
 	char dir[SHARD_PATH];
 	struct progress k;
-	struct timespec now;
 
 	s.ntopics = take_places(argc, argv, &p, "status");
 	s.topics = (const char *const *)argv;
 	s.deadline_ms = elink_now_ms() + AGES_MS;
 	open_all(&s, &p, dir);
-	clock_gettime(CLOCK_REALTIME, &now);
 	if (!p.json)
 		puts("TOPIC\tPARTITION\tINDEXED\tLAG\tSHARDS\tBYTES\t"
 		    "INDEXED-TO\tLAG-MS");
 	for (int i = 0; i < s.nwalks; i++) {
-		walk_progress(&s.walks[i], now.tv_sec * (int64_t)1000 +
-		    now.tv_nsec / 1000000, &k);
+		walk_progress(&s.walks[i], elink_wall_ms(), &k);
 		print_progress(&s.walks[i], &k, p.json);
 	}
 	search_close(&s);

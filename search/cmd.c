@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -214,14 +213,12 @@ bool
 cmd_parse(struct cmd *c)
 {
 	struct query *when;
-	struct timespec ts;
 	enum err e;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
 	arena_init(&c->arena, 16 * MIB);
 	c->parse = (struct query_parse){ .arena = &c->arena,
 	    .any = c->opt[OPT_any] != NULL,
-	    .now_ms = ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000 };
+	    .now_ms = elink_wall_ms() };
 	e = query_parse(&c->parse, (const char *)c->text.p, c->text.len,
 	    &c->query);
 	if (e == E_USAGE)

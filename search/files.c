@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -186,13 +185,11 @@ key_query(struct task *t)
 static enum err
 make_query(struct task *t)
 {
-	struct timespec ts;
 	const char *why;
 	enum err e;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
 	t->parse = (struct query_parse){ .arena = &t->arena,
-	    .now_ms = ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000 };
+	    .now_ms = elink_wall_ms() };
 	t->text = strdup(t->name);
 	if (t->text == NULL)
 		return E_NOMEM;

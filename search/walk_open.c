@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "match.h"
 #include "shape.h"
@@ -46,12 +45,10 @@ leave_tail(struct walk *w)
 	struct search *s = w->search;
 	int64_t tail = walk_tail(w), next;
 	struct age a = { 0, false };
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	if (tail >= w->end || src_read(s->src, &w->id, w->part, tail, w->end,
-	    first_age, &a, &next) != E_OK || (a.found && now.tv_sec *
-	    (int64_t)1000 + now.tv_nsec / 1000000 - a.ts > s->max_lag_ms))
+	    first_age, &a, &next) != E_OK || (a.found &&
+	    elink_wall_ms() - a.ts > s->max_lag_ms))
 		return;
 	w->unread = w->end - tail;
 	s->unread += w->unread;

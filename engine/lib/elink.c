@@ -47,13 +47,25 @@ struct elink {
 	struct ehandles	 handles[CHAINS];
 };
 
-int64_t
-elink_now_ms(void)
+static int64_t
+clock_ms(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return ts.tv_sec * (int64_t)1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t
+elink_now_ms(void)
+{
+	return clock_ms(CLOCK_MONOTONIC);
+}
+
+int64_t
+elink_wall_ms(void)
+{
+	return clock_ms(CLOCK_REALTIME);
 }
 
 /* ---- segments that were passed ----------------------------------------- */

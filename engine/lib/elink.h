@@ -91,5 +91,6 @@ enum err elink_handle(struct elink *, int64_t id, struct ehandle **) MUST;
 struct ehandle *ehandle_ref(struct ehandle *);
 void	 ehandle_put(struct ehandle *);
 int64_t	 elink_now_ms(void);		/* the clock of deadlines */
+int64_t	 elink_wall_ms(void);		/* since 1970; it may jump */
 
 #endif
