@@ -73,12 +73,18 @@ notes_save(const struct ipart *p, const char *dir)
 	return e;
 }
 
+/* The segment is as it was noted. */
+static bool
+is_same(const struct segnote *k, const struct view_res_seg *s)
+{
+	return k->base == s->base && k->end == s->end && k->bytes == s->bytes;
+}
+
 static bool
 is_noted(const struct ipart *p, const struct view_res_seg *s)
 {
 	for (int i = 0; i < p->nnotes; i++)
-		if (p->notes[i].base == s->base && p->notes[i].end == s->end
-		    && p->notes[i].bytes == s->bytes)
+		if (is_same(&p->notes[i], s))
 			return true;
 	return false;
 }
@@ -119,9 +125,7 @@ drop_rewritten(struct ipart *p, const char *dir, int ended)
 		bool there = k->end <= p->start;
 
 		for (int j = 0; j < ended; j++)
-			there |= p->segs[j].base == k->base &&
-			    p->segs[j].end == k->end &&
-			    p->segs[j].bytes == k->bytes;
+			there |= is_same(k, &p->segs[j]);
 		if (!there)
 			e = drop_shards(p, dir, k->base, k->end);
 	}

@@ -6,23 +6,31 @@
 
 #include "shape.h"
 
+static bool
+list_set(struct shape_list *l, const char *p, size_t n)
+{
+	char *copy = malloc(n + 1);
+
+	if (copy == NULL)
+		return false;
+	memcpy(copy, p, n);
+	free(l->p);
+	*l = (struct shape_list){ copy, n };
+	return true;
+}
+
 bool
 shapes_take(void *arg, const char *key, const char *list, size_t n)
 {
 	struct shapes *s = arg;
-	struct shape_list *l;
 	long no = strtol(key + strlen(SHAPE_KEY), NULL, 10);
 
 	if (no < 0 || no >= SHAPES_MAX || s->v[no].p != NULL || n == 0)
 		return true;
-	l = &s->v[no];
-	l->p = malloc(n + 1);
-	if (l->p == NULL) {
+	if (!list_set(&s->v[no], list, n)) {
 		s->full = true;
 		return false;
 	}
-	memcpy(l->p, list, n);
-	l->n = n;
 	if (no >= s->n)
 		s->n = s->stored = (int)no + 1;
 	return true;
@@ -72,19 +80,6 @@ static bool
 list_is(const struct shape_list *l, const char *p, size_t n)
 {
 	return l->p != NULL && l->n == n && memcmp(l->p, p, n) == 0;
-}
-
-static bool
-list_set(struct shape_list *l, const char *p, size_t n)
-{
-	char *copy = malloc(n + 1);
-
-	if (copy == NULL)
-		return false;
-	memcpy(copy, p, n);
-	free(l->p);
-	*l = (struct shape_list){ copy, n };
-	return true;
 }
 
 static int

@@ -4,6 +4,7 @@
  * engine knows no index, and this program no Xapian.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -38,7 +39,7 @@ status_open(const char *path, const char *engine, const char *topic,
 	posix_spawn_file_actions_adddup2(&acts, fds[1], STDOUT_FILENO);
 	posix_spawn_file_actions_addclose(&acts, fds[0]);
 	posix_spawn_file_actions_addopen(&acts, STDERR_FILENO, "/dev/null",
-	    0, 0);
+	    O_WRONLY, 0);
 	e = posix_spawn(pid, path, &acts, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&acts);
 	close(fds[1]);
