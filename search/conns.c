@@ -6,9 +6,10 @@
  * clock.  A descriptor is closed after conn_close, hence only shut down here.
  */
 #include <pthread.h>
-#include <stdbool.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "conns.h"
 #include "lib/elink.h"
@@ -22,6 +23,7 @@ struct conn {
 };
 
 static struct conn conns[CONNS_MAX];
+static int nused;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct conn *
@@ -35,6 +37,8 @@ conn_open(int fd, int64_t idle_ms)
 			c = &conns[i];
 	if (c != NULL)
 		*c = (struct conn){ elink_now_ms(), idle_ms, fd, true, false };
+	if (c != NULL && nused++ == 0)
+		kill(getpid(), CONNS_SIGNAL);
 	pthread_mutex_unlock(&lock);
 	return c;
 }
@@ -43,8 +47,10 @@ void
 conn_close(struct conn *c)
 {
 	pthread_mutex_lock(&lock);
-	if (c != NULL)
+	if (c != NULL) {
 		c->used = false;
+		nused--;
+	}
 	pthread_mutex_unlock(&lock);
 }
 
@@ -78,6 +84,17 @@ conns_forgive(int64_t ms)
 	for (int i = 0; i < CONNS_MAX; i++)
 		conns[i].since_ms += ms;
 	pthread_mutex_unlock(&lock);
+}
+
+bool
+conns_any(void)
+{
+	bool any;
+
+	pthread_mutex_lock(&lock);
+	any = nused > 0;
+	pthread_mutex_unlock(&lock);
+	return any;
 }
 
 void

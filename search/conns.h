@@ -3,9 +3,13 @@
 #ifndef CONNS_H
 #define CONNS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { CONNS_MAX = 256 };
+/* To the process, when there is one after there was none: with none nobody
+ * need look at the clock.  All threads block it. */
+#define CONNS_SIGNAL	SIGURG
 
 struct conn;
 
@@ -20,6 +24,7 @@ void	 conn_answers(struct conn *);
 void	 conn_waits(struct conn *);
 /* Nobody was read from meanwhile, which is nobody's fault. */
 void	 conns_forgive(int64_t ms);
+bool	 conns_any(void);
 /* Ends those whose time is up. */
 void	 conns_cut(void);
 

@@ -375,7 +375,7 @@ main(int argc, char **argv)
 	const char *addr;
 	const struct timespec tick = { 0, CUT_EVERY_MS * 1000000L };
 	sigset_t stop;
-	int fd;
+	int fd, sig;
 
 	prog_setup();
 	prog_bound_memory();
@@ -400,6 +400,7 @@ main(int argc, char **argv)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, CONNS_SIGNAL);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	d = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL,
@@ -413,8 +414,11 @@ main(int argc, char **argv)
 	if (d == NULL)
 		cmd_fail("serve: HTTP cannot be started");
 	say_ready(fd, addr);
-	while (sigtimedwait(&stop, NULL, &tick) == -1)
+	do {
+		sig = conns_any() ? sigtimedwait(&stop, NULL, &tick) :
+		    sigwaitinfo(&stop, NULL);
 		conns_cut();
+	} while (sig == -1 || sig == CONNS_SIGNAL);
 	MHD_stop_daemon(d);
 	while (s.nfree > 0)
 		src_close(s.free[--s.nfree]);
