@@ -39,37 +39,6 @@
 #define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
 	    (size_t)PRODUCERS_MAX * (19 + PRODUCER_BATCHES * 32))
 
-static bool
-bases_add(struct bases *b, int64_t base)
-{
-	if (b->n == b->cap) {
-		int cap = b->cap == 0 ? 8 : b->cap * 2;
-		int64_t *v = realloc(b->v, (size_t)cap * sizeof *v);
-
-		if (v == NULL)
-			return false;
-		b->v = v;
-		b->cap = cap;
-	}
-	b->v[b->n++] = base;
-	return true;
-}
-
-static int
-rising(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static bool
-bases_have(const struct bases *b, int64_t base)
-{
-	return b->n > 0 && bsearch(&base, b->v, (size_t)b->n, sizeof base,
-	    rising) != NULL;
-}
-
 /* Names that are not ours are passed over. */
 static int
 note_name(const char *name, void *arg)
@@ -104,9 +73,7 @@ list_files(struct work *w)
 	if (err != E_OK)
 		return recover_io(w, err, w->how->dir);
 	for (int i = 0; i < 3; i++)
-		if (all[i]->n > 0)
-			qsort(all[i]->v, (size_t)all[i]->n,
-			    sizeof *all[i]->v, rising);
+		bases_sort(all[i]);
 	return E_OK;
 }
 

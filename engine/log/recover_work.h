@@ -3,15 +3,10 @@
 #ifndef RECOVER_WORK_H
 #define RECOVER_WORK_H
 
+#include "bases.h"
 #include "recover.h"
 
 #define SCAN_BUF	(1 * MIB)
-
-/* Base offsets of the files with one extension. */
-struct bases {
-	int64_t	*v;
-	int	 n, cap;
-};
 
 /* How a segment's index was found. */
 enum idx_state {

@@ -16,6 +16,7 @@
 #ifndef FSCK_H
 #define FSCK_H
 
+#include "log/bases.h"
 #include "log/recover.h"
 
 struct conf;
@@ -77,9 +78,7 @@ struct fsck_log {
 	int64_t		 end;		/* offset */
 	int32_t		 epoch;		/* of its last batch, -1 */
 	int64_t		 fixable, bad;	/* found in it */
-	/* Indexes and snapshots to be made again: bases, malloc'ed. */
-	int64_t		*idx, *prod;
-	int		 nidx, nprod;
+	struct bases	 idx, prod;	/* to be made again */
 };
 
 void	 fsck_found(struct fsck *, struct fsck_log *, enum found_state,

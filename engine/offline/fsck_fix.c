@@ -55,9 +55,9 @@ indexes_again(struct fsck *c, const struct fsck_log *l,
 {
 	enum err err = E_OK;
 
-	for (int i = 0; err == E_OK && i < l->nidx; i++)
+	for (int i = 0; err == E_OK && i < l->idx.n; i++)
 		for (int k = 0; err == E_OK && k < r->nsegs; k++)
-			if (r->segs[k]->base == l->idx[i])
+			if (r->segs[k]->base == l->idx.v[i])
 				err = index_again(c, l, r, k);
 	return err;
 }
@@ -98,9 +98,9 @@ snapshots_again(struct fsck *c, const struct fsck_log *l,
 	char path[PATH_SIZE];
 	enum err err = E_OK;
 
-	for (int i = 0; err == E_OK && i < l->nprod; i++)
-		err = snapshot_away(c, l, l->prod[i]);
-	if (err != E_OK || l->nprod == 0 || prod_count(r->prods) == 0)
+	for (int i = 0; err == E_OK && i < l->prod.n; i++)
+		err = snapshot_away(c, l, l->prod.v[i]);
+	if (err != E_OK || l->prod.n == 0 || prod_count(r->prods) == 0)
 		return err;
 	seg_path(path, l->dir, r->end, ".prod");
 	err = prod_encode(r->prods, &l->id, r->end, &w);

@@ -18,11 +18,6 @@
 #define SNAPSHOT_MAX	(PROD_HEADER + 4 + \
 	    (size_t)PRODUCERS_MAX * (19 + PRODUCER_BATCHES * 32))
 
-struct bases {
-	int64_t	*v;
-	int	 n;
-};
-
 struct look {
 	struct fsck	 *c;
 	struct fsck_log *l;
@@ -53,42 +48,6 @@ struct walk {
 
 /* ---- what is there ------------------------------------------------------ */
 
-static bool
-add(struct bases *b, int64_t base)
-{
-	int64_t *v = b->v;
-
-	if (b->n % 8 == 0)
-		v = realloc(v, ((size_t)b->n + 8) * sizeof *v);
-	if (v == NULL)
-		return false;
-	b->v = v;
-	b->v[b->n++] = base;
-	return true;
-}
-
-static int
-rising(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void
-sort(struct bases *b)
-{
-	if (b->n > 0)
-		qsort(b->v, (size_t)b->n, sizeof *b->v, rising);
-}
-
-static bool
-have(const struct bases *b, int64_t base)
-{
-	return b->n > 0 && bsearch(&base, b->v, (size_t)b->n, sizeof base,
-	    rising) != NULL;
-}
-
 /* What a crash leaves and the next start puts right is wrong only where there
  * was none; a repair does the same now. */
 static enum found_state
@@ -107,11 +66,11 @@ note_name(const char *name, void *arg)
 
 	k->c->files++;
 	if (seg_name(name, ".log", &n))
-		ok = add(&k->logs, n);
+		ok = bases_add(&k->logs, n);
 	else if (seg_name(name, ".idx", &n))
-		ok = add(&k->idxs, n);
+		ok = bases_add(&k->idxs, n);
 	else if (seg_name(name, ".prod", &n))
-		ok = add(&k->prods, n);
+		ok = bases_add(&k->prods, n);
 	else if (swap_name(name)) {
 		snprintf(path, sizeof path, "%.2000s/%.2000s", k->l->dir,
 		    name);
@@ -136,13 +95,7 @@ note_name(const char *name, void *arg)
 static enum err
 idx_again(struct look *k, int64_t base)
 {
-	struct bases b = { k->l->idx, k->l->nidx };
-
-	if (!add(&b, base))
-		return E_NOMEM;
-	k->l->idx = b.v;
-	k->l->nidx = b.n;
-	return E_OK;
+	return bases_add(&k->l->idx, base) ? E_OK : E_NOMEM;
 }
 
 static enum err
@@ -375,7 +328,7 @@ orphans(struct look *k)
 	enum err err;
 
 	for (int i = 0; i < k->idxs.n; i++) {
-		if (have(&k->logs, k->idxs.v[i]))
+		if (bases_have(&k->logs, k->idxs.v[i]))
 			continue;
 		seg_path(path, k->l->dir, k->idxs.v[i], ".idx");
 		err = idx_open(path, &k->l->id, k->idxs.v[i], &n, &last,
@@ -398,7 +351,6 @@ snapshots(struct look *k)
 {
 	for (int i = 0; i < k->prods.n; i++) {
 		struct prod_table *t = prod_new();
-		struct bases b = { k->l->prod, k->l->nprod };
 		char path[PATH_SIZE];
 		uint8_t *p = NULL;
 		size_t n = 0;
@@ -416,10 +368,8 @@ snapshots(struct look *k)
 			fsck_found(k->c, k->l, FOUND_FIXABLE, "producers",
 			    path, -1, -1, "the snapshot is damaged, or not of "
 			    "this log and offset");
-			if (!add(&b, k->prods.v[i]))
+			if (!bases_add(&k->l->prod, k->prods.v[i]))
 				return fsck_fail(k->c, E_NOMEM, path);
-			k->l->prod = b.v;
-			k->l->nprod = b.n;
 		} else if (err != E_OK)
 			return fsck_fail(k->c, err, path);
 		else if (k->prods.v[i] > k->l->end)
@@ -440,9 +390,9 @@ look(struct look *k)
 		err = E_NOMEM;
 	if (err != E_OK)
 		return fsck_fail(k->c, err, k->l->dir);
-	sort(&k->logs);
-	sort(&k->idxs);
-	sort(&k->prods);
+	bases_sort(&k->logs);
+	bases_sort(&k->idxs);
+	bases_sort(&k->prods);
 	k->l->nlogs = k->logs.n;
 	if (k->swapping)	/* what is there is not the log */
 		return E_OK;
@@ -484,8 +434,7 @@ fsck_log_look(struct fsck *c, struct fsck_log *l)
 void
 fsck_log_free(struct fsck_log *l)
 {
-	free(l->idx);
-	free(l->prod);
-	l->idx = l->prod = NULL;
-	l->nidx = l->nprod = 0;
+	free(l->idx.v);
+	free(l->prod.v);
+	l->idx = l->prod = (struct bases){ 0 };
 }
