@@ -66,6 +66,7 @@ listener_cb(uv_poll_t *p, int status, int events)
 		fd = accept4(listen_fd, (struct sockaddr *)&sa, &n,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
+			net_accepted(&gw, fd, (struct sockaddr *)&sa);
 			admit_socket(&gw, fd, (struct sockaddr *)&sa);
 		} else if (errno == EAGAIN) {
 			return;

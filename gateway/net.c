@@ -147,6 +147,45 @@ options(int fd)
 			    LERRNO(errno));
 }
 
+/* Accepted sockets inherit this, too. */
+static void
+congestion(int fd, const char *name)
+{
+	if (strcmp(name, "auto") != 0 && strcmp(name, "system") != 0 &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
+	    (socklen_t)strlen(name)) != 0)
+		die("tcp-congestion", name, errno == ENOENT ? "the kernel has "
+		    "none of that name; see the names in "
+		    "/proc/sys/net/ipv4/tcp_available_congestion_control" :
+		    strerror(errno));
+}
+
+/* Both ends of a connection have one address. */
+static bool
+is_here(int fd, const struct sockaddr *peer)
+{
+	const union addr *p = (const void *)peer;
+	union addr a = { 0 };
+	socklen_t len = sizeof a;
+
+	if (getsockname(fd, &a.sa, &len) != 0 ||
+	    a.sa.sa_family != peer->sa_family)
+		return false;
+	if (peer->sa_family == AF_INET)
+		return p->v4.sin_addr.s_addr == a.v4.sin_addr.s_addr;
+	return peer->sa_family == AF_INET6 &&
+	    IN6_ARE_ADDR_EQUAL(&p->v6.sin6_addr, &a.v6.sin6_addr);
+}
+
+/* Pacing, as of bbr, makes one write many timers; where there is no network it
+ * costs more than the bytes do.  reno is in every kernel. */
+void
+net_accepted(const struct gw *gw, int fd, const struct sockaddr *peer)
+{
+	if (strcmp(gw->conf.tcp_congestion, "auto") == 0 && is_here(fd, peer))
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+}
+
 /* A name may have several addresses; most clients come by IPv4. */
 static const struct addrinfo *
 best(const struct addrinfo *ai)
@@ -179,8 +218,10 @@ net_bind(struct gw *gw, char *shown, size_t size)
 	ai = best(all);
 	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 	    0);
-	if (fd >= 0)
+	if (fd >= 0) {
 		options(fd);
+		congestion(fd, gw->conf.tcp_congestion);
+	}
 	if (fd < 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 ||
 	    getsockname(fd, &a.sa, &len) != 0)
 		die("bind-addr", conf, strerror(errno));

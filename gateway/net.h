@@ -10,4 +10,7 @@
  * shown: HOST:PORT as bound. */
 int	 net_bind(struct gw *, char *shown, size_t size);
 
+/* What tcp-congestion says of a connection that was just accepted. */
+void	 net_accepted(const struct gw *, int fd, const struct sockaddr *peer);
+
 #endif

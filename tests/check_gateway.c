@@ -6,11 +6,14 @@
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -693,6 +696,84 @@ START_TEST(addresses)
 END_TEST
 
 static void
+name_of(int fd, char name[16])
+{
+	socklen_t n = 16;
+
+	memset(name, 0, 16);
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &n),
+	    0);
+}
+
+/* The gateway's end of a connection of ours. */
+static int
+its_end(int s)
+{
+	struct sockaddr_in we, peer;
+	socklen_t n = sizeof we;
+	int fd, pid = (int)syscall(SYS_pidfd_open, gateway, 0);
+
+	ck_assert_int_ge(pid, 0);
+	ck_assert_int_eq(getsockname(s, (struct sockaddr *)&we, &n), 0);
+	for (int i = 0; i < 200; i++) {
+		fd = (int)syscall(SYS_pidfd_getfd, pid, i, 0);
+		n = sizeof peer;
+		if (fd >= 0 && getpeername(fd, (struct sockaddr *)&peer,
+		    &n) == 0 && n == sizeof peer && peer.sin_family ==
+		    AF_INET && peer.sin_port == we.sin_port) {
+			close(pid);
+			return fd;
+		}
+		close(fd);
+	}
+	ck_abort_msg("the gateway has no such connection");
+	return -1;
+}
+
+/* The congestion control of a connection within this machine. */
+static void
+controlled(const char *option, const char *want)
+{
+	char name[16];
+	int s, fd, st;
+
+	kill(gateway, SIGTERM);
+	ck_assert_int_eq(waitpid(gateway, &st, 0), gateway);
+	ck_assert_int_eq(st, 0);
+	gateway_start(option, NULL);
+	s = dial();
+	end_offset(s, "x");
+	fd = its_end(s);
+	name_of(fd, name);
+	ck_assert_str_eq(name, want);
+	close(fd);
+	close(s);
+}
+
+START_TEST(congestion)
+{
+	char there[200] = "", option[64], usual[16], *name, *save;
+	FILE *f = fopen("/proc/sys/net/ipv4/tcp_available_congestion_control",
+	    "r");
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+
+	name_of(s, usual);
+	close(s);
+	controlled("--tcp-congestion=auto", "reno");
+	controlled("--tcp-congestion=system", usual);
+	ck_assert(f != NULL && fgets(there, sizeof there, f) != NULL);
+	fclose(f);
+	for (name = strtok_r(there, " \n", &save); name != NULL;
+	    name = strtok_r(NULL, " \n", &save)) {
+		snprintf(option, sizeof option, "--tcp-congestion=%s", name);
+		controlled(option, name);
+	}
+	ck_assert_int_eq(run_gateway("127.0.0.1:0", "--tcp-congestion=none"),
+	    1);
+}
+END_TEST
+
+static void
 add(Suite *s, const char *name, void (*up)(void), void (*down)(void),
     const TTest *t, int n)
 {
@@ -736,6 +817,7 @@ main(void)
 	add(s, "stop", setup, gateway_ended, stop, 1);
 	add(s, "idle", idle_setup, teardown, idle_and_too_many, 1);
 	add(s, "addresses", setup, teardown, addresses, 1);
+	add(s, "congestion", setup, teardown, congestion, 1);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
