@@ -26,7 +26,9 @@
 #define FILE_MODE	0640
 #define DIR_MODE	0750
 #define PREFETCH_STEP	(512 * KIB)
-#define PROBE_BYTES	(64 * KIB)	/* one in so many is looked at */
+#define PROBE_BYTES	(512 * KIB)	/* one in so many of counted pages is
+					 * looked at */
+#define PROBE_ALONE	(64 * KIB)	/* where the kernel cannot count */
 
 static struct disk_stat
 stat_of(const struct stat *s)
@@ -253,11 +255,11 @@ real_drop_cache(int fd)
 /* One byte of each piece tells for the piece; the last is looked at first, for
  * what is being read from the disk arrives in order. */
 static bool
-resident_probe(int fd, int64_t pos, int64_t n)
+resident_probe(int fd, int64_t pos, int64_t n, int64_t step)
 {
 	char c;
 
-	for (int64_t at = pos + n - 1; at >= pos; at -= PROBE_BYTES) {
+	for (int64_t at = pos + n - 1; at >= pos; at -= step) {
 		struct iovec iov = { &c, 1 };
 
 		if (preadv2(fd, &iov, 1, at, RWF_NOWAIT) < 0 &&
@@ -285,10 +287,10 @@ real_resident(int fd, int64_t pos, int64_t n)
 	if (n <= 0)
 		return true;
 	/* It counts pages that are still on their way, too. */
-	if (syscall(SYS_cachestat, fd, &range, &cs, 0) == 0 &&
-	    !resident_page(pos, n, sysconf(_SC_PAGESIZE), cs.cached))
-		return false;
-	return resident_probe(fd, pos, n);
+	if (syscall(SYS_cachestat, fd, &range, &cs, 0) != 0)
+		return resident_probe(fd, pos, n, PROBE_ALONE);
+	return resident_page(pos, n, sysconf(_SC_PAGESIZE), cs.cached) &&
+	    resident_probe(fd, pos, n, PROBE_BYTES);
 }
 
 /* In steps, for the kernel reads no more of one hint than one request. */
