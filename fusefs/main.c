@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -180,37 +181,26 @@ absolute(char *path)
 	return out;
 }
 
-/* Beside this program. */
+/* Where there is none a query says so. */
 static char *
 search_path(void)
 {
-	char self[4096], *slash, *path;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	char path[PATH_MAX], *copy;
 
-	if (n < 0)
-		die(FAILED, "/proc/self/exe: %s", strerror(errno));
-	self[n] = '\0';
-	slash = strrchr(self, '/');
-	if (asprintf(&path, "%.*s/chronik-search", slash == NULL ? 0 :
-	    (int)(slash - self), self) < 0)
+	(void)program_find("chronik-search", path, sizeof path);
+	if ((copy = strdup(path)) == NULL)
 		die(FAILED, "out of memory");
-	return path;
+	return copy;
 }
 
-/* A number of bytes, perhaps of K, M or G. */
 static int64_t
 size_of(const char *s)
 {
-	static const char units[] = "KMG";
-	size_t digits = strspn(s, "0123456789");
-	const char *unit = s[digits] == '\0' ? NULL : strchr(units, s[digits]);
-	int64_t n, shift = unit == NULL ? 0 : 10 * (unit - units + 1);
+	int64_t n;
 
-	if (digits + (unit != NULL) != strlen(s) ||
-	    !conf_parse_int((struct kstr){ (int32_t)digits, s },
-	    &n) || n > INT64_MAX >> shift)
+	if (s[0] == '\0' || !conf_parse_size(kstr_of(s), &n) || n < 0)
 		die(USAGE, "-o cache-size: bytes, or with K, M or G: %s", s);
-	return n << shift;
+	return n;
 }
 
 static void

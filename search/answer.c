@@ -7,6 +7,7 @@
 
 #include "answer_in.h"
 #include "lib/limits.h"
+#include "lib/utf8.h"
 #include "out.h"
 #include "token.h"
 
@@ -33,7 +34,7 @@ answer_putf(struct wr *w, const char *fmt, ...)
 void
 answer_text(struct wr *w, const char *s, size_t n)
 {
-	if (out_is_text(s, n))
+	if (utf8_valid(s, n))
 		out_json_text(w, s, n);
 	else
 		out_json_text(w, "(bytes)", 7);

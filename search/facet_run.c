@@ -5,6 +5,7 @@
 
 #include "cmd.h"
 #include "facet.h"
+#include "lib/utf8.h"
 
 enum { FACET_SHOWN = 10 };
 
@@ -69,8 +70,8 @@ print_json(struct cmd *c, const struct facet *f, const struct hist *h,
 
 			wr_bytes(&w, ",", j > 0);
 			wr_bytes(&w, "{\"value\":", 9);
-			out_json_text(&w, out_is_text(s, strlen(s)) ? s :
-			    "(bytes)", out_is_text(s, strlen(s)) ?
+			out_json_text(&w, utf8_valid(s, strlen(s)) ? s :
+			    "(bytes)", utf8_valid(s, strlen(s)) ?
 			    strlen(s) : 7);
 			snprintf(buf, sizeof buf, ",\"count\":%lld}",
 			    (long long)f[i].v[j]->count);

@@ -11,6 +11,7 @@
 
 #include "cmd.h"
 #include "index.h"
+#include "lib/child.h"
 #include "lib/conf.h"
 #include "lib/log.h"
 
@@ -70,7 +71,7 @@ serve(char **argv)
 {
 	char path[SHARD_PATH];
 
-	prog_sibling("chronik-search-serve", path);
+	(void)program_find("chronik-search-serve", path, sizeof path);
 	argv[0] = path;
 	execv(path, argv);
 	cmd_fail("serve: %s: %s", path, strerror(errno));

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistr.h>
 
 #include "lib/limits.h"
+#include "lib/utf8.h"
 #include "match.h"
 #include "out.h"
 #include "token.h"
@@ -45,12 +45,6 @@ out_time(char out[32], int64_t ms)
 		snprintf(out + strlen(out), 8, ".%03uZ",
 		    (unsigned)(ms % 1000) % 1000);
 	}
-}
-
-bool
-out_is_text(const void *p, size_t n)
-{
-	return u8_check(p, n) == NULL;
 }
 
 void
@@ -104,7 +98,7 @@ put_bytes(struct wr *w, const char *name, const uint8_t *p, int32_t n)
 	put(w, name);
 	if (n < 0)
 		put(w, "\":null");
-	else if (out_is_text(p, (size_t)n)) {
+	else if (utf8_valid(p, (size_t)n)) {
 		put(w, "\":");
 		out_json_text(w, (const char *)p, (size_t)n);
 	} else {
@@ -137,7 +131,7 @@ put_headers(struct wr *w, const struct doc *d)
 		const struct doc_header *h = &d->headers[i];
 
 		put(w, i > 0 ? ",{\"name\":" : "{\"name\":");
-		if (out_is_text(h->name, h->name_len))
+		if (utf8_valid(h->name, h->name_len))
 			out_json_text(w, h->name, h->name_len);
 		else
 			put_base64(w, (const uint8_t *)h->name, h->name_len);
@@ -169,7 +163,7 @@ put_highlights(struct wr *w, const struct doc *d, const struct match *m)
 			else
 				out_json_text(w, t->path, strlen(t->path));
 			put(w, ",\"text\":");
-			if (out_is_text(s + v[j].from, v[j].to - v[j].from))
+			if (utf8_valid(s + v[j].from, v[j].to - v[j].from))
 				out_json_text(w, s + v[j].from, v[j].to -
 				    v[j].from);
 			else

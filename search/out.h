@@ -37,7 +37,5 @@ void	 out_flush(struct out *);
 /* Text as JSON has it: quoted, UTF-8 only. */
 void	 out_json_text(struct wr *, const char *, size_t n);
 void	 out_time(char out[32], int64_t ms);
-/* Whether a text is UTF-8. */
-bool	 out_is_text(const void *, size_t n);
 
 #endif

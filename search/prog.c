@@ -91,21 +91,6 @@ prog_setup(void)
 	signal(SIGPIPE, SIG_DFL);
 }
 
-void
-prog_sibling(const char *name, char path[SHARD_PATH])
-{
-	char self[SHARD_PATH];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-
-	if (n < 0)
-		cmd_fail("/proc/self/exe: %s", strerror(errno));
-	self[n] = '\0';
-	*(strrchr(self, '/') + 1) = '\0';
-	if ((size_t)n + strlen(name) >= SHARD_PATH)
-		cmd_fail("%s: the path is too long", self);
-	snprintf(path, SHARD_PATH, "%s%s", self, name);
-}
-
 /* ---- the engine -------------------------------------------------------- */
 
 static const char *

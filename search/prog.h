@@ -19,8 +19,6 @@ enum {
 void	 prog_setup(void);
 /* Whatever a query asks for, it does not take the machine's memory. */
 void	 prog_bound_memory(void);
-/* The path of another program beside this one. */
-void	 prog_sibling(const char *name, char path[SHARD_PATH]);
 
 _Noreturn __attribute__((format(printf, 1, 2)))
 void	 cmd_fail(const char *, ...);

@@ -161,7 +161,7 @@ fusermount3 -u "$M2"
 
 # ---- bounds ----------------------------------------------------------------------------
 
-for bad in x -1 4T 1KK 99999999999G '' 1.5G; do
+for bad in x -1 4iB G 4T 1KK 99999999999G '' 1.5G; do
 	check_rc 2 "$CHRONIK_BUILD/chronik-fs" -o "cache-size=$bad" \
 	    --engine "$ENGINE" "$M"
 	check_grep cache-size "$tmp/err" "cache-size=$bad"

@@ -116,6 +116,10 @@ START_TEST(spellings)
 	ck_assert(c.region_bytes == 8 << 20);
 	load(CONF_S, "--region-bytes=1GiB", NULL, NULL);
 	ck_assert(c.region_bytes == 1 << 30);
+	load(CONF_S, "--region-bytes=16384K", NULL, NULL);
+	ck_assert(c.region_bytes == 16 << 20);
+	load(CONF_S, "--region-bytes=64M", NULL, NULL);
+	ck_assert(c.region_bytes == 64 << 20);
 }
 END_TEST
 
@@ -174,6 +178,11 @@ START_TEST(refused)
 		{ "--region-bytes", "9999999999999GiB", "from 8388608",
 		    CONF_G },
 		{ "--region-bytes", "KiB", "from 8388608", CONF_G },
+		{ "--region-bytes", "64iB", "from 8388608", CONF_G },
+		{ "--region-bytes", "G", "from 8388608", CONF_G },
+		{ "--region-bytes", "64T", "from 8388608", CONF_G },
+		{ "--region-bytes", "64MM", "from 8388608", CONF_G },
+		{ "--region-bytes", "64MB", "from 8388608", CONF_G },
 		{ "--sync", "never", "commit, interval or os, not \"never\"",
 		    CONF_E },
 		{ "--sync", "commit|os", "commit, interval or os", CONF_E },

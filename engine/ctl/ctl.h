@@ -82,11 +82,6 @@ bool		 args_confirmed(const struct args *, const char *noun,
 void		 args_call(const struct args *, struct eng *, int type,
 		    int version, const void *req, void *res, struct arena *);
 
-/* ---- sibling.c --------------------------------------------------------- */
-
-/* The path of another program: beside this one, or where it was installed.
- * False: there is none. */
-bool		 sibling_find(const char *name, char *path, size_t size);
 
 /* ---- out.c ------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@
 
 #include "ctl.h"
 #include "index.h"
+#include "lib/child.h"
 
 extern char **environ;
 
@@ -63,7 +64,7 @@ status_get(const struct args *a, const char *topic)
 	FILE *f;
 
 	args_engine(a, engine, sizeof engine);
-	if (!sibling_find("chronik-search", path, sizeof path) ||
+	if (!program_find("chronik-search", path, sizeof path) ||
 	    (f = status_open(path, engine, topic, &pid)) == NULL)
 		return NULL;
 	rows = json_array();

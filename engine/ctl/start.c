@@ -498,7 +498,7 @@ static bool
 find_sibling(struct child *c, const char *name)
 {
 	c->name = name;
-	return sibling_find(name, c->path, sizeof(c->path));
+	return program_find(name, c->path, sizeof(c->path));
 }
 
 static void

@@ -6,8 +6,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -44,4 +47,17 @@ child_setup(void)
 	/* If it died before that call, no signal will come. */
 	if (getppid() != pid)
 		log_fatal("the supervisor has gone", LI("supervisor", pid));
+}
+
+bool
+program_find(const char *name, char *path, size_t size)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	self[n < 0 ? 0 : n] = '\0';
+	if (strrchr(self, '/') != NULL)
+		*(strrchr(self, '/') + 1) = '\0';
+	return (size_t)snprintf(path, size, "%s%s", self, name) < size &&
+	    access(path, X_OK) == 0;
 }

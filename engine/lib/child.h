@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a program needs before it does anything: the three descriptors that
- * everybody has, and what ties it to the `chronik start` that spawned it.
+ * everybody has, what ties it to the `chronik start` that spawned it, and where
+ * the others are.
  */
 #ifndef CHILD_H
 #define CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* The supervisor's process id, in the environment of its children. */
 #define CHILD_ENV	"CHRONIK_SUPERVISOR_PID"
@@ -23,5 +27,9 @@ void	 std_open(void);
  * the supervisor has died already.  Otherwise does nothing.
  */
 void	 child_setup(void);
+
+/* The path of another program of ours, beside this one.  False: it is not
+ * there; path says where it should be. */
+bool	 program_find(const char *name, char *path, size_t size);
 
 #endif

@@ -86,23 +86,6 @@ opt_find(const char *name, size_t n)
 	return NULL;
 }
 
-/* 64MiB, 1GiB, 8192KiB: for the options that count bytes. */
-static bool
-parse_size(struct kstr *s, int64_t *unit)
-{
-	static const char *const units[] = { "KiB", "MiB", "GiB" };
-	int i;
-
-	*unit = 1;
-	for (i = 0; i < 3 && s->len > 3; i++)
-		if (memcmp(s->p + s->len - 3, units[i], 3) == 0) {
-			s->len -= 3;
-			*unit = (int64_t)1 << 10 * (i + 1);
-			return true;
-		}
-	return false;
-}
-
 /* Keeps a string for the option.  NULL: without memory, and why says so. */
 static const char *
 opt_hold(const struct opt *o, char *s, char why[CONF_WHY_MAX])
@@ -126,7 +109,6 @@ opt_set(struct conf *c, const struct opt *o, const char *text,
 	struct kstr s = kstr_trim(kstr_of(text));
 	struct conf_value v = { 0 };
 	char num[24];
-	int64_t unit;
 
 	if (o->kind.type == T_STR || o->kind.type == T_CAPS) {
 		const char **p = (const char **)((char *)c + o->off);
@@ -137,13 +119,8 @@ opt_set(struct conf *c, const struct opt *o, const char *text,
 		return *p != NULL;
 	}
 	if (o->kind.type == T_INT && strstr(o->name, "bytes") != NULL &&
-	    parse_size(&s, &unit)) {
-		/* An overflow becomes a word that is no number. */
-		if (!conf_parse_int(s, &v.i) ||
-		    __builtin_mul_overflow(v.i, unit, &v.i))
-			snprintf(num, sizeof(num), "?");
-		else
-			snprintf(num, sizeof(num), "%lld", (long long)v.i);
+	    conf_parse_size(s, &v.i)) {
+		snprintf(num, sizeof(num), "%lld", (long long)v.i);
 		s = kstr_of(num);
 	}
 	if (o->topic >= 0) {

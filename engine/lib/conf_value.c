@@ -44,6 +44,24 @@ conf_parse_int(struct kstr s, int64_t *out)
 	return true;
 }
 
+bool
+conf_parse_size(struct kstr s, int64_t *out)
+{
+	static const char units[] = "KMG";
+	const char *u;
+	int shift = 0;
+
+	if (s.len > 3 && memcmp(s.p + s.len - 2, "iB", 2) == 0)
+		s.len -= 2;
+	else if (s.len < 2 || memchr(units, s.p[s.len - 1], 3) == NULL)
+		return conf_parse_int(s, out);
+	u = memchr(units, s.p[--s.len], 3);
+	if (u != NULL)
+		shift = 10 * (int)(u - units + 1);
+	return u != NULL && conf_parse_int(s, out) &&
+	    !__builtin_mul_overflow(*out, (int64_t)1 << shift, out);
+}
+
 /* A decimal fraction that fills s; no infinities, no hexadecimal. */
 static bool
 parse_double(struct kstr s, double *out)

@@ -53,6 +53,9 @@ struct conf_value {
 struct kstr kstr_trim(struct kstr);
 /* A decimal number that fills s: an optional sign, then digits. */
 bool	 conf_parse_int(struct kstr s, int64_t *out);
+/* A number of bytes: a decimal number, perhaps with K, M or G, or with KiB, MiB
+ * or GiB, behind it for 1024 bytes, the square and the cube of it. */
+bool	 conf_parse_size(struct kstr s, int64_t *out);
 /* Takes the first pair off a list of CAPS: the address as 16 bytes, one of IPv4
  * mapped into IPv6, and its number.  False: there is none, or it is bad, when
  * something is left. */
