@@ -892,6 +892,13 @@ def effect_flush():
             eq(kafka.end_offset(c, t), 3 * i + 3, "end")
 
 
+def until_start(c, t, offset):
+    end = time.monotonic() + kafka.WAIT
+    while kafka.list_offset(c, t, -2)["offset"] != offset:
+        ok(time.monotonic() < end, "nothing was deleted")
+        time.sleep(0.05)
+
+
 @row("effect/retention")
 def effect_retention():
     """Needs a broker that looks often: log-retention-check-interval-ms."""
@@ -903,16 +910,41 @@ def effect_retention():
         for y in (t, u):
             produce_ok(c, y, R.batch(R.recs(3, ts=kafka.TS)))
         good(incremental(c, TOPIC, t.name, [(SET, "retention.ms", "1000")]))
-        end = time.monotonic() + kafka.WAIT
-        while kafka.list_offset(c, t, -2)["offset"] != 3:
-            ok(time.monotonic() < end, "nothing was deleted")
-            time.sleep(0.05)
+        until_start(c, t, 3)
         eq(kafka.list_offset(c, u, -2)["offset"], 0, "start of the other")
         good(incremental(c, BROKER, "", [(SET, "log.retention.ms", "1000")]))
-        while kafka.list_offset(c, u, -2)["offset"] != 3:
-            ok(time.monotonic() < end, "nothing was deleted")
-            time.sleep(0.05)
+        until_start(c, u, 3)
         broker_reset(c)
+
+
+@row("effect/retention/clock")
+def effect_retention_clock():
+    """What a client's clock says of a far future keeps nothing for ever: it is
+    refused, or, where that is allowed, goes by size; and what it says of a far
+    past takes nothing but its own segment."""
+    far = kafka.TS + 10 * 365 * 86400 * 1000
+    t, past = new_topic(), new_topic(1, {"segment.ms": "1"})
+    u = new_topic(1, {"message.timestamp.after.max.ms": str(2 ** 62)})
+    now = int(time.time() * 1000)
+    with Conn() as c:
+        x = described(c, BROKER, me(c))["by"]
+        if int(x["log.retention.check.interval.ms"]["value"]) > 1000:
+            raise Skip("the broker looks too seldom")
+        eq(produce(c, t, R.batch(R.recs(1, ts=far)))["error_code"],
+           kafka.BAD_TIMESTAMP, "error of the far future")
+        produce_ok(c, t, R.batch(R.recs(2, ts=kafka.TS)))
+        produce_ok(c, u, R.batch(R.recs(1, ts=far)))
+        produce_ok(c, past, R.batch(R.recs(1, ts=0)))
+        produce_ok(c, past, R.batch(R.recs(1, ts=now)), 1)
+        for y in (u, past, t):
+            good(incremental(c, TOPIC, y.name, [
+                (SET, "retention.ms", "7200000" if y is past else "1000")]))
+        until_start(c, t, 2)
+        until_start(c, past, 1)
+        eq(kafka.list_offset(c, u, -2)["offset"], 0, "start of the future")
+        good(incremental(c, TOPIC, u.name, [(SET, "retention.bytes", "0")]))
+        until_start(c, u, 1)
+        eq(kafka.list_offset(c, past, -2)["offset"], 1, "start of the past")
 
 
 @row("effect/max.connections")
