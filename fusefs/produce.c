@@ -50,6 +50,7 @@ struct sink {
 	int16_t		 epoch;
 	int32_t		 sticky;	/* where records without key go */
 	struct op	*busy;
+	bool		 fresh;		/* the configs were read for this op */
 	bool		 unsure;	/* its batches may be in or not: they */
 	bool		 again;		/* are to be sent again */
 	struct ops	 waiters;
@@ -260,6 +261,37 @@ request(struct sink *s, const struct append_req **out)
 	return e;
 }
 
+/* ---- configs ------------------------------------------------------------ */
+
+/* What batches of the topic may be. */
+static void
+take_configs(struct sink *s, const struct topic_stats_res_topic *t)
+{
+	int64_t message = MIB, segment = MIB;
+	char value[32];
+
+	s->codec = CODEC_NONE;
+	for (int32_t i = 0; i < t->configs.n; i++) {
+		struct kstr v = t->configs.v[i].value;
+
+		snprintf(value, sizeof value, "%.*s", v.len < 0 ? 0 : v.len,
+		    v.len < 0 ? "" : v.p);
+		if (kstr_eq(t->configs.v[i].name,
+		    kstr_of("max.message.bytes")))
+			message = strtoll(value, NULL, 10);
+		if (kstr_eq(t->configs.v[i].name, kstr_of("segment.bytes")))
+			segment = strtoll(value, NULL, 10);
+		if (kstr_eq(t->configs.v[i].name,
+		    kstr_of("compression.type")))
+			for (unsigned c = 0; c < CODEC_MAX; c++)
+				if (strcmp(codec_name(c), value) == 0)
+					s->codec = (enum codec)c;
+	}
+	s->bytes_max = message < segment ? message : segment;
+	s->bytes_max -= s->bytes_max > 2 * BATCH_ROOM ? BATCH_ROOM :
+	    s->bytes_max / 2;
+}
+
 /* ---- one op at a time --------------------------------------------------- */
 
 static void
@@ -294,13 +326,50 @@ write_gone(struct op *op)
 	ops_wake(&s->waiters);
 }
 
+static void write_more(struct sink *, struct op *);
+static void got_configs(struct ecall *, enum err, void *);
+
+static void
+call(struct sink *s, int type, int version, const void *req,
+    void (*done)(struct ecall *, enum err, void *))
+{
+	s->call = (struct ecall){ .done = done, .arg = s, .req = req,
+	    .type = (uint16_t)type, .version = (int16_t)version,
+	    .again = true };
+	elink_call(s->fs->link, &s->call);
+}
+
+/* Batches are refused, maybe for what the topic's configs were when they were
+ * read: they are read once more, and the lines that are not in taken again. */
+static bool
+configs_again(struct sink *s, struct op *op, enum err e)
+{
+	struct topic_stats_req *q;
+
+	if (s->fresh || (e != E_TOO_LARGE && e != E_RECORD_LIST_TOO_LARGE &&
+	    e != E_NOT_LEADER))
+		return false;
+	arena_reset(&s->req);
+	if ((q = arena_alloc(&s->req, sizeof *q)) == NULL)
+		return false;
+	q->name = kstr_of(s->node->key.topic->name);
+	s->fresh = true;
+	sheaves_drop(s);
+	op->got = op->acked;
+	call(s, IPC_TOPIC_STATS, 0, q, got_configs);
+	return true;
+}
+
 /* Whose first lines are in is told so, and hears of the error when it writes
  * the others again: of which none is in, then. */
 static void
 write_fail(struct sink *s, struct op *op, enum err e)
 {
-	int eno = op_errno(op, e, s->node->key.topic->name);
+	int eno;
 
+	if (configs_again(s, op, e))
+		return;
+	eno = op_errno(op, e, s->node->key.topic->name);
 	s->pid = -1;
 	if (op->run == produce_write && op->acked > op->stage_bytes &&
 	    e != E_NOT_DURABLE) {
@@ -347,14 +416,11 @@ write_end(struct sink *s, struct op *op)
 	op_end(op);
 }
 
-static void write_more(struct sink *, struct op *);
-
-/* Of all partitions, the first error.  When one has its batch, another one's
- * must not be called not written: all would be written again. */
+/* Of all partitions, the first error, and whether one has its batch.  Then
+ * another one's must not be called not written: all would be written again. */
 static enum err
-answer_err(const struct produce_res *res)
+answer_err(const struct produce_res *res, bool *in)
 {
-	bool some = false;
 	enum err e = E_OK;
 
 	for (int32_t i = 0; i < res->responses.n; i++) {
@@ -364,13 +430,13 @@ answer_err(const struct produce_res *res)
 			const struct produce_res_topic_part *p =
 			    &t->partition_responses.v[k];
 
-			some = some || p->error_code == 0;
+			*in = *in || p->error_code == 0;
 			if (p->error_code != 0 && e == E_OK)
 				e = err_of_reply(p->error_code,
 				    p->error_message.p, p->error_message.len);
 		}
 	}
-	return some && (err_errno(e) == ENOSPC || err_errno(e) == EAGAIN) ?
+	return *in && (err_errno(e) == ENOSPC || err_errno(e) == EAGAIN) ?
 	    E_NOT_DURABLE : e;
 }
 
@@ -381,10 +447,12 @@ appended(struct ecall *c, enum err e, void *res)
 {
 	struct sink *s = c->arg;
 	struct op *op = s->busy;
+	bool in = false;
 
 	if (e == E_OK) {
 		fs_heard(s->fs);
-		e = answer_err(res);
+		e = answer_err(res, &in);
+		s->fresh |= in;
 	}
 	if (e == E_NOT_DURABLE) {
 		again_later(s);
@@ -402,16 +470,6 @@ appended(struct ecall *c, enum err e, void *res)
 	op->acked = op->got;
 	op_progress(op);
 	write_more(s, op);
-}
-
-static void
-call(struct sink *s, int type, int version, const void *req,
-    void (*done)(struct ecall *, enum err, void *))
-{
-	s->call = (struct ecall){ .done = done, .arg = s, .req = req,
-	    .type = (uint16_t)type, .version = (int16_t)version,
-	    .again = true };
-	elink_call(s->fs->link, &s->call);
 }
 
 static void
@@ -436,6 +494,23 @@ again_later(struct sink *s)
 	s->unsure = s->again = s->busy->seeking = true;
 	if (!uv_is_active((uv_handle_t *)t))
 		uv_timer_start(t, on_again, AGAIN_MS, 0);
+}
+
+static void
+got_configs(struct ecall *c, enum err e, void *r)
+{
+	const struct topic_stats_res *res = r;
+	struct sink *s = c->arg;
+
+	if (e == E_OK && (res->topics.n != 1 ||
+	    !uuid_eq(res->topics.v[0].id, s->node->key.topic->id)))
+		e = E_UNKNOWN_TOPIC_ID;
+	if (e != E_OK) {
+		write_fail(s, s->busy, e);
+		return;
+	}
+	take_configs(s, &res->topics.v[0]);
+	write_more(s, s->busy);
 }
 
 static void
@@ -497,6 +572,7 @@ begin(struct sink *s, struct op *op)
 		return false;
 	}
 	s->busy = op;
+	s->fresh = false;
 	s->fs->nwrites++;
 	op->gone = write_gone;
 	op->late = write_late;
@@ -561,31 +637,6 @@ produce_flush(struct op *op)
 }
 
 /* ---- open and release --------------------------------------------------- */
-
-/* What batches of the topic may be. */
-static void
-take_configs(struct sink *s, const struct topic_stats_res_topic *t)
-{
-	char value[32];
-
-	s->bytes_max = MIB;
-	for (int32_t i = 0; i < t->configs.n; i++) {
-		struct kstr v = t->configs.v[i].value;
-
-		snprintf(value, sizeof value, "%.*s", v.len < 0 ? 0 : v.len,
-		    v.len < 0 ? "" : v.p);
-		if (kstr_eq(t->configs.v[i].name,
-		    kstr_of("max.message.bytes")))
-			s->bytes_max = strtoll(value, NULL, 10);
-		if (kstr_eq(t->configs.v[i].name,
-		    kstr_of("compression.type")))
-			for (unsigned c = 0; c < CODEC_MAX; c++)
-				if (strcmp(codec_name(c), value) == 0)
-					s->codec = (enum codec)c;
-	}
-	s->bytes_max -= s->bytes_max > 2 * BATCH_ROOM ? BATCH_ROOM :
-	    s->bytes_max / 2;
-}
 
 void
 produce_open(struct op *op)

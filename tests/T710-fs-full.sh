@@ -119,18 +119,38 @@ for round in 1 2; do
 	! grep -v -e ENOSPC -e none "$tmp/again" || fail "it hears that"
 done
 
-# ---- compressed as the topic was -------------------------------------------------------
+# ---- the topic's configs change under an open file --------------------------------------
 
 check_rc 0 chronik topic create c --partitions 1
 C=$M/topics/c/0
 exec 3>"$C/produce"
 echo 1 >&3
 check_rc 0 chronik topic set c --config compression.type=gzip
-echo 2 2>"$tmp/why" >&3 && fail "it is taken"
-check_grep 'Resource temporarily unavailable' "$tmp/why" "EAGAIN"
+echo 2 >&3 || fail "compressed otherwise"
+line()
+{
+	head -c "$1" /dev/zero | tr '\0' "$2"
+	echo
+}
+# One line that was too long before.
+line 1500000 a >"$tmp/long"
+dd if="$tmp/long" bs=2M status=none 2>/dev/null >&3 && fail "it is taken"
+check_rc 0 chronik topic set c --config max.message.bytes=3000000 \
+    --config compression.type=uncompressed
+dd if="$tmp/long" bs=2M status=none >&3 || fail "now it may be as long"
+# Many short lines, which went into a batch that is too large now.
+check_rc 0 chronik topic set c --config max.message.bytes=20000
+for i in $(seq 50); do
+	line 1000 b
+done >"$tmp/many"
+dd if="$tmp/many" bs=2M status=none >&3 || fail "now in smaller batches"
+line 30000 c >"$tmp/long"
+dd if="$tmp/long" bs=2M status=none 2>"$tmp/why" >&3 && fail "it is taken"
+check_grep 'Message too long' "$tmp/why" "EMSGSIZE"
+echo 3 >&3 || fail "after a line that is too long"
 exec 3>&-
-echo 3 >"$C/produce" || fail "opened again"
-check_eq "$(jq -r .v "$C/log.jsonl" | tr '\n' ' ')" "1 3 " "what is in"
+check_eq "$(jq -r '.v | tostring | .[:1]' "$C/log.jsonl" | tr -d '\n')" \
+    "12a$(printf b%.0s $(seq 50))3" "what is in"
 fs_umount
 broker_stop
 umount "$MNT" || fail "umount"
