@@ -257,18 +257,25 @@ c_match_phrase(struct parse *p, const json_t *v)
 	return q;
 }
 
+/* The field and the text of a clause that has nothing else.  NULL: said. */
+static const char *
+field_text(struct parse *p, const json_t *v, const char *clause,
+    const char **text)
+{
+	const json_t *value, *options;
+	const char *field = one_field(p, v, clause, "value", &value, &options);
+
+	return field != NULL && dsl_only(p, options, clause,
+	    "value|case_insensitive") &&
+	    (*text = scalar(p, value, clause)) != NULL ? field : NULL;
+}
+
 static struct query *
 c_term(struct parse *p, const json_t *v)
 {
-	const json_t *value, *options;
-	const char *field = one_field(p, v, "term", "value", &value,
-	    &options), *text;
+	const char *text, *field = field_text(p, v, "term", &text);
 
-	if (field == NULL || !dsl_only(p, options, "term",
-	    "value|case_insensitive") ||
-	    (text = scalar(p, value, "term")) == NULL)
-		return NULL;
-	return field_is(p, field, text, false);
+	return field == NULL ? NULL : field_is(p, field, text, false);
 }
 
 static struct query *
@@ -301,28 +308,18 @@ c_terms(struct parse *p, const json_t *v)
 static struct query *
 c_prefix(struct parse *p, const json_t *v)
 {
-	const json_t *value, *options;
-	const char *field = one_field(p, v, "prefix", "value", &value,
-	    &options), *text;
+	const char *text, *field = field_text(p, v, "prefix", &text);
 
-	if (field == NULL || !dsl_only(p, options, "prefix",
-	    "value|case_insensitive") ||
-	    (text = scalar(p, value, "prefix")) == NULL)
-		return NULL;
-	return field_is(p, field, text, true);
+	return field == NULL ? NULL : field_is(p, field, text, true);
 }
 
 static struct query *
 c_wildcard(struct parse *p, const json_t *v)
 {
-	const json_t *value, *options;
-	const char *field = one_field(p, v, "wildcard", "value", &value,
-	    &options), *text;
+	const char *text, *field = field_text(p, v, "wildcard", &text);
 	size_t n;
 
-	if (field == NULL || !dsl_only(p, options, "wildcard",
-	    "value|case_insensitive") ||
-	    (text = scalar(p, value, "wildcard")) == NULL)
+	if (field == NULL)
 		return NULL;
 	n = strcspn(text, "*?");
 	if (text[n] != '\0' && (text[n] == '?' || text[n + 1] != '\0')) {

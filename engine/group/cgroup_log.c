@@ -80,9 +80,10 @@ put_group(const struct sink *s)
 }
 
 static enum err
-member_record(const struct cmember *m, struct meta_cmember *rec,
-    struct arena *a)
+member_record(const struct cmember *m, void *out, struct arena *a)
 {
+	struct meta_cmember *rec = out;
+
 	*rec = (struct meta_cmember){ .instance = kstr_of(m->instance),
 	    .rack = kstr_of(m->rack), .client_id = kstr_of(m->client_id),
 	    .host = kstr_of(m->host), .rebalance_ms = m->rebalance_ms,
@@ -133,69 +134,71 @@ set_record(const struct cgroup *cg, const struct tps *s, struct arena *a,
 }
 
 static enum err
-put_member(const struct sink *s, const struct cmember *m)
+target_record(const struct cmember *m, void *rec, struct arena *a)
 {
-	struct meta_cmember rec;
+	struct meta_ctarget *r = rec;
+
+	*r = (struct meta_ctarget){ 0 };
+	return set_record(cgroup_of(m->group), &m->target, a, &r->topics.v,
+	    &r->topics.n);
+}
+
+static enum err
+current_record(const struct cmember *m, void *rec, struct arena *a)
+{
+	struct meta_ccurrent *r = rec;
+	const struct cgroup *cg = cgroup_of(m->group);
+	enum err e;
+
+	*r = (struct meta_ccurrent){ .epoch = m->epoch,
+	    .previous = m->previous, .state = (int8_t)m->state };
+	e = set_record(cg, &m->assigned, a, &r->assigned.v, &r->assigned.n);
+	return e != E_OK ? e : set_record(cg, &m->revoking, a,
+	    &r->revoking.v, &r->revoking.n);
+}
+
+/* A record of a member; fill NULL: it is gone. */
+static enum err
+put_of(const struct sink *s, const struct cmember *m, enum meta_type type,
+    enum err (*fill)(const struct cmember *, void *rec, struct arena *))
+{
+	union {
+		struct meta_cmember	member;
+		struct meta_ctarget	target;
+		struct meta_ccurrent	current;
+	} rec;
 	struct meta_key key;
 	struct arena a;
 	enum err e;
 
 	arena_init(&a, RECORD_MAX);
 	e = member_key(&a, m, &key);
+	if (e == E_OK && fill != NULL)
+		e = fill(m, &rec, &a);
 	if (e == E_OK)
-		e = member_record(m, &rec, &a);
-	if (e == E_OK)
-		e = sink_put(s, MT_meta_cmember, &key, &rec);
+		e = sink_put(s, type, &key, fill == NULL ? NULL : &rec);
 	else
 		s->cg->torn = true;
 	arena_reset(&a);
 	return e;
+}
+
+static enum err
+put_member(const struct sink *s, const struct cmember *m)
+{
+	return put_of(s, m, MT_meta_cmember, member_record);
 }
 
 static enum err
 put_target(const struct sink *s, const struct cmember *m)
 {
-	struct meta_ctarget rec = { 0 };
-	struct meta_key key;
-	struct arena a;
-	enum err e;
-
-	arena_init(&a, RECORD_MAX);
-	e = member_key(&a, m, &key);
-	if (e == E_OK)
-		e = set_record(s->cg, &m->target, &a, &rec.topics.v,
-		    &rec.topics.n);
-	if (e == E_OK)
-		e = sink_put(s, MT_meta_ctarget, &key, &rec);
-	else
-		s->cg->torn = true;
-	arena_reset(&a);
-	return e;
+	return put_of(s, m, MT_meta_ctarget, target_record);
 }
 
 static enum err
 put_current(const struct sink *s, const struct cmember *m)
 {
-	struct meta_ccurrent rec = { .epoch = m->epoch,
-	    .previous = m->previous, .state = (int8_t)m->state };
-	struct meta_key key;
-	struct arena a;
-	enum err e;
-
-	arena_init(&a, RECORD_MAX);
-	e = member_key(&a, m, &key);
-	if (e == E_OK)
-		e = set_record(s->cg, &m->assigned, &a, &rec.assigned.v,
-		    &rec.assigned.n);
-	if (e == E_OK)
-		e = set_record(s->cg, &m->revoking, &a, &rec.revoking.v,
-		    &rec.revoking.n);
-	if (e == E_OK)
-		e = sink_put(s, MT_meta_ccurrent, &key, &rec);
-	else
-		s->cg->torn = true;
-	arena_reset(&a);
-	return e;
+	return put_of(s, m, MT_meta_ccurrent, current_record);
 }
 
 static enum err
@@ -252,18 +255,8 @@ enum err
 cmember_put_gone(struct cmember *m)
 {
 	struct sink s = { .cg = cgroup_of(m->group) };
-	struct meta_key key;
-	struct arena a;
-	enum err e;
 
-	arena_init(&a, RECORD_MAX);
-	e = member_key(&a, m, &key);
-	if (e == E_OK)
-		e = sink_put(&s, MT_meta_cmember, &key, NULL);
-	else
-		s.cg->torn = true;
-	arena_reset(&a);
-	return e;
+	return put_of(&s, m, MT_meta_cmember, NULL);
 }
 
 enum err
