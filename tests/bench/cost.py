@@ -33,7 +33,6 @@ SMALL = {"acks": "all", "linger_ms": 0, "size": 100, "batch": 10,
          "partitions": 1}
 LONE = {"acks": "all", "linger_ms": 0, "size": 100, "partitions": 1,
         "arrival": "false"}
-FETCH_NS = {"bbr": 320}		# others 200
 SYNC_AND = -200		# the disk's fdatasync, and so many microseconds
 
 # Name, verb, words, records, --sync, unit, budget, the control's name.
@@ -49,8 +48,7 @@ PATHS = (
     ("lone request", "rtt", LONE, 2000, "os", "p50 us", 150, "control"),
     ("lone request", "rtt", LONE, 2000, "commit", "p50 us", SYNC_AND,
      "control sync"),
-    ("fetch hot", "consume", LARGE, 300000, "os", "ns/KiB",
-     FETCH_NS.get(congestion(), 200), None),
+    ("fetch hot", "consume", LARGE, 300000, "os", "ns/KiB", 200, None),
 )
 
 

@@ -107,16 +107,44 @@ def loopback_mb_s(size=2048 * MIB, file=None):
     return size / spent / 1e6
 
 
-def sendfile_mb_s(directory):
+def random_file(directory):
     path = os.path.join(directory, "sendfile")
     with open(path, "wb") as f:
         f.write(os.urandom(256 * MIB))
     fd = os.open(path, os.O_RDONLY)
     os.unlink(path)
+    return fd
+
+
+def sendfile_mb_s(directory):
+    fd = random_file(directory)
     try:
         return loopback_mb_s(file=fd)
     finally:
         os.close(fd)
+
+
+def sendfile_ns_kib(directory, control, size=2048 * MIB):
+    """Processor time of who sends, by congestion control; the reader is
+    another process."""
+    fd = random_file(directory)
+    a, b = pair()
+    a.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
+    reader = os.fork()
+    if reader == 0:
+        a.close()
+        drain(b, size)
+        os._exit(0)
+    b.close()
+    whole, sent, start = os.fstat(fd).st_size, 0, time.process_time()
+    while sent < size:
+        sent += os.sendfile(a.fileno(), fd, sent % whole,
+                            min(MIB, whole - sent % whole))
+    spent = time.process_time() - start
+    a.close()
+    os.close(fd)
+    os.waitpid(reader, 0)
+    return spent * 1e9 / (size / 1024)
 
 
 def rtt_us(n=5000):
@@ -145,5 +173,8 @@ def all_limits(directory):
         "write + one fdatasync, MB/s": write_mb_s(directory),
         "loopback TCP, MB/s": loopback_mb_s(),
         "sendfile to loopback, MB/s": sendfile_mb_s(directory),
+        "sendfile by reno, CPU ns/KiB": sendfile_ns_kib(directory, "reno"),
+        f"sendfile by {congestion()}, CPU ns/KiB":
+            sendfile_ns_kib(directory, congestion()),
         "loopback round trip, us": rtt_us(),
     }
