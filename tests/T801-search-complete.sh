@@ -58,9 +58,16 @@ deleted()
 }
 rewritten()
 {
-	grep -q 'segment rewritten' "$BROKER_LOG"
+	[ "$(grep -c 'segment rewritten' "$BROKER_LOG")" -gt "$1" ]
 }
 wait_until deleted || fail "retention has deleted nothing"
-wait_until rewritten || fail "nothing is compacted"
+# The cleaner may have been ahead of the indexer all the time: what is indexed
+# now is written anew when more of the same keys come.
+index_whole
+was=$(grep -c 'segment rewritten' "$BROKER_LOG")
+for i in 7 8; do
+	produce keyed $((2000 + records / 9)) $i json none
+done
+wait_until rewritten "$was" || fail "nothing is compacted"
 index_whole
 compare $((queries / 3)) 20
