@@ -126,14 +126,19 @@ class Listener(ConsumerRebalanceListener):
 
 
 def member(opts):
+    """A leader that learns of the topic's partitions after it has assigned them
+    joins again; when poll() then ends within that, kafka-python 3.0.12 forgets
+    its join and sends no heartbeat any more.  So they are known before, and no
+    poll ends soon."""
     me = Member(opts)
     cons = KafkaConsumer(
         bootstrap_servers=opts.bootstrap, group_id=me.group,
         auto_offset_reset='earliest', auto_commit_interval_ms=200,
         heartbeat_interval_ms=300, session_timeout_ms=10000)
     cons.subscribe([me.topic], listener=Listener(me))
+    check(cons.partitions_for_topic(me.topic), me.topic + ': no partitions')
     while not me.stopped:
-        for batch in cons.poll(timeout_ms=100).values():
+        for batch in cons.poll(timeout_ms=1000).values():
             me.add(r.value for r in batch)
     cons.close()
 
