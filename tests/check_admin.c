@@ -6,11 +6,11 @@
  * more than were asked for; a log starts where readers have been told, and not
  * beyond what was asked; all of it can be used, grown and deleted again.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "rig.h"
 #include "serve.h"
 

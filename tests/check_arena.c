@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bump allocator: zeroed, aligned, apart, and never past its limit. */
-#include <check.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/arena.h"
 
 static bool

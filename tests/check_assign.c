@@ -4,11 +4,11 @@
  * somebody wants has one owner, who wants it; loads are even; nothing moves
  * without need; co-partitioned topics stay together.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "group/assign.h"
 
 enum { MEMBERS = 12, TOPICS = 8, ROUNDS = 400 };

@@ -3,11 +3,11 @@
  * Record batches: made, checked, iterated, broken in every way that
  * protocol.md 3.2 lists, and those of foreign writers in tests/golden.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/batch.h"
 #include "lib/crc32c.h"
 #include "lib/limits.h"

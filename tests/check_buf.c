@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cursors: every number at its edges, varints, growth, stickiness. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/buf.h"
 
 #define NELEM(a)	(sizeof(a) / sizeof *(a))

@@ -3,11 +3,11 @@
  * Consumer groups and the catalogue: whatever members have done, a crash and
  * a clean stop bring back the same group, epochs, targets and holders.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "group/cgroup.h"
 #include "rig.h"
 

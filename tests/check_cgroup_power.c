@@ -7,11 +7,11 @@
  * one that it has been, whole, and not from before what has been answered;
  * and its members go on in it without being fenced.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "group/cgroup.h"
 #include "group/group_call.h"
 #include "rig.h"

@@ -4,12 +4,12 @@
  * that has it, where it is found by its name and nothing else is, and the same
  * history without the fault, where nothing is found.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "tests/checker/judge.h"
 #include "tests/checker/value.h"
 

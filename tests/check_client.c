@@ -4,7 +4,6 @@
  * a real socket: answers, late answers, foreign frames, silence and hang-ups,
  * segments that are passed and retired; and the reader of their records.
  */
-#include <check.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "lib/client.h"
 #include "lib/kafka.h"
 #include "lib/reader.h"

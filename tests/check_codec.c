@@ -3,7 +3,6 @@
  * Codecs: there and back, what other writers make, and what nobody should
  * make: cut, mutated and lying streams, and bombs.
  */
-#include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "ck.h"
 #include "lib/codec.h"
 #include "lib/limits.h"
 

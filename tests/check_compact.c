@@ -6,11 +6,11 @@
  * nothing that was superseded comes back, and a tombstone stays for as long as
  * it was promised.  Then the rules one by one.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "keylog.h"
 #include "log/compact.h"
 #include "offline/fsck.h"

@@ -3,11 +3,11 @@
  * Compaction on a disk that fails: the power goes before each call of a pass,
  * in several ways, and each call fails in turn.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "keylog.h"
 #include "lib/crc32c.h"
 #include "log/swap.h"

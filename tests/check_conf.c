@@ -3,13 +3,13 @@
  * Options and topic configs: every row of conf.def, the four sources and
  * their order, and what is refused.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "lib/conf.h"
 
 #define USAGE	"chronik-tester [option ...]"

@@ -6,12 +6,12 @@
  * byte; what recovery reported must survive the next crash; recovering twice
  * must change nothing.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "ck.h"
 #include "lib/log.h"
 #include "minilog.h"
 #include "simdisk.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CRC-32C: known sums, and every way of computing it against one bit a time. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/crc32c.h"
 
 /* One bit a time: too slow to use, too short to be wrong. */

@@ -3,7 +3,6 @@
  * The same promises of disk.h asked of the real disk and of the simulated one,
  * and then what only the simulated one can do: losing.
  */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "lib/log.h"
 #include "simdisk.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records taken apart: JSON as jansson reads it, and folding as libunistring
  * does it. */
-#include <check.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <uninorm.h>
 #include <unistr.h>
 
+#include "ck.h"
 #include "doc.h"
 #include "token.h"
 

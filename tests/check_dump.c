@@ -7,11 +7,11 @@
  * With GOLDEN_WRITE=1 in the environment the golden files are written anew:
  * after a deliberate change of a format, with a new version.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "clock.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"

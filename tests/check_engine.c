@@ -4,11 +4,11 @@
  * see, how faults fence a partition and how it comes back, restarts, rolling,
  * retention, topics, and the catalogue's rewriting and refusals.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "rig.h"
 
 static struct rig r;

@@ -3,11 +3,11 @@
  * Fetch: extents against the batches that lie in the log, for many offsets
  * and limits; long polls; what is not in memory; cancelling.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/fetch.h"
+#include "ck.h"
 #include "rig.h"
 #include "simdisk.h"
 

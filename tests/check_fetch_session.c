@@ -4,11 +4,11 @@
  * knows of its partitions is the truth after every poll, found with work for
  * what has moved only.  And leader epochs of the past, against a model.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/fetch_session.h"
+#include "ck.h"
 #include "log/history.h"
 #include "rig.h"
 

@@ -5,11 +5,11 @@
  * a log away, makes whole what can be made again, and says clean the second
  * time; and it may be cut short anywhere.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "offline/fsck.h"
 #include "rig.h"
 

@@ -3,7 +3,6 @@
  * The gateway between a client of raw frames and the fake engine: order,
  * back-pressure, memory that runs out, and an engine that goes away.
  */
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "gwtest.h"
 #include "lib/limits.h"
 

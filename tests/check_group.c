@@ -5,11 +5,11 @@
  * never overtakes a commit, records of version 0, and that all of it holds
  * when the power goes before any call that changes the disk.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "group/group_call.h"
 #include "minilog.h"
 #include "rig.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hash tables, against a plain array. */
-#include <check.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "ck.h"
 #include "lib/hash.h"
 
 enum { ENTRIES = 500, HASHES = 100, STEPS = 20000 };

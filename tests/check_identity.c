@@ -5,11 +5,11 @@
  * engine opens what is left.  It must know everything that was visible, and
  * nothing of a change that had not begun.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/log.h"
 #include "rig.h"
 #include "serve.h"

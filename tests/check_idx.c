@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sparse index: what waits in memory, what is in the file, and that no
  * damage to the file makes a lookup answer wrong. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/log.h"
 #include "log/idx.h"
 #include "simdisk.h"

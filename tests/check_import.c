@@ -4,11 +4,11 @@
  * of it comes along, what a crash of Kafka left is judged as Kafka judges it,
  * and a crash or a fault of the import itself leaves all of it or nothing.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/crc32c.h"
 #include "offline/import.h"
 #include "rig.h"

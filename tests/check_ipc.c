@@ -4,7 +4,6 @@
  * are cut, with each frame's own fds; and a peer that breaks the rules is
  * told from one that is slow.
  */
-#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "lib/ipc.h"
 #include "lib/kafka.h"
 

@@ -4,11 +4,11 @@
  * without their segments having been synced, and what becomes of them when
  * its files fail.  The power goes at every step in check_powercut.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/log.h"
 #include "minilog.h"
 #include "rig.h"

@@ -3,12 +3,12 @@
  * Message formats 0 and 1: up and down and back, what other writers made, and
  * sets that are broken.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
+#include "ck.h"
 #include "lib/batch.h"
 #include "lib/crc32c.h"
 #include "lib/limits.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Logging: what a line looks like, and that foreign bytes cannot forge one. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "ck.h"
 #include "lib/log.h"
 
 static char out[65536];

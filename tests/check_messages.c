@@ -4,10 +4,10 @@
  * and back in every version, truncated, attacked as published, and large but
  * honest.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "gen.h"
 #include "lib/ipc.h"
 #include "lib/kafka.h"
@@ -22,9 +22,6 @@
 #define NELEM(a)	(sizeof(a) / sizeof *(a))
 #define MSG(n)		(&kafka_msgs[KM_##n])
 #define S(s)		{ sizeof(s) - 1, s }
-
-/* ck_assert talks to its parent each time; this runs millions of times. */
-#define QUICK(x)	((x) ? (void)0 : ck_abort_msg("%s", #x))
 
 static struct any outs[2];
 
@@ -307,7 +304,7 @@ attack_counts(const struct msg *m, int v, uint64_t seed)
 			c = counts[k];
 			memcpy(p + i, c, w.len - i < 5 ? w.len - i : 5);
 			e = trial(&t, m, v, p, w.len, &outs[1]);
-			QUICK(e == E_OK || e == E_PROTO || e == E_NOMEM);
+			ck_assert(e == E_OK || e == E_PROTO || e == E_NOMEM);
 			trial_end(&t);
 			free(p);
 		}
@@ -483,7 +480,7 @@ START_TEST(test_print_all)
 	msg_print(m, &w, &outs[0]);
 	ck_assert(!w.bad);
 	for (size_t i = 0; i < w.len; i++)
-		QUICK(w.p[i] >= ' ' && w.p[i] <= '~');
+		ck_assert(w.p[i] >= ' ' && w.p[i] <= '~');
 	wr_free(&w);
 	arena_reset(&a);
 }

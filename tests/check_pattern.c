@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Topic patterns: what RE2 matches and refuses, and hostile ones. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "group/pattern.h"
 
 static const struct {

@@ -8,11 +8,11 @@
  * changed, hold every byte below the high watermark where it was, and know the
  * producers.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "engine.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Idempotent producers: Kafka's rules case by case (KIP-98, KIP-360), and the
  * snapshot, byte for byte. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "clock.h"
 #include "lib/crc32c.h"
 #include "log/prod.h"

@@ -4,11 +4,11 @@
  * it must be refused, and that what is cut is kept.  check_crash looks for
  * the cases that nobody thought of.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/crc32c.h"
 #include "lib/log.h"
 #include "minilog.h"

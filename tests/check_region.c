@@ -3,7 +3,6 @@
  * The shared region: pieces never overlap, the lowest place wins, what is
  * given back can be had again as a whole, and new ground is touched late.
  */
-#include <check.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "gateway/region.h"
 #include "lib/limits.h"
 

@@ -3,11 +3,11 @@
  * The renderer's lines, byte by byte: they are a format that sizes of files
  * are sums of.  That they say what the records are is fuzz_render's.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/found.h"
 #include "lib/json.h"
 #include "lib/render.h"

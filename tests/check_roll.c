@@ -4,11 +4,11 @@
  * when what was deleted goes: over a simulated disk and with a clock that the
  * test turns.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "log/reap.h"
 #include "log/roll.h"
 #include "rig.h"

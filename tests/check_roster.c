@@ -5,11 +5,11 @@
  * whatever was done to the files, or to the marker, while no engine ran is
  * noticed before it matters.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/log.h"
 #include "log/roster.h"
 #include "minilog.h"

@@ -3,11 +3,11 @@
  * The interpreter of rows: golden bytes written by hand from Kafka's schemas,
  * tagged fields, and lengths and values that must be refused.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "gen.h"
 #include "lib/kafka.h"
 

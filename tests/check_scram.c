@@ -4,12 +4,12 @@
  * implementation derives them; the one of SHA-256 gives the RFC's server
  * signature.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "catalogue/scram.h"
+#include "ck.h"
 
 static const char password[] = "pencil";
 static const uint8_t salt[16] = { 0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35,

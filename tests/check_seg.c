@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Segments: their names, their references, the walk over headers. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/log.h"
 #include "minilog.h"
 #include "simdisk.h"

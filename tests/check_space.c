@@ -5,11 +5,11 @@
  * the reserve; when that is used up too, its changes are refused and nothing
  * of them stays.  The power may go at each step of it.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "rig.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

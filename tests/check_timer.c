@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The timer heap against a model, and the worker pool, inline and threaded. */
-#include <check.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "pool.h"
 #include "timer.h"
 

@@ -6,12 +6,12 @@
  * the batch that it is in and no other; indexes and snapshots cost nothing;
  * no segment is touched.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/fetch.h"
+#include "ck.h"
 #include "rig.h"
 
 enum { BATCHES = 44, RECORDS = 3, SEGS_MOST = 8 };

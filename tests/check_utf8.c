@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UTF-8: every code point, and every string of three bytes, by its number. */
-#include <check.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ck.h"
 #include "lib/utf8.h"
 
 /* RFC 3629 section 3. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A gateway before a fake engine, and a client of raw frames, for tests. */
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ck.h"
 #include "gwtest.h"
 #include "lib/batch.h"
 #include "lib/limits.h"

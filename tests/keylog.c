@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing keyed records, and comparing what is left of them. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "batch_gen.h"
+#include "ck.h"
 #include "keylog.h"
 #include "log/look.h"
 
