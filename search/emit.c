@@ -5,11 +5,11 @@
 
 #include "emit.h"
 #include "lib/limits.h"
-#include "token.h"
 #include "xap.h"
 
 enum {
-	PAIR_MAX	= 3,	/* bytes of each word of a pair */
+	PAIR_MIN	= 2,	/* bytes of each word of a pair ... */
+	PAIR_MAX	= 3,
 	EQUAL_MAX	= 24,	/* bytes of a value with a term of its own */
 	EQUAL_DIGITS	= 3,	/* ... and digits in it */
 	EQUAL_BLANKS	= 1,	/* ... and blanks: what has more is prose */
@@ -54,23 +54,34 @@ emit_stem(struct term_buf *b, const struct sconf *c, enum term t,
 	return true;
 }
 
-bool
-emit_pairs(size_t n, size_t m)
+/* Whether it is too common by itself, but worth a term together with others: a
+ * single digit and a word without one do not make them any rarer. */
+static bool
+pairs(const struct token *w)
 {
-	return n <= PAIR_MAX && m <= PAIR_MAX;
+	bool digit = false;
+
+	for (size_t i = 0; i < w->n && w->n <= PAIR_MAX; i++)
+		digit |= w->p[i] >= '0' && w->p[i] <= '9';
+	return digit && w->n >= PAIR_MIN;
+}
+
+bool
+emit_pairs(const struct token *a, const struct token *b)
+{
+	return b->glued && pairs(a) && pairs(b);
 }
 
 void
-emit_pair(struct term_buf *b, const char *s, size_t n, const char *t,
-    size_t m)
+emit_pair(struct term_buf *b, const struct token *s, const struct token *t)
 {
 	char both[2 * PAIR_MAX + 1], number[16];
 	uint64_t h;
 
-	memcpy(both, s, n);
-	both[n] = TERM_SEP;
-	memcpy(both + n + 1, t, m);
-	h = term_hash(both, n + m + 1);
+	memcpy(both, s->p, s->n);
+	both[s->n] = TERM_SEP;
+	memcpy(both + s->n + 1, t->p, t->n);
+	h = term_hash(both, s->n + t->n + 1);
 	snprintf(number, sizeof number, "%x", (unsigned)(h ^ h >> 32) %
 	    PAIR_TERMS);
 	term_make(b, TERM_PAIR, NULL, number, strlen(number));
@@ -132,9 +143,8 @@ one_word(struct emit *m, const struct doc_text *t, const struct token *w,
 	if (e == E_OK)
 		e = put(m, &b, m->conf->positions ? m->position : -1,
 		    m->conf->stem ? 0 : wdf);
-	if (e == E_OK && before->p != NULL && w->glued &&
-	    emit_pairs(before->n, w->n)) {
-		emit_pair(&b, before->p, before->n, w->p, w->n);
+	if (e == E_OK && emit_pairs(before, w)) {
+		emit_pair(&b, before, w);
 		e = put(m, &b, -1, 0);
 	}
 	if (weight == 0 || e != E_OK)
@@ -151,7 +161,7 @@ static enum err
 words(struct emit *m, const struct doc_text *t)
 {
 	int weight = sconf_weight(m->conf, t->path);
-	struct token w, before = { NULL, 0, false };
+	struct token w, before = { "", 0, false };
 	struct tokens ts;
 	enum err e = E_OK;
 

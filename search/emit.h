@@ -7,6 +7,7 @@
 #include "sconf.h"
 #include "shape.h"
 #include "terms.h"
+#include "token.h"
 
 /* Where terms go to: the index, or whoever compares with it. */
 struct emit_sink {
@@ -32,10 +33,11 @@ void	 emit_word(struct term_buf *, const struct sconf *, enum term,
 /* The stem of a word that has one there; false: it has none. */
 bool	 emit_stem(struct term_buf *, const struct sconf *, enum term,
 	    const char *path, const char *, size_t n);
-/* Whether two neighbours are short enough to be a term of their own. */
-bool	 emit_pairs(size_t n, size_t m);
-void	 emit_pair(struct term_buf *, const char *, size_t n, const char *,
-	    size_t m);
+/* Whether two neighbours are a term of their own: parts of an address or a
+ * time.  It depends on them alone, so that a query can tell as well. */
+bool	 emit_pairs(const struct token *, const struct token *);
+void	 emit_pair(struct term_buf *, const struct token *,
+	    const struct token *);
 /* Whether a value has a term of its own beside its words: not one that hardly
  * any other record has, which would be most of the index. */
 bool	 emit_has_equal(const char *, size_t n);

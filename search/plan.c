@@ -52,7 +52,7 @@ all_words(struct plan *p, const struct sconf *c, enum term kind,
     const char *path, const struct query *q, bool phrase)
 {
 	struct xap_query *v[QUERY_NODES_MAX];
-	struct token w, before = { NULL, 0, false };
+	struct token w, before = { "", 0, false };
 	struct tokens ts;
 	struct term_buf b;
 	int n = 0;
@@ -72,9 +72,8 @@ all_words(struct plan *p, const struct sconf *c, enum term kind,
 			v[n++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
 		}
 		if (!last && !phrase && kind == TERM_WORD &&
-		    before.p != NULL && w.glued &&
-		    emit_pairs(before.n, w.n)) {
-			emit_pair(&b, before.p, before.n, w.p, w.n);
+		    emit_pairs(&before, &w)) {
+			emit_pair(&b, &before, &w);
 			v[n++] = xap_q_term(b.p, b.n);
 		}
 		before = w;
