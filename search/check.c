@@ -11,6 +11,7 @@
 #include "emit.h"
 #include "lib/limits.h"
 #include "lib/opts.h"
+#include "times.h"
 
 enum {
 	SAMPLE_EVERY	= 1000,		/* a record whose terms are looked up */
@@ -169,6 +170,17 @@ each_id(void *arg, uint32_t id)
 	return v->n < SHARD_DOCS_MAX;
 }
 
+static enum err
+check_time(struct verify *v, const struct record *r)
+{
+	int64_t ts = 0;
+	enum err e = times_get(v->db, v->id, &ts);
+
+	if (e == E_NOTFOUND || (e == E_OK && ts != r->ts))
+		complain(v, r->offset, "has another time");
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
 static bool
 each_record(void *arg, const struct record *r)
 {
@@ -182,9 +194,11 @@ each_record(void *arg, const struct record *r)
 		    "is in the index, not in the log");
 	if (v->at < v->n && v->ids[v->at] == v->id) {
 		v->at++;
-		if (v->records++ % SAMPLE_EVERY == 0 &&
-		    doc_read(&v->doc, r) == E_OK)
-			v->err = emit_doc(&v->doc, &v->conf, r->ts, &sink);
+		if (v->records++ % SAMPLE_EVERY != 0)
+			return true;
+		v->err = check_time(v, r);
+		if (v->err == E_OK && doc_read(&v->doc, r) == E_OK)
+			v->err = emit_doc(&v->doc, &v->conf, &sink);
 	} else
 		complain(v, r->offset, "is in the log, not in the index");
 	return v->err == E_OK;

@@ -243,7 +243,7 @@ numbers(struct emit *m)
 			continue;
 		e = many ? put_text(m, TERM_MANY, NULL, t->path,
 		    strlen(t->path)) : m->sink->value(m->sink->arg,
-		    SLOT_NUMERIC + slot, t->num);
+		    slot, t->num);
 	}
 	return e;
 }
@@ -293,14 +293,13 @@ headers(struct emit *m)
 }
 
 enum err
-emit_doc(const struct doc *d, const struct sconf *c, int64_t ts,
+emit_doc(const struct doc *d, const struct sconf *c,
     const struct emit_sink *sink)
 {
 	struct emit m = { d, c, sink, 1 };
 	const struct doc_text *t;
-	enum err e;
+	enum err e = E_OK;
 
-	e = sink->value(sink->arg, SLOT_TIME, (double)ts);
 	for (int i = 0; e == E_OK && (t = doc_words(d, i)) != NULL; i++)
 		if (t->words)
 			e = words(&m, t);

@@ -15,14 +15,13 @@ struct emit_sink {
 	/* position -1: none */
 	enum err	(*term)(void *, const struct term_buf *, int position,
 			    int wdf);
+	/* The slot is that of a numeric member, sconf_slot. */
 	enum err	(*value)(void *, int slot, double);
 	struct shapes	*shapes;	/* NULL: none */
 };
 
-enum { SLOT_TIME, SLOT_NUMERIC };	/* numeric members from the latter on */
-
 /* Everything of one record.  Returns the first error of the sink's. */
-enum err emit_doc(const struct doc *, const struct sconf *, int64_t ts,
+enum err emit_doc(const struct doc *, const struct sconf *,
 	    const struct emit_sink *) MUST;
 
 /* The term for a shape. */

@@ -30,6 +30,7 @@
 #include "index_in.h"
 #include "lib/limits.h"
 #include "lib/log.h"
+#include "times.h"
 
 enum {
 	VIEW_WAIT_MS	= 600000,	/* then it is asked again, to be sure */
@@ -46,6 +47,7 @@ struct step {
 	struct xap_writer *w;
 	struct doc	 doc;
 	struct shapes	 shapes;
+	struct times	*times;
 	int64_t		 base;		/* of the shard */
 	int		 docs;
 	int64_t		 bytes;
@@ -75,14 +77,16 @@ each_record(void *arg, const struct record *r)
 	struct step *s = arg;
 	const struct emit_sink sink = { s, sink_term, sink_value,
 	    &s->shapes };
+	uint32_t id = (uint32_t)(r->offset - s->base + 1);
 
 	/* A record that cannot be taken apart has no words, for a query that
 	 * reads it neither. */
 	if (doc_read(&s->doc, r) == E_OK)
-		s->err = emit_doc(&s->doc, &s->part->topic->conf, r->ts,
-		    &sink);
+		s->err = emit_doc(&s->doc, &s->part->topic->conf, &sink);
 	if (s->err == E_OK)
-		s->err = xap_add(s->w, (uint32_t)(r->offset - s->base + 1));
+		s->err = times_add(s->times, id, r->ts);
+	if (s->err == E_OK)
+		s->err = xap_add(s->w, id);
 	s->docs++;
 	s->bytes += r->key_len + r->value_len;
 	return s->err == E_OK && s->docs < INDEX_COMMIT_DOCS &&
@@ -109,6 +113,8 @@ commit(struct step *s, int64_t next)
 	free(conf);
 	if (e == E_OK)
 		e = shapes_store(&s->shapes, s->w);
+	if (e == E_OK)
+		e = times_store(s->times);
 	if (e == E_OK)
 		e = xap_writer_count(s->w, &docs);
 	if (e == E_OK)
@@ -138,6 +144,9 @@ step_run(struct index *x, struct ipart *p, struct shard *shard, int64_t to)
 	doc_init(&s.doc);
 	e = xap_writer_metas(s.w, SHAPE_KEY, shapes_take, &s.shapes);
 	if (e == E_OK)
+		e = times_open(s.w, (uint32_t)(next - shard->base + 1),
+		    &s.times);
+	if (e == E_OK)
 		e = src_read(x->src, &p->topic->id, p->index, shard->end,
 		    to, each_record, &s, &next);
 	doc_free(&s.doc);
@@ -146,6 +155,7 @@ step_run(struct index *x, struct ipart *p, struct shard *shard, int64_t to)
 	if (e == E_OK && next > shard->end)
 		e = commit(&s, next);
 	shapes_free(&s.shapes);
+	times_close(s.times);
 	xap_writer_close(s.w);
 	if (e == E_OK && next == shard->end && shard->end == shard->base)
 		e = shard_remove(dir, shard);	/* nothing came of it */

@@ -401,10 +401,9 @@ range(struct plan *p, const struct plan_shard *s, const struct query *q)
 	term_make(&b, TERM_MANY, NULL, q->path, strlen(q->path));
 	/* Where each record has one number the values say it all. */
 	if (!is_used(s, &b))
-		return set(p, xap_q_range(SLOT_NUMERIC + slot, low, high),
-		    true);
+		return set(p, xap_q_range(slot, low, high), true);
 	v[0] = xap_q_term(b.p, b.n);
-	v[1] = xap_q_range(SLOT_NUMERIC + slot, low, high);
+	v[1] = xap_q_range(slot, low, high);
 	return set(p, xap_q_join(XAP_OR, v, 2), false);
 }
 
@@ -450,8 +449,7 @@ when(struct plan *p, const struct plan_shard *s, const struct query *q)
 		return set_const(p, PLAN_NONE, true);
 	if (s->ts_low >= q->low && s->ts_high <= q->high)
 		return set_const(p, PLAN_ALL, true);
-	return set(p, xap_q_range(SLOT_TIME, (double)q->low,
-	    (double)q->high), true);
+	return set(p, xap_q_times(q->low, q->high), true);
 }
 
 static enum err

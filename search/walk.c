@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "emit.h"
 #include "lib/limits.h"
 #include "match.h"
+#include "times.h"
 #include "walk.h"
 
 enum {
@@ -111,15 +111,13 @@ plan_now(struct walk *w)
 	struct plan_shard ps = { .db = w->db, .conf = &w->shard_conf,
 	    .topic = w->topic, .part = w->part, .base = w->shard.base,
 	    .end = w->shard.end };
-	double low = 0, high = 0;
+	enum err e = times_bounds(w->db, &ps.ts_low, &ps.ts_high);
 
-	if (xap_bounds(w->db, SLOT_TIME, &low, &high)) {
-		ps.ts_low = (int64_t)low;
-		ps.ts_high = (int64_t)high;
-	} else {
+	if (e == E_NOTFOUND) {
 		ps.ts_low = INT64_MIN;
 		ps.ts_high = INT64_MAX;
-	}
+	} else if (e != E_OK)
+		return e;
 	if (!match_range(w->search->query, w->topic, w->part, ps.base,
 	    ps.end - 1, ps.ts_low, ps.ts_high)) {
 		w->plan = (struct plan){ PLAN_NONE, true, NULL };

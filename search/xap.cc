@@ -12,6 +12,7 @@
 
 #include <xapian.h>
 
+#include "times.h"
 #include "xap.h"
 
 namespace {
@@ -259,23 +260,6 @@ xap_counts(struct xap_db *d, uint32_t *docs, uint32_t *last)
 	});
 }
 
-bool
-xap_bounds(struct xap_db *d, int slot, double *low, double *high)
-{
-	bool there = false;
-	enum err e = guard_read(d->db, [&] {
-		Xapian::valueno no = (Xapian::valueno)slot;
-
-		there = d->db.get_value_freq(no) > 0;
-		*low = Xapian::sortable_unserialise(
-		    d->db.get_value_lower_bound(no));
-		*high = Xapian::sortable_unserialise(
-		    d->db.get_value_upper_bound(no));
-	});
-
-	return e == E_OK && there;
-}
-
 enum err
 xap_terms(struct xap_db *d, const char *prefix, size_t n,
     bool (*each)(void *, const char *, size_t, uint32_t), void *arg)
@@ -359,6 +343,78 @@ public:
 	Xapian::docid get_docid() const { return at; }
 };
 
+/* The ids that have timestamps from low to high, and some beside them that no
+ * document has. */
+class time_range : public Xapian::PostingSource {
+	int64_t low, high;
+	Xapian::Database db;
+	Xapian::docid at = 0, last = 0;
+	unsigned block = 0;
+	bool loaded = false, more = false;
+	std::string bytes;
+	struct times_at here;
+
+	bool step()
+	{
+		enum err e = times_next(&here);
+
+		if (e == E_CORRUPT)
+			throw Xapian::DatabaseCorruptError("timestamps");
+		return e == E_OK;
+	}
+
+	void load(unsigned no)
+	{
+		char key[TIMES_NAME];
+
+		times_key(key, no);
+		bytes = db.get_metadata(key);
+		times_begin(&here, no, bytes.data(), bytes.size());
+		block = no;
+		loaded = true;
+		more = step();
+	}
+
+	/* To the first of them from id on. */
+	void seek(Xapian::docid id)
+	{
+		for (; id <= last; id = (block + 1) * TIMES_BLOCK + 1) {
+			if (!loaded || times_block(id) != block)
+				load(times_block(id));
+			while (more && (here.first + here.n <= id ||
+			    here.ts < low || here.ts > high))
+				more = step();
+			if (more) {
+				at = id > here.first ? id : here.first;
+				return;
+			}
+		}
+		at = last + 1;
+	}
+
+public:
+	time_range(int64_t l, int64_t h) : low(l), high(h) { }
+	PostingSource *clone() const { return new time_range(low, high); }
+	Xapian::doccount get_termfreq_min() const { return 0; }
+	Xapian::doccount get_termfreq_est() const { return last; }
+	Xapian::doccount get_termfreq_max() const { return last; }
+	void init(const Xapian::Database &d)
+	{
+		db = d;
+		at = 0;
+		last = db.get_lastdocid();
+		loaded = false;
+	}
+	void next(double) { seek(at + 1); }
+	void skip_to(Xapian::docid id, double)
+	{
+		if (id > at)
+			seek(id);
+	}
+	bool at_end() const { return at > last; }
+	Xapian::docid get_docid() const { return at; }
+};
+
 } // namespace
 
 struct xap_query *
@@ -397,6 +453,17 @@ xap_q_range(int slot, double low, double high)
 		return Xapian::Query(Xapian::Query::OP_VALUE_RANGE,
 		    (Xapian::valueno)slot, Xapian::sortable_serialise(low),
 		    Xapian::sortable_serialise(high));
+	});
+}
+
+struct xap_query *
+xap_q_times(int64_t low, int64_t high)
+{
+	return make([&] {
+		time_range range(low, high);
+
+		return Xapian::Query(Xapian::Query::OP_AND,
+		    Xapian::Query::MatchAll, Xapian::Query(&range));
 	});
 }
 

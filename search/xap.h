@@ -64,8 +64,6 @@ enum err	 xap_metas(struct xap_db *, const char *prefix,
 		    size_t n), void *) MUST;
 enum err	 xap_counts(struct xap_db *, uint32_t *docs, uint32_t *last)
 		    MUST;
-/* The least and the greatest value, or bounds of them; false: none. */
-bool		 xap_bounds(struct xap_db *, int slot, double *, double *);
 /* Calls for each term from a prefix on until it returns false. */
 enum err	 xap_terms(struct xap_db *, const char *prefix, size_t n,
 		    bool (*each)(void *, const char *, size_t n,
@@ -84,6 +82,8 @@ struct xap_query *xap_q_none(void);
 struct xap_query *xap_q_term(const char *, size_t n);
 struct xap_query *xap_q_start(const char *, size_t n, int expand_max);
 struct xap_query *xap_q_range(int slot, double low, double high);
+/* Documents of those timestamps; see times.h. */
+struct xap_query *xap_q_times(int64_t low, int64_t high);
 enum xap_op { XAP_AND, XAP_OR, XAP_NOT, XAP_PHRASE };
 struct xap_query *xap_q_join(enum xap_op, struct xap_query **, int n);
 void		 xap_q_free(struct xap_query *);

@@ -2,7 +2,8 @@
 /*
  * Queries and records from strangers: a line that is a query, then a value.
  * What is refused is refused in words; what is read prints; and whatever the
- * record, it has terms that fit, and places that lie in its texts.
+ * record, it has terms that fit, and places that lie in its texts.  The same
+ * bytes are taken for the timestamps of a shard.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "emit.h"
 #include "match.h"
 #include "plan.h"
+#include "times.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -52,7 +54,7 @@ check_record(const struct query *q, const uint8_t *p, size_t n)
 	doc_init(&d);
 	if (doc_read(&d, &r) == E_OK) {
 		(void)match_doc(&m, &d, &r);
-		ASSERT(emit_doc(&d, &conf, 0, &sink) == E_OK);
+		ASSERT(emit_doc(&d, &conf, &sink) == E_OK);
 		for (int i = 0; (t = doc_words(&d, i)) != NULL; i++)
 			for (int k = match_spans(&m, t, v, 8); k > 0; k--)
 				ASSERT(v[k - 1].from < v[k - 1].to &&
@@ -60,6 +62,20 @@ check_record(const struct query *q, const uint8_t *p, size_t n)
 	}
 	doc_free(&d);
 	shapes_free(&shapes);
+}
+
+/* The timestamps of a shard: whatever the bytes, stretches stay in the block,
+ * one behind the other. */
+static void
+check_times(const uint8_t *p, size_t n)
+{
+	struct times_at t;
+	uint32_t next = TIMES_BLOCK + 1;
+
+	for (times_begin(&t, 1, p, n); times_next(&t) == E_OK;
+	    next = t.first + t.n)
+		ASSERT(t.first == next && t.n > 0 &&
+		    t.first + t.n <= 2 * TIMES_BLOCK + 1);
 }
 
 int
@@ -86,6 +102,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		check_record(q, end == NULL ? p : end + 1,
 		    end == NULL ? 0 : n - len - 1);
 	}
+	check_times(p, n);
 	wr_free(&w);
 	query_parse_free(&parse);
 	arena_reset(&arena);
