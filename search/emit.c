@@ -38,6 +38,18 @@ emit_word(struct term_buf *b, const struct sconf *c, enum term t,
 }
 
 bool
+emit_key_is_word(const struct sconf *c, const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && ((s[i] >= 'a' && s[i] <= 'z') || s[i] == '_' ||
+	    (s[i] >= '0' && s[i] <= '9')))
+		i++;
+	return n > 0 && i == n && n <= TERM_TEXT_MAX && !c->positions &&
+	    !token_is_long(s, n) && (c->ids || !token_is_id(s, n));
+}
+
+bool
 emit_stem(struct term_buf *b, const struct sconf *c, enum term t,
     const char *path, const char *s, size_t n)
 {
@@ -139,6 +151,9 @@ one_word(struct emit *m, const struct doc_text *t, const struct token *w,
 
 	stemmed = emit_stem(&b, m->conf, TERM_STEM, NULL, w->p, w->n);
 	e = stemmed ? put(m, &b, -1, wdf) : E_OK;
+	if (t == &m->doc->key && emit_key_is_word(m->conf, t->raw,
+	    t->raw_len))
+		return e;	/* the key's term is that of the word */
 	emit_word(&b, m->conf, TERM_WORD, NULL, w->p, w->n);
 	if (e == E_OK)
 		e = put(m, &b, m->conf->positions ? m->position : -1,
@@ -292,6 +307,18 @@ headers(struct emit *m)
 	return e;
 }
 
+static enum err
+key(struct emit *m)
+{
+	const struct doc_text *k = &m->doc->key;
+	bool word = emit_key_is_word(m->conf, k->raw, k->raw_len);
+	struct term_buf b;
+
+	term_make(&b, word ? TERM_KEY_WORD : TERM_KEY, NULL, k->raw,
+	    k->raw_len);
+	return put(m, &b, -1, word && !m->conf->stem ? 1 : 0);
+}
+
 enum err
 emit_doc(const struct doc *d, const struct sconf *c,
     const struct emit_sink *sink)
@@ -308,6 +335,6 @@ emit_doc(const struct doc *d, const struct sconf *c,
 	if (e == E_OK)
 		e = headers(&m);
 	if (e == E_OK && d->key.raw != NULL)
-		e = put_text(&m, TERM_KEY, NULL, d->key.raw, d->key.raw_len);
+		e = key(&m);
 	return e == E_OK ? kind(&m) : e;
 }

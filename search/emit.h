@@ -29,6 +29,8 @@ void	 emit_shape(struct term_buf *, int number);
 /* The term for a word, as the topic's configs have it. */
 void	 emit_word(struct term_buf *, const struct sconf *, enum term,
 	    const char *path, const char *, size_t n);
+/* Whether a key is one word, as it is: one term says both. */
+bool	 emit_key_is_word(const struct sconf *, const char *, size_t n);
 /* The stem of a word that has one there; false: it has none. */
 bool	 emit_stem(struct term_buf *, const struct sconf *, enum term,
 	    const char *path, const char *, size_t n);

@@ -46,6 +46,21 @@ set_term(struct plan *p, const struct term_buf *b, bool exact)
 
 /* ---- words ------------------------------------------------------------- */
 
+/* A word, of which b is the term: the key may be the same. */
+static struct xap_query *
+one_word(const struct sconf *c, enum term kind, const struct term_buf *b,
+    const struct token *w)
+{
+	struct xap_query *v[2] = { xap_q_term(b->p, b->n), NULL };
+	struct term_buf k;
+
+	if (kind != TERM_WORD || !emit_key_is_word(c, w->p, w->n))
+		return v[0];
+	term_make(&k, TERM_KEY_WORD, NULL, w->p, w->n);
+	v[1] = xap_q_term(k.p, k.n);
+	return xap_q_join(XAP_OR, v, 2);
+}
+
 /* The words of a text, under AND (or one after the other). */
 static enum err
 all_words(struct plan *p, const struct sconf *c, enum term kind,
@@ -66,7 +81,7 @@ all_words(struct plan *p, const struct sconf *c, enum term kind,
 		if (!last) {
 			emit_word(&b, c, kind, path, w.p, w.n);
 			cut |= !b.whole;
-			v[n++] = xap_q_term(b.p, b.n);
+			v[n++] = one_word(c, kind, &b, &w);
 		} else if (n == 0) {
 			term_start(&b, kind, path, w.p, w.n);
 			v[n++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
@@ -87,14 +102,18 @@ static enum err
 beginning(struct plan *p, const struct sconf *c, enum term kind,
     const char *path, const char *s, size_t n)
 {
-	struct xap_query *v[2 + TOKEN_LONG_CUT];
+	struct xap_query *v[3 + TOKEN_LONG_CUT];
 	struct term_buf b;
-	int count = 0;
-	bool whole;
+	int count = 0, whole;
 
 	term_start(&b, kind, path, s, n);
 	v[count++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
 	whole = b.whole;
+	if (kind == TERM_WORD && !c->positions) {
+		term_start(&b, TERM_KEY_WORD, NULL, s, n);
+		v[count++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
+		whole *= 2;
+	}
 	if (!c->ids && n > TERM_ID_KEPT) {
 		term_cut(&b, kind, path, s, TERM_ID_KEPT);
 		v[count++] = xap_q_term(b.p, b.n);
@@ -106,7 +125,7 @@ beginning(struct plan *p, const struct sconf *c, enum term kind,
 		term_cut(&b, kind, path, s, k);
 		v[count++] = xap_q_term(b.p, b.n);
 	}
-	return set(p, xap_q_join(XAP_OR, v, count), whole && count == 1);
+	return set(p, xap_q_join(XAP_OR, v, count), count == whole);
 }
 
 static enum err
@@ -124,8 +143,10 @@ word(struct plan *p, const struct sconf *c, const struct query *q,
 	if (q->prefix)
 		return beginning(p, c, kind, path, w.p, w.n);
 	if (!emit_stem(&b, c, path == NULL ? TERM_STEM : TERM_TEXT_STEM,
-	    path, w.p, w.n))
+	    path, w.p, w.n)) {
 		emit_word(&b, c, kind, path, w.p, w.n);
+		return set(p, one_word(c, kind, &b, &w), b.whole);
+	}
 	return set_term(p, &b, b.whole);
 }
 
@@ -140,7 +161,8 @@ phrase(struct plan *p, const struct sconf *c, const struct query *q)
 	if (!tokens_next(&ts, &w) || tokens_next(&ts, &more))
 		return all_words(p, c, TERM_WORD, NULL, q, true);
 	emit_word(&b, c, TERM_WORD, NULL, w.p, w.n);
-	return set_term(p, &b, b.whole && q->path == NULL);
+	return set(p, one_word(c, TERM_WORD, &b, &w), b.whole &&
+	    q->path == NULL);
 }
 
 /* ---- expressions ------------------------------------------------------- */
@@ -149,6 +171,7 @@ struct containing {
 	const char	*literal;
 	size_t		 len;
 	bool		 digits;	/* it has nothing else */
+	size_t		 prefix;	/* bytes before the word */
 	int		 n;
 	bool		 over;
 	struct xap_query *v[REGEX_TERMS_MAX];
@@ -158,13 +181,16 @@ static bool
 each_term(void *arg, const char *s, size_t n, uint32_t docs)
 {
 	struct containing *c = arg;
+	const char *word = s + c->prefix;
+	size_t len = n - c->prefix;
 
 	(void)docs;
-	if (n == 0 || (s[0] >= 'A' && s[0] <= 'Z'))
+	if (len == 0 || (word[0] >= 'A' && word[0] <= 'Z'))
 		return true;
 	/* What was cut may hold it all the same; a long number, digits. */
-	if (n < TERM_TEXT_MAX && memmem(s, n, c->literal, c->len) == NULL &&
-	    (s[n - 1] != TERM_CUT || (!c->digits && n > TERM_ID_KEPT + 1)))
+	if (len < TERM_TEXT_MAX && memmem(word, len, c->literal, c->len) ==
+	    NULL && (s[n - 1] != TERM_CUT || (!c->digits && len >
+	    TERM_ID_KEPT + 1)))
 		return true;
 	if (c->n == REGEX_TERMS_MAX) {
 		c->over = true;
@@ -182,17 +208,23 @@ static enum err
 regex(struct plan *p, const struct plan_shard *s, const struct query *q)
 {
 	struct containing *c = malloc(sizeof *c);
+	struct term_buf b;
 	enum err e;
 
 	if (c == NULL)
 		return E_NOMEM;
 	c->literal = query_regex_literal(q->regex, &c->len);
 	c->n = 0;
+	c->prefix = 0;
 	c->over = c->len < REGEX_LITERAL_MIN;
 	c->len -= !c->over;
 	c->digits = token_is_digits(c->literal, c->len);
 	c->over |= s->db == NULL;
 	e = c->over ? E_OK : xap_terms(s->db, "", 0, each_term, c);
+	term_start(&b, TERM_KEY_WORD, NULL, "", 0);
+	c->prefix = b.n;
+	if (e == E_OK && !c->over)
+		e = xap_terms(s->db, b.p, b.n, each_term, c);
 	if (e != E_OK || c->over || c->n == 0) {
 		for (int i = 0; i < c->n; i++)
 			xap_q_free(c->v[i]);
@@ -427,17 +459,21 @@ header(struct plan *p, const struct query *q)
 }
 
 static enum err
-key(struct plan *p, const struct query *q)
+key(struct plan *p, const struct sconf *c, const struct query *q)
 {
+	struct xap_query *v[2];
 	struct term_buf b;
 
-	if (q->prefix) {
-		term_start(&b, TERM_KEY, NULL, q->text, q->len);
-		return set(p, xap_q_start(b.p, b.n, QUERY_EXPAND_MAX),
-		    b.whole);
+	if (!q->prefix) {
+		term_make(&b, emit_key_is_word(c, q->text, q->len) ?
+		    TERM_KEY_WORD : TERM_KEY, NULL, q->text, q->len);
+		return set_term(p, &b, b.whole);
 	}
-	term_make(&b, TERM_KEY, NULL, q->text, q->len);
-	return set_term(p, &b, b.whole);
+	term_start(&b, TERM_KEY_WORD, NULL, q->text, q->len);
+	v[0] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
+	term_start(&b, TERM_KEY, NULL, q->text, q->len);
+	v[1] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
+	return set(p, xap_q_join(XAP_OR, v, 2), b.whole);
 }
 
 /* ---- where and when ---------------------------------------------------- */
@@ -574,7 +610,7 @@ plan_make(const struct query *q, const struct plan_shard *s, struct plan *p)
 		term_make(&b, TERM_KIND, NULL, "tombstone", 9);
 		return set_term(p, &b, true);
 	case Q_KEY:
-		return key(p, q);
+		return key(p, s->conf, q);
 	case Q_HEADER:
 		return header(p, q);
 	case Q_TOPIC:

@@ -7,7 +7,7 @@
 #include "sconf.h"
 
 /* Of terms and documents: a shard of another one is as good as none. */
-#define FORMAT	"5"
+#define FORMAT	"6"
 
 enum err
 sconf_set(struct sconf *c, struct kstr text, struct kstr numeric, bool ids,

@@ -20,6 +20,9 @@ namespace {
 thread_local std::string why_text;
 
 const int open_flags = Xapian::DB_NO_TERMLIST;
+/* Less of each block is left over, and a term is found in fewer of them, than
+ * with Xapian's 8 KiB. */
+const int compact_block = 16384;
 
 template <typename F>
 enum err
@@ -209,7 +212,7 @@ xap_compact(const char *from, const char *to)
 		Xapian::Database db(from, open_flags);
 
 		db.compact(to, Xapian::DBCOMPACT_SINGLE_FILE |
-		    Xapian::DBCOMPACT_NO_RENUMBER);
+		    Xapian::DBCOMPACT_NO_RENUMBER, compact_block);
 	});
 }
 
