@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Terms that stand for several things: the shapes of records, of which a shard
-# numbers some only, and long numbers, whose last digits the index leaves out;
-# and what has no words, true, false and null.
+# numbers some only, long numbers, whose last digits the index leaves out, and
+# keys that are one word; what has no words, true, false and null; and the parts
+# of addresses, of which some are pairs.
 # What is found by them is what reading all records finds.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/search.sh"
@@ -44,7 +45,22 @@ literals()
 	printf '%s\n' '{"lit":"nulls"}' '{"lit":["null here",null,true]}'
 }
 
+keys()
+{
+	printf '%s\t%s\n' solo7 '{"in":"solo7"}' solo7 other Solo7 x \
+	    solo_8 x 'two solo9' x 1795392664999 x deadbeef12345678ab x \
+	    '' 'solo7 solo_8 here' none '["10.20.30.4","10.2.30.40"]' \
+	    none '{"ip":"10.20.30.40","mac":"a4:5e:60","is":"10 20 30"}'
+}
+
 broker_start
+for t in "" --config=search.stem=en --config=search.ids=false \
+    --config=search.positions=true; do
+	name=k$(printf %s "$t" | tr -dc a-z)
+	chronik topic create --config search.enable=true ${t/=/ } "$name" \
+	    >/dev/null || fail "topic create"
+	keys | kcat -b "$BOOTSTRAP" -P -t "$name" -K '	' -Z
+done
 for t in "" --config=search.stem=en --config=search.ids=false \
     --config=search.fields.text=ns,lit; do
 	name=t$(printf %s "$t" | tr -dc a-z)
@@ -97,6 +113,45 @@ for t in t tconfigsearchstemen tconfigsearchidsfalse \
 	agrees 50 -t $t '/28000[0-9]{2}7/' .ns:'1795392664928*' 'NOT ts'
 	agrees 1 -t $t '"1795392664928000499"'
 	agrees 1 -t $t .ns:1795392664928000007
+done
+
+for t in k kconfigsearchstemen kconfigsearchidsfalse \
+    kconfigsearchpositionstrue; do
+	agrees 4 -t $t solo7
+	agrees 2 -t $t key:solo7
+	agrees 1 -t $t key:Solo7
+	agrees 0 -t $t key:solo9
+	agrees 3 -t $t 'key:solo*'
+	agrees 4 -t $t 'key:so*' OR 'key:So*'
+	agrees 6 -t $t 'solo*'
+	agrees 2 -t $t solo_8
+	agrees 1 -t $t solo7 solo_8
+	agrees 1 -t $t '"solo7 solo_8"'
+	agrees 4 -t $t '"solo7"'
+	agrees 5 -t $t '/solo[0-9]/i'
+	agrees 1 -t $t .in:solo7
+	agrees 1 -t $t 'key:"two solo9"'
+	agrees 6 -t $t NOT solo7
+	agrees 8 -t $t NOT key:solo7
+	agrees 1 -t $t 1795392664999
+	agrees 1 -t $t key:1795392664999
+	agrees 1 -t $t 'key:17953926*'
+	agrees 1 -t $t deadbeef12345678ab
+	agrees 1 -t $t key:deadbeef12345678ab
+	agrees 1 -t $t 'deadbeef12*'
+	check_eq "$(search -n 9 --sort relevance -t $t solo7 | wc -l)" 4 \
+	    "by relevance"
+
+	agrees 1 -t $t 10.20.30.4
+	agrees 2 -t $t 10.20.30
+	agrees 2 -t $t 20.30
+	agrees 1 -t $t 10.2.30
+	agrees 2 -t $t 30.40
+	agrees 1 -t $t .ip:10.20.30.40
+	agrees 1 -t $t '.ip:10.20.*'
+	agrees 1 -t $t .mac:a4:5e:60
+	agrees 1 -t $t '.mac:a4:5e*'
+	agrees 1 -t $t '"10 20 30"' '.is:"10 20 30"'
 done
 
 # Relevance has many shards in one question.
