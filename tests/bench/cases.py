@@ -4,20 +4,14 @@ The benchmarks, a function each, and the table that names them.  A case runs
 once per round for every target that it asks the run for; everything it
 produces it reads back and compares.  Nothing here asserts a time.
 """
-import os
-import resource
-import socket
-import statistics
 import struct
-import threading
-import time
 
 import limits
 import parts
+from many import b7, b8, b12, b16, b16scan, b17, files_under
 
 LARGE = {"linger_ms": 5, "batch": 100000}
 TEN = {"linger_ms": 0, "batch": 10}
-KILL_S = 3		# of load before a kill
 
 
 def b0(run):
@@ -106,144 +100,6 @@ def b6wide(run):
                     linger_ms=5)
 
 
-def timed(f):
-    start = time.monotonic()
-    f()
-    return time.monotonic() - start
-
-
-def metadata_ms(target, n=5):
-    """All topics, as a client asks for them."""
-    c = parts.Conn(target.kafka)
-    took = []
-    for _ in range(n):
-        start = time.monotonic()
-        c.send(3, 1, struct.pack(">i", -1))
-        c.recv()
-        took.append((time.monotonic() - start) * 1e3)
-    return statistics.median(took)
-
-
-def ask_names(target, key, version, rows, tail):
-    """A request about many topics, 1,000 at a time; none may fail."""
-    c = parts.Conn(target.kafka)
-    for first in range(0, len(rows), parts.ROWS_MAX):
-        some = rows[first:first + parts.ROWS_MAX]
-        c.send(key, version, struct.pack(">i", len(some)) + b"".join(some) +
-               tail)
-        f = c.recv()
-        at = 8
-        for _ in some:
-            size, = struct.unpack_from(">h", f, at)
-            name = f[at + 2:at + 2 + size].decode()
-            error, = struct.unpack_from(">h", f, at + 2 + size)
-            if error:
-                parts.fail("topic", name, "error", error)
-            at += 4 + size
-            if key == 19:		# and a message, null
-                at += 2
-
-
-def create_topics(target, names, size):
-    """CreateTopics v2."""
-    ask_names(target, 19, 2, [parts.text(n) + struct.pack(
-        ">ihii", size, 1, 0, 0) for n in names], struct.pack(">ib", 60000, 0))
-
-
-def delete_topics(target, names):
-    """DeleteTopics v1."""
-    ask_names(target, 20, 1, [parts.text(n) for n in names],
-              struct.pack(">i", 60000))
-
-
-def anon_kib(target):
-    return {role: m["anon_kib"] for role, m in target.memory().items()}
-
-
-def idle_parts(run, target, topics, size):
-    """Topics of so many partitions each that nobody uses."""
-    before = anon_kib(target)
-    made = [f"idle-{i}" for i in range(topics)]
-    took = timed(lambda: create_topics(target, made, size))
-    n = topics * size
-    time.sleep(1)
-    held = {role: kib - before[role] for role, kib in
-            anon_kib(target).items()}
-    run.row(target, {
-        "what": f"{topics} topics x {size}", "create_s": took,
-        "kib_per_partition": held["engine"] / n,
-        "gateway_kib_per_partition": held["gateway"] / n,
-        "metadata_ms": metadata_ms(target),
-        "idle_cpu_percent": run.idle(target)})
-    return made
-
-
-def b7(run):
-    """Idle partitions: memory, making and deleting them, metadata, a start,
-    and 100 busy ones beside them against 1."""
-    sizes = [(1, 1000), (1000, 1)]
-    if run.full:
-        sizes = [(1, 1000), (10, 1000), (50, 1000), (10000, 1)]
-    busy = dict(rate=2000, count=20000, size=100, acks="all", linger_ms=0)
-    for topics, size in sizes:
-        for target in run.brokers("ours", own=True):
-            run.pace(target, "1 busy, no others", 1, **busy)
-            made = idle_parts(run, target, topics, size)
-            run.pace(target, f"100 busy, {topics} x {size} others", 100,
-                     **busy)
-            target.stop()
-            target.start()
-            held = anon_kib(target)["engine"]
-            run.row(target, {"what": f"start, {topics} x {size}",
-                             "start_ms": target.start_ms,
-                             "kib_per_partition": held / topics / size})
-            run.row(target, {
-                "what": f"deleting {topics} x {size}", "delete_s": timed(
-                    lambda: delete_topics(target, made))})
-
-
-def api_versions():
-    body = struct.pack(">hhih", 18, 0, 1, 4) + b"idle"
-    return struct.pack(">i", len(body)) + body
-
-
-def connect(target, n):
-    """n connections that have asked something and are idle."""
-    host, port = target.kafka.split(":")
-    held = []
-    for _ in range(n):
-        s = socket.create_connection((host, int(port)))
-        s.sendall(api_versions())
-        size = struct.unpack(">i", s.recv(4, socket.MSG_WAITALL))[0]
-        s.recv(size, socket.MSG_WAITALL)
-        held.append(s)
-    return held
-
-
-def b8(run):
-    """Memory of idle connections, and round trips beside them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    steps = (1000, 5000, 10000) if run.full else (1000,)
-    # Ours takes 10,000 by default, and the load needs some too.
-    for target in run.brokers("ours", "kafka", own=True,
-                              words=("--max-connections", "20000")):
-        run.rtt(target, "round trip, no others", count=3000, size=100,
-                acks="all")
-        before, held = target.resident_kib(), []
-        for n in steps:
-            held += connect(target, n - len(held))
-            run.row(target, {
-                "what": f"{n} connections",
-                "bytes_per_connection":
-                    (target.resident_kib() - before) * 1024 / n,
-                "idle_cpu_percent": run.idle(target)})
-            run.rtt(target, f"round trip, {n} others", count=3000, size=100,
-                    acks="all")
-        for s in held:
-            s.close()
-
-
 def b9(run):
     """Consume 1 KiB from the page cache, 4 partitions."""
     count = 4000000 if run.full else 800000
@@ -265,7 +121,7 @@ def b9cold(run):
     for target in run.brokers("ours", "kafka"):
         topic = run.produce(target, None, partitions=4, acks="1", count=count,
                             size=1024, verify=False, keep=True, **LARGE)
-        evict(target.data)
+        limits.evict(files_under(target.data))
         run.consume(target, "consume", topic)
         run.delete(target, topic)
 
@@ -281,162 +137,26 @@ def b10(run):
         run.delete(target, topic)
 
 
-def evict(directory):
-    """Has everything under a directory written and forgotten by the cache."""
-    for where, _, names in os.walk(directory):
-        for name in names:
-            path = os.path.join(where, name)
-            if not os.path.isfile(path):
-                continue
-            fd = os.open(path, os.O_RDONLY)
-            os.fsync(fd)
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(fd)
-
-
 def b11(run):
-    """Produce at a steady rate, alone, and while a backlog is read cold."""
-    for target in run.brokers("ours", "kafka"):
+    """Produce 1 KiB at 30 % of what the slower one can do, alone, and while a
+    backlog is read from the disk over and over.  Kafka does not sync."""
+    words = dict(partitions=4, size=1024, acks="all", linger_ms=5)
+    slowest = min(run.rate(target, count=300000, **words)
+                  for target in run.brokers("ours", "kafka"))
+    rate = int(slowest * 0.3)
+    pace = dict(rate=rate, count=rate * 8 / run.args.scale, **words)
+    for target in run.brokers("ours os", "ours", "kafka"):
         topic = run.produce(target, None, partitions=4, acks="1",
                             count=1500000, size=1024, verify=False, keep=True,
                             **LARGE)
-        evict(target.data)
-        pace = dict(rate=20000, count=100000, size=1024, partitions=4,
-                    acks="all", linger_ms=5)
-        run.pace(target, "alone", **pace)
-        with run.reading(target, topic):
-            run.pace(target, "beside a cold reader", **pace)
+        backlog = [p for p in files_under(target.data) if p.endswith(".log")]
+        limits.evict(backlog)
+        for _ in range(2):
+            run.pace(target, "alone", **pace)
+            with run.reading_cold(target, topic, backlog) as seen:
+                run.pace(target, "beside a cold reader", **pace)
+            run.row(target, {"what": "the cold reader", **seen})
         run.delete(target, topic)
-
-
-def b12(run):
-    """2,000 consumers that wait at the end of empty partitions."""
-    for target in run.brokers("ours", "kafka", own=True):
-        topic = run.topic(target, 1, keep=True)
-        held = connect(target, 2000)
-        body = (struct.pack(">hhih", 1, 4, 1, 4) + b"wait" +
-                struct.pack(">iiiibi", -1, 20000, 1, 1 << 20, 0, 1) +
-                struct.pack(">h", len(topic[0])) + topic[0].encode() +
-                struct.pack(">iiqi", 1, 0, 0, 1 << 20))
-        for s in held:
-            s.sendall(struct.pack(">i", len(body)) + body)
-        time.sleep(1)
-        run.row(target, {"what": "2000 waiting consumers",
-                         "idle_cpu_percent": run.idle(target, 5)})
-        for s in held:
-            s.close()
-
-
-def killed(target, topic, n, acked):
-    """Produces to all partitions until the broker is killed, which is soon;
-    counts in acked what was answered for.  How many were sent."""
-    data = parts.R.batch(parts.R.recs(1, size=100, key=False))
-    bodies = parts.requests(topic, n, data)
-    conns = [parts.Conn(target.kafka) for _ in range(parts.CONNS)]
-    flying, sent, start = [], 0, time.monotonic()
-    killer = threading.Timer(KILL_S, target.kill)
-    killer.start()
-    try:
-        while time.monotonic() < start + KILL_S + 30:
-            while len(flying) < len(conns):
-                c, turn = conns[sent % len(conns)], sent % len(bodies)
-                c.send(parts.PRODUCE, 5, bodies[turn][1])
-                flying.append((c, turn))
-                sent += 1
-            c, turn = flying.pop(0)
-            parts.answered(c.recv(), topic, bodies[turn][0])
-            acked[turn] += 1
-    except (OSError, struct.error):
-        pass
-    killer.join()
-    return sent, data
-
-
-def ends(target, topic, n):
-    """The end of each partition's log; ListOffsets v1."""
-    c, found = parts.Conn(target.kafka), {}
-    for first in range(0, n, parts.ROWS_MAX):
-        some = range(first, min(first + parts.ROWS_MAX, n))
-        c.send(2, 1, struct.pack(">ii", -1, 1) + parts.text(topic) +
-               struct.pack(">i", len(some)) +
-               b"".join(struct.pack(">iq", p, -1) for p in some))
-        f = c.recv()
-        at = 4 + 2 + len(topic) + 4
-        for _ in some:
-            p, error, _, end = struct.unpack_from(">ihqq", f, at)
-            if error:
-                parts.fail("the end of partition", p, "error", error)
-            found[p] = end
-            at += 22
-    return found
-
-
-def b16(run):
-    """kill -9 under load with many partitions: until the first produce is
-    answered, and what is lost of what was."""
-    n = 10000 if run.full else 1000
-    with run.ours() as target:
-        topic = run.topic(target, n, keep=True)[0]
-        acked = [0] * -(-n // parts.ROWS_MAX)
-        sent, data = killed(target, topic, n, acked)
-        start = time.monotonic()
-        target.start()
-        c = parts.Conn(target.kafka)
-        rows, body = parts.requests(topic, 1, data)[0]
-        c.send(parts.PRODUCE, 5, body)
-        parts.answered(c.recv(), topic, rows)
-        took = (time.monotonic() - start) * 1e3
-        cpu = sum(target.cpu().values())
-        found = ends(target, topic, n)
-        found[0] -= 1
-        lost = sum(max(0, acked[p // parts.ROWS_MAX] - found[p])
-                   for p in range(n))
-        found[0] += 1
-        parts.read_back(target, topic, n, data, sum(found.values()))
-        run.row(target, {"what": f"{n} partitions, {sent} requests",
-                         "start_ms": target.start_ms, "produce_ms": took,
-                         "start_cpu_s": cpu,
-                         "lost": lost})
-
-
-def b17(run):
-    """Small segments and retention for a long time: latency, memory and
-    descriptors, at the end against the beginning."""
-    seconds, windows = (7200, 12) if run.full else (120, 4)
-    seconds = int(seconds * run.args.scale)
-    words = ("--log-segment-bytes", str(1 << 20),
-             "--log-retention-bytes", str(4 << 20),
-             "--log-segment-delete-delay-ms", "1000",
-             "--log-retention-check-interval-ms", "1000")
-    with run.ours(*words) as target:
-        topic = run.topic(target, 16, keep=True)
-        seen, done = [], threading.Event()
-
-        def look():
-            while not done.wait(seconds / windows / 4):
-                m = target.memory()
-                seen.append((sum(r["anon_kib"] for r in m.values()),
-                             sum(target.files().values())))
-
-        watch = threading.Thread(target=look)
-        watch.start()
-        try:
-            run.costed(target, f"{seconds} s", lambda: run.tool(
-                "pace", bootstrap=target.kafka, topic=topic[0], rate=2000,
-                partitions=16, count=2000 * seconds, size=1024, acks="all",
-                linger_ms=5, windows=windows))
-        finally:
-            done.set()
-            watch.join()
-        for name, some in (("first", seen[:4]), ("last", seen[-4:])):
-            run.row(target, {
-                "what": f"{name} of {windows} parts",
-                "rss_mib": statistics.median(s[0] for s in some) / 1024,
-                "files": statistics.median(s[1] for s in some)})
-        disk = sum(os.path.getsize(os.path.join(where, name))
-                   for where, _, names in os.walk(target.data)
-                   for name in names if name.endswith(".log"))
-        run.row(target, {"MiB of logs at the end": disk / (1 << 20)})
 
 
 def b18(run):
@@ -453,14 +173,33 @@ def b18(run):
                  **words)
 
 
+def log_bytes(target, topic, n):
+    """What the batches of a topic take, as they came; DescribeLogDirs v1."""
+    c = parts.Conn(target.kafka)
+    c.send(35, 1, struct.pack(">i", 1) + parts.text(topic) +
+           struct.pack(f">i{n}i", n, *range(n)))
+    f = c.recv()
+    error, length = struct.unpack_from(">hh", f, 8)
+    at = 12 + length + 4 + 2 + len(topic)
+    rows, = struct.unpack_from(">i", f, at)
+    if error or rows != n:
+        parts.fail("the size of", topic, "error", error, "rows", rows)
+    return sum(struct.unpack_from(">iqqb", f, at + 4 + i * 21)[1]
+               for i in range(n))
+
+
 def b19(run):
-    """Produce and consume 1 KiB, by codec, acks=1."""
+    """Produce and consume 1 KiB, by codec, acks=1; ours also with batches
+    that are not opened."""
     for codec in ("none", "lz4", "zstd", "snappy", "gzip"):
-        for target in run.brokers("ours", "kafka"):
+        for target in run.brokers("ours", "ours header", "kafka"):
             topic = run.produce(target, f"produce {codec}", partitions=4,
                                 acks="1", count=300000, size=1024, codec=codec,
                                 verify=False, keep=True, **LARGE)
+            wire = log_bytes(target, topic[0], 4)
+            run.on_wire(wire)
             run.consume(target, f"consume {codec}", topic)
+            run.on_wire(wire)
             run.delete(target, topic)
 
 
@@ -490,7 +229,7 @@ CASES = (
     ("B6", True, b6), ("B6w", True, b6wide), ("B7", False, b7),
     ("B8", False, b8), ("B9", True, b9), ("B9c", False, b9cold),
     ("B10", False, b10), ("B11", False, b11), ("B12", False, b12),
-    ("B16", False, b16), ("B17", False, b17),
+    ("B16", False, b16), ("B16s", False, b16scan), ("B17", False, b17),
     ("B18", True, b18), ("B19", False, b19), ("K", True, start),
     ("Kj", False, java),
 )
@@ -527,7 +266,10 @@ RATIOS = (
     ("B9", "consume", "records_per_s", "null", "kafka", "-"),
     ("B9c", "consume", "records_per_s", "ours", "kafka", ">= 1.2"),
     ("B10", "8 consumers", "cpu_s_per_gb", "ours", "kafka", "-"),
-    ("B11", "beside a cold reader", "arrival_us.p99", "ours", "kafka", "-"),
+    ("B11", "beside a cold reader", "ack_us.p99", "ours os", "kafka", "-"),
+    ("B11", "the cold reader", "mb_per_s", "ours os", "kafka", "-"),
+    ("B12", "2000, every 500 ms", "us_per_poll", "ours", "kafka", "-"),
+    ("B16s", "scan", "mb_per_s", "ours", "plain read", "-"),
     ("B18", "half of the maximum", "arrival_us.p99", "ours", "kafka",
      "<= 0.5"),
     ("B18", "half of the maximum", "arrival_us.p999", "ours", "kafka",
@@ -535,6 +277,46 @@ RATIOS = (
     ("K", "empty", "start_ms", "ours", "kafka", "<= 0.05"),
     ("K", "empty", "rss_mib", "ours", "kafka", "<= 0.067"),
     ("K", "after 512 MB", "rss_mib", "ours", "kafka", "<= 0.067"),
+)
+
+# The same of one target, by what it does otherwise in the same round: case,
+# target, what, metric, by what, by which metric, and what we want.
+BESIDE = (
+    *((("B7", "ours", f"100 by {n}", "ack_us.p99", f"1 alone {n}",
+        "ack_us.p99", "<= 1.5"))
+      for n in ("1 x 1000", "10 x 1000", "50 x 1000", "1000 x 1",
+                "10000 x 1")),
+    *(("B8", target, f"beside {n}", metric, f"alone, for {n}", metric, goal)
+      for target in ("ours", "kafka") for n in (1000, 5000, 10000)
+      for metric, goal in (("ack_us.p99", "<= 1.2"),
+                           ("cpu_us_per_record", "-"))),
+    *(("B10", target, "8 consumers", "cpu_s_per_gb", "1 consumer",
+       "cpu_s_per_gb", "<= 1.1") for target in ("ours", "kafka")),
+    *(("B11", target, "beside a cold reader", "ack_us.p99", "alone",
+       "ack_us.p99", "<= 1.5") for target in ("ours os", "ours", "kafka")),
+    ("B17", "ours", "latency", "last_us.p99", "latency", "first_us.p99",
+     "<= 1.2"),
+    *(("B19", target, f"{verb} {codec}", "cpu_s_per_wire_gb", f"{verb} none",
+       "cpu_s_per_wire_gb", "-")
+      for target in ("ours", "ours header", "kafka")
+      for verb in ("produce", "consume")
+      for codec in ("lz4", "zstd", "snappy", "gzip")),
+)
+
+# What has a bound of its own: case, the start of what, metric, bound.
+BUDGETS = (
+    ("B7", "making", "kib_per_partition", "<= 4"),
+    ("B7", "written", "kib_per_partition", "<= 4"),
+    ("B7", "start", "start_ms_per_10k", "<= 1000"),
+    ("B7", "making", "idle_cpu_percent", "<= 0.05"),
+    ("B8", "10000 connections", "bytes_per_connection", "<= 1024"),
+    ("B8", "and", "idle_cpu_percent", "<= 0.05"),
+    ("B12", "2000 waiting", "idle_cpu_percent", "<= 2"),
+    ("B12", "2000, every", "idle_cpu_percent", "-"),
+    ("B12", "session", "ns_per_partition", "<= 100"),
+    ("B16", "10000", "produce_ms", "<= 2000"),
+    ("B16", "", "lost", "<= 0"),
+    ("B16s", "scan", "mb_per_s", ">= 300"),
 )
 
 # The lines of README's table: of which case, what, whose figures by whose, and

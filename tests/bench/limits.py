@@ -5,6 +5,7 @@ the disk by plain writes and syncs, the network by loopback.
 """
 import mmap
 import os
+import re
 import socket
 import statistics
 import threading
@@ -26,6 +27,21 @@ def back_memory(size):
         for at in range(0, len(m), mmap.PAGESIZE):
             m[at] = 1
     m.close()
+
+
+def evict(paths):
+    """Has files written and forgotten by the cache."""
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+
+
+def disk_read_bytes():
+    """By everybody, since the machine started."""
+    with open("/proc/vmstat") as f:
+        return int(re.search(r"pgpgin (\d+)", f.read()).group(1)) * 1024
 
 
 def congestion():
