@@ -232,6 +232,32 @@ START_TEST(test_large_and_off)
 }
 END_TEST
 
+/* Each piece goes back to its own place, also behind a batch that the journal
+ * does not have. */
+START_TEST(test_apart)
+{
+	const size_t sizes[] = { 100, 100, JOURNAL_PIECE_MAX, 100, 100 };
+	const int n = sizeof sizes / sizeof *sizes;
+	struct part *p;
+	int64_t size;
+
+	begin(JOURNAL_FILES * 128 * KIB);
+	for (int i = 0; i < n; i++)
+		rig_append(&r, t->parts[1], sizes[i]);
+	ck_assert(journal_holds_part(&r.eng.journal, t->parts[1]));
+	size = part_active(t->parts[1])->size;
+	rig_kill(&r);
+	sim_crash(r.disk, 1);
+	ck_assert_int_eq(rig_open(&r), E_OK);
+	p = topic_find(&r.eng.topics, kstr_of("t"))->parts[1];
+	ck_assert_int_eq(p->state, PART_ONLINE);
+	ck_assert_int_eq(p->hw, n);
+	ck_assert_int_eq(part_active(p)->size, size);
+	ck_assert_int_eq(rig_stop(&r), E_OK);
+	rig_free(&r);
+}
+END_TEST
+
 /* ---- the file ------------------------------------------------------------ */
 
 static const struct log_id id = { { { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
@@ -364,6 +390,7 @@ main(void)
 	tcase_add_test(tc, test_fence);
 	tcase_add_test(tc, test_no_room);
 	tcase_add_test(tc, test_large_and_off);
+	tcase_add_test(tc, test_apart);
 	tcase_add_test(tc, test_damage);
 	tcase_add_test(tc, test_golden);
 	suite_add_tcase(s, tc);

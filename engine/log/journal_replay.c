@@ -24,13 +24,18 @@ struct heap {
 	size_t		 n, cap;
 };
 
-enum { WINDOW = 2 * JOURNAL_PIECE_MAX };
+enum { WINDOW = 2 * JOURNAL_PIECE_MAX, RUN_MAX = 64 };
 
+/* A segment that is written to.  Pieces that follow one another wait, and go
+ * with one write: what is read of the file lies behind them all. */
 struct target {
 	int		 fd;
-	int64_t		 size;
+	int64_t		 size;		/* with what waits */
 	uint8_t		*buf;		/* WINDOW bytes of it, as they were */
 	int64_t		 from, till;	/* what buf holds */
+	struct iovec	 run[RUN_MAX];
+	int		 nrun;
+	int64_t		 run_from, run_end;	/* positions */
 };
 
 void
@@ -106,6 +111,8 @@ is_newer(const struct target *t, int64_t pos, int32_t epoch, bool *newer)
 	enum err e;
 
 	*newer = false;
+	if (t->size - pos < BATCH_HEADER)
+		return E_OK;
 	e = disk->pread(t->fd, head, sizeof head, pos, &got);
 	if (e != E_OK || got < sizeof head || batch_read(head, &b) != E_OK ||
 	    b.leader_epoch <= epoch || batch_size(&b) > t->size - pos)
@@ -139,6 +146,37 @@ window(struct target *t, const struct journal_piece *x, const uint8_t **p,
 	return e;
 }
 
+static enum err
+run_write(struct target *t)
+{
+	int n = t->nrun;
+
+	t->nrun = 0;
+	return n == 0 ? E_OK : disk->pwritev(t->fd, t->run, n, t->run_from);
+}
+
+static enum err
+run_add(struct target *t, const uint8_t *p, size_t n)
+{
+	t->run[t->nrun++] = (struct iovec){ (void *)(uintptr_t)p, n };
+	t->run_end += (int64_t)n;
+	if (t->run_end > t->size)
+		t->size = t->run_end;
+	return t->nrun == RUN_MAX ? run_write(t) : E_OK;
+}
+
+/* Before a piece is looked at: what waits ends where it begins, or is
+ * written. */
+static enum err
+run_before(struct target *t, int64_t pos)
+{
+	enum err e = t->run_end == pos ? E_OK : run_write(t);
+
+	if (t->nrun == 0)
+		t->run_from = t->run_end = pos;
+	return e;
+}
+
 /*
  * Written also where the segment seems to have it: what reads show may be what
  * a failed write-back has left in memory.  E_CORRUPT: no batches.
@@ -146,14 +184,15 @@ window(struct target *t, const struct journal_piece *x, const uint8_t **p,
 static enum err
 piece_write(struct target *t, const struct journal_piece *x)
 {
-	struct iovec iov = { (void *)(uintptr_t)x->p, 0 };
 	struct batch b;
 	int64_t at = 0;
 	const uint8_t *has;
 	size_t got;
 	bool newer = false;
-	enum err e = window(t, x, &has, &got);
+	enum err e = run_before(t, x->pos);
 
+	if (e == E_OK)
+		e = window(t, x, &has, &got);
 	for (; e == E_OK && at < x->len; at += batch_size(&b)) {
 		if (x->len - at < BATCH_HEADER ||
 		    batch_read(x->p + at, &b) != E_OK ||
@@ -167,12 +206,7 @@ piece_write(struct target *t, const struct journal_piece *x)
 		if (newer)
 			break;
 	}
-	iov.iov_len = (size_t)at;
-	if (e != E_OK || at == 0)
-		return e;
-	if (x->pos + at > t->size)
-		t->size = x->pos + at;
-	return disk->pwritev(t->fd, &iov, 1, x->pos);
+	return e != E_OK || at == 0 ? e : run_add(t, x->p, (size_t)at);
 }
 
 /* All pieces of one segment.  One that is not there was deleted. */
@@ -200,6 +234,8 @@ seg_write(const struct journal_replay *r, const struct sorted *v, size_t n,
 			e = E_OK;
 		}
 	}
+	if (e == E_OK)
+		e = run_write(&t);
 	if (e == E_OK && r->each && (e = disk->datasync(t.fd)) != E_OK)
 		seg_sync_failed();
 	disk->close(t.fd);

@@ -146,11 +146,12 @@ def b11(run):
     rate = int(slowest * 0.3)
     pace = dict(rate=rate, count=rate * 8 / run.args.scale, **words)
     for target in run.brokers("ours os", "ours", "kafka"):
+        others = set(files_under(target.data))
         topic = run.produce(target, None, partitions=4, acks="1",
                             count=1500000, size=1024, verify=False, keep=True,
                             **LARGE)
-        backlog = [p for p in files_under(target.data) if p.endswith(".log")]
-        limits.evict(backlog)
+        backlog = [p for p in files_under(target.data)
+                   if p.endswith(".log") and p not in others]
         for _ in range(2):
             run.pace(target, "alone", **pace)
             with run.reading_cold(target, topic, backlog) as seen:
