@@ -4,6 +4,7 @@
  * they may use up, how they complain, and where they find the engine.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,10 @@ prog_setup(void)
 	child_setup();
 	log_setup("chronik-search", LOG_WARN, LOG_TEXT);
 	raise_files();
+	/* Blocks of the index and batches come and go: memory that was used is
+	 * used again, not had from the kernel each time. */
+	mallopt(M_MMAP_THRESHOLD, 4 * MIB);
+	mallopt(M_TRIM_THRESHOLD, 16 * MIB);
 	signal(SIGPIPE, SIG_DFL);
 }
 
