@@ -279,7 +279,7 @@ verify_again(struct verify *v, const char *dir)
 	v->shard = &want;
 	e = verify_shard(v, dir);
 	for (int i = 1; i < TRIES && (e == E_NOTFOUND || e == E_BUSY); i++) {
-		if (shards_list(dir, false, &list, NULL) != E_OK)
+		if (shards_list(dir, SHARDS_LIST, &list, NULL) != E_OK)
 			break;
 		now = shards_find(&list, want.base);
 		if (now == NULL || now->base != want.base)

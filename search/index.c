@@ -247,7 +247,7 @@ ipart_step(struct index *x, struct ipart *p, bool *more)
 	int64_t from = first_missing(p), before, limit;
 	struct shard *s = from > 0 ? shards_find(&p->shards, from - 1) :
 	    NULL;
-	struct shard fresh = { from, from, true };
+	struct shard fresh = { .base = from, .end = from, .hot = true };
 	enum err e;
 
 	*more = false;
@@ -291,7 +291,8 @@ ipart_failed(struct index *x, struct ipart *p, enum err e)
 	p->retry_ms = elink_now_ms() + RETRY_MS;
 	shard_dir(dir, x->dir, &p->topic->id, p->index);
 	shards_free(&p->shards);
-	e = shards_list(dir, e == E_CORRUPT, &p->shards, &broken);
+	e = shards_list(dir, e == E_CORRUPT ? SHARDS_TIDY : SHARDS_LIST,
+	    &p->shards, &broken);
 	if (e != E_OK)
 		log_warn("cannot read an index", LS("dir", dir), LE(e));
 }

@@ -158,7 +158,7 @@ part_set(struct index *x, struct index *old, struct ipart *p,
 	take_over(p, old);
 	if (!p->listed) {
 		shard_dir(dir, x->dir, &t->id, p->index);
-		e = shards_list(dir, true, &p->shards, NULL);
+		e = shards_list(dir, SHARDS_TIDY, &p->shards, NULL);
 		p->listed = e == E_OK;
 	}
 	if (e == E_OK && t->compacted)

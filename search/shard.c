@@ -96,6 +96,8 @@ shards_add(struct shards *l, struct shard s)
 void
 shards_free(struct shards *l)
 {
+	for (int i = 0; i < l->n; i++)
+		xap_close(l->v[i].db);
 	free(l->v);
 	*l = (struct shards){ 0 };
 }
@@ -135,22 +137,37 @@ shard_facts(struct xap_db *db, int64_t *next, int64_t *gaps,
 	return e;
 }
 
-/* How far a hot shard goes; E_NOTFOUND: nothing was committed. */
-static enum err
-hot_end(const char *dir, struct shard *s)
+enum err
+shard_db(const char *dir, struct shard *s, struct xap_db **out)
 {
 	char path[SHARD_PATH];
+
+	*out = s->db;
+	s->db = NULL;
+	if (*out != NULL)
+		return E_OK;
+	shard_path(path, dir, s);
+	return xap_open(path, out);
+}
+
+/* How far a hot shard goes; E_NOTFOUND: nothing was committed. */
+static enum err
+hot_end(const char *dir, struct shard *s, bool keep)
+{
 	struct xap_db *db;
 	int64_t gaps;
-	enum err e;
+	enum err e = shard_db(dir, s, &db);
 
-	shard_path(path, dir, s);
-	e = xap_open(path, &db);
 	if (e != E_OK)
 		return e;
 	e = shard_facts(db, &s->end, &gaps, NULL);
-	xap_close(db);
-	return e == E_OK && s->end <= s->base ? E_CORRUPT : e;
+	if (e == E_OK && s->end <= s->base)
+		e = E_CORRUPT;
+	if (e == E_OK && keep)
+		s->db = db;
+	else
+		xap_close(db);
+	return e;
 }
 
 static enum err
@@ -184,8 +201,10 @@ list_names(const char *dir, bool tidy, struct shards *out)
 }
 
 enum err
-shards_list(const char *dir, bool tidy, struct shards *out, int *broken)
+shards_list(const char *dir, enum shards_how how, struct shards *out,
+    int *broken)
 {
+	bool tidy = how == SHARDS_TIDY;
 	enum err e;
 	int n = 0;
 
@@ -194,8 +213,8 @@ shards_list(const char *dir, bool tidy, struct shards *out, int *broken)
 	for (int i = 0; i < out->n && e == E_OK; i++) {
 		struct shard *s = &out->v[i];
 		bool twice = n > 0 && s->base < out->v[n - 1].end;
-		enum err bad = twice ? E_BUSY : s->hot ? hot_end(dir, s) :
-		    E_OK;
+		enum err bad = twice ? E_BUSY : s->hot ? hot_end(dir, s,
+		    how == SHARDS_ASK) : E_OK;
 
 		if (bad == E_OK) {
 			out->v[n++] = *s;
@@ -272,7 +291,7 @@ enum err
 shard_seal(const char *dir, struct shard *s)
 {
 	char hot[SHARD_PATH], cold[SHARD_PATH], tmp[SHARD_PATH + 8];
-	struct shard done = { s->base, s->end, false };
+	struct shard done = { .base = s->base, .end = s->end };
 	enum err e;
 
 	shard_path(hot, dir, s);

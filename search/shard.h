@@ -21,6 +21,7 @@
 struct shard {
 	int64_t	 base, end;		/* of a hot one: as of its opening */
 	bool	 hot;
+	struct xap_db *db;		/* the list's, until shard_db */
 };
 
 struct shards {
@@ -38,10 +39,11 @@ void	 shard_path(char out[SHARD_PATH], const char *dir,
 /*
  * The shards in a directory; none when it is not there.  The end of a hot one
  * is read from it; one that cannot be opened is passed over (*broken is set to
- * how many, when it is not NULL).  tidy: also removes what a crash left, and
- * broken ones.
+ * how many, when it is not NULL).  SHARDS_TIDY: also removes what a crash left,
+ * and broken ones.  SHARDS_ASK: hot ones stay open for shard_db.
  */
-enum err shards_list(const char *dir, bool tidy, struct shards *,
+enum shards_how { SHARDS_LIST, SHARDS_TIDY, SHARDS_ASK };
+enum err shards_list(const char *dir, enum shards_how, struct shards *,
 	    int *broken) MUST;
 enum err shards_add(struct shards *, struct shard) MUST;
 void	 shards_free(struct shards *);
@@ -52,6 +54,8 @@ struct shard *shards_find(const struct shards *, int64_t offset);
 int64_t	 shards_gap_end(const struct shards *, int64_t offset);
 int64_t	 shards_gap_start(const struct shards *, int64_t end);
 
+/* Opens a shard, or takes over what is open already. */
+enum err shard_db(const char *dir, struct shard *, struct xap_db **) MUST;
 /* What a shard says of itself. */
 enum err shard_facts(struct xap_db *, int64_t *next, int64_t *gaps,
 	    struct sconf *) MUST;

@@ -23,7 +23,7 @@ is_indexed(const struct search *s, const struct walk *w)
 	int64_t at = w->start;
 
 	shard_dir(dir, s->dir, &w->id, w->part);
-	if (shards_list(dir, false, &v, NULL) != E_OK)
+	if (shards_list(dir, SHARDS_LIST, &v, NULL) != E_OK)
 		return false;
 	/* Retention may have taken the first. */
 	if (v.n > 0 && v.v[0].base > at && v.v[0].base >= w->end)

@@ -129,15 +129,14 @@ plan_now(struct walk *w)
 /* Opens a shard and asks its index.  E_NOTFOUND: it is there no more, or of no
  * use; then records are read instead. */
 static enum err
-shard_open(struct walk *w, const struct shard *sh)
+shard_open(struct walk *w, struct shard *sh)
 {
-	char dir[SHARD_PATH], path[SHARD_PATH];
+	char dir[SHARD_PATH];
 	int64_t gaps, next;
 	enum err e;
 
 	shard_dir(dir, w->search->dir, &w->id, w->part);
-	shard_path(path, dir, sh);
-	e = xap_open(path, &w->db);
+	e = shard_db(dir, sh, &w->db);
 	if (e != E_OK) {
 		w->db = NULL;
 		return e == E_NOMEM ? e : E_NOTFOUND;
@@ -161,20 +160,20 @@ shard_open(struct walk *w, const struct shard *sh)
 
 /* A hot shard may have become a file meanwhile. */
 static enum err
-shard_open_any(struct walk *w, const struct shard *sh)
+shard_open_any(struct walk *w, struct shard *sh)
 {
 	char dir[SHARD_PATH];
 	struct shards again;
 	const struct shard *now;
-	struct shard want = *sh;
+	struct shard want = { 0 };
 	enum err e = E_NOTFOUND;
 
 	for (int i = 0; i < SHARD_TRIES && e == E_NOTFOUND; i++) {
-		e = shard_open(w, &want);
+		e = shard_open(w, i == 0 ? sh : &want);
 		if (e != E_NOTFOUND || !sh->hot)
 			break;
 		shard_dir(dir, w->search->dir, &w->id, w->part);
-		e = shards_list(dir, false, &again, NULL);
+		e = shards_list(dir, SHARDS_LIST, &again, NULL);
 		if (e != E_OK)
 			break;
 		now = shards_find(&again, sh->base);
@@ -404,7 +403,7 @@ check(struct walk *w, int64_t offset, struct hit *h)
 /* The stretch that comes next, up to the walk's end: a shard, or what lies
  * between shards. */
 static void
-next_stretch(struct walk *w, const struct shard **sh, int64_t *low,
+next_stretch(struct walk *w, struct shard **sh, int64_t *low,
     int64_t *high)
 {
 	bool oldest = w->search->sort == SORT_OLDEST;
@@ -441,7 +440,7 @@ region_scan(struct walk *w, int64_t low, int64_t high,
 static enum err
 region_next(struct walk *w)
 {
-	const struct shard *sh;
+	struct shard *sh;
 	int64_t low, high;
 	enum err e = E_OK;
 

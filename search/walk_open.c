@@ -123,7 +123,7 @@ walk_open(struct search *s, struct walk *w, const struct view_res_topic *t,
 		return E_OK;
 	shard_dir(dir, s->dir, &t->id, p->index);
 	/* What cannot be listed is read instead. */
-	e = shards_list(dir, false, &w->shards, &broken);
+	e = shards_list(dir, SHARDS_ASK, &w->shards, &broken);
 	s->shards_broken += broken + (e != E_OK && e != E_NOMEM);
 	if (e == E_NOMEM)
 		return e;

@@ -69,15 +69,14 @@ fits(struct xap_db *db, const struct walk *w, const struct shard *s)
 static void
 open_walk(struct rank *r, struct walk *w, bool ask)
 {
-	char dir[SHARD_PATH], path[SHARD_PATH];
+	char dir[SHARD_PATH];
 	int keep = 0;
 
 	shard_dir(dir, r->s->dir, &w->id, w->part);
 	for (int j = 0; j < w->shards.n; j++) {
 		struct xap_db *db;
 
-		shard_path(path, dir, &w->shards.v[j]);
-		if (xap_open(path, &db) != E_OK)
+		if (shard_db(dir, &w->shards.v[j], &db) != E_OK)
 			db = NULL;
 		if (db != NULL && (!fits(db, w, &w->shards.v[j]) || (ask &&
 		    !answers(r, db)))) {
@@ -128,7 +127,7 @@ list_again(struct rank *r)
 
 		shards_free(&w->shards);
 		shard_dir(dir, r->s->dir, &w->id, w->part);
-		e = shards_list(dir, false, &w->shards, NULL);
+		e = shards_list(dir, SHARDS_ASK, &w->shards, NULL);
 		if (e != E_NOMEM)
 			e = E_OK;
 	}

@@ -55,7 +55,7 @@ struct xap_db;
 struct xap_query;
 
 enum err	 xap_open(const char *path, struct xap_db **) MUST;
-void		 xap_close(struct xap_db *);
+void		 xap_close(struct xap_db *);	/* harmless on NULL */
 /* Allocated; "" when it is not set. */
 enum err	 xap_meta(struct xap_db *, const char *key, char **) MUST;
 /* Calls with what has a key that begins so, until it returns false. */
