@@ -506,29 +506,50 @@ walk_refill(struct walk *w)
 	return e;
 }
 
-/* Fills the head, or finds that the walk is over. */
+/* Reads the next candidate: the head, if it matches. */
+static void
+walk_check(struct walk *w)
+{
+	int64_t offset = w->cand[w->cand_at++];
+	enum err e = out_of_time(w->search) ? E_TIMED_OUT :
+	    check(w, offset, &w->head);
+
+	w->waits = false;
+	w->have = e == E_OK;
+	w->ts = w->head.r.ts;
+	if (e == E_OK || e == E_NOTFOUND)
+		w->told = offset + (w->search->sort == SORT_OLDEST);
+	else
+		walk_fail(w, e);
+}
+
+/* Whether the next candidate may wait for those of other walks: each of them
+ * is in a batch of its own, and most are not asked for. */
+static bool
+may_wait(struct walk *w)
+{
+	return w->search->nwalks > 1 && w->region.by_index &&
+	    times_get(w->db, (uint32_t)(w->cand[w->cand_at] - w->shard.base +
+	    1), &w->ts) == E_OK;
+}
+
+/* Fills the head, has a candidate wait, or finds that the walk is over. */
 static void
 walk_next(struct walk *w)
 {
-	int64_t offset;
-	enum err e = E_OK;
+	enum err e;
 
-	w->have = false;
-	while (!w->have && !w->over) {
+	w->have = w->waits = false;
+	while (!w->have && !w->waits && !w->over) {
 		if (w->cand_at == w->ncand && (e = walk_refill(w)) != E_OK) {
 			if (e != E_EOF)
 				walk_fail(w, e);
 			w->over = true;
 			return;
 		}
-		offset = w->cand[w->cand_at++];
-		e = out_of_time(w->search) ? E_TIMED_OUT :
-		    check(w, offset, &w->head);
-		w->have = e == E_OK;
-		if (e == E_OK || e == E_NOTFOUND)
-			w->told = offset + (w->search->sort == SORT_OLDEST);
-		else
-			walk_fail(w, e);
+		w->waits = may_wait(w);
+		if (!w->waits)
+			walk_check(w);
 	}
 }
 
@@ -538,29 +559,42 @@ static bool
 comes_before(const struct search *s, const struct walk *a,
     const struct walk *b)
 {
-	if (a->head.r.ts != b->head.r.ts)
-		return (a->head.r.ts > b->head.r.ts) ==
-		    (s->sort != SORT_OLDEST);
+	if (a->ts != b->ts)
+		return (a->ts > b->ts) == (s->sort != SORT_OLDEST);
 	return a < b;
 }
 
-enum err
-search_next(struct search *s, struct hit **out)
+/* The walk whose hit, or candidate, comes next; NULL: all are over. */
+static struct walk *
+walk_first(struct search *s)
 {
 	struct walk *best = NULL;
 
 	for (int i = 0; i < s->nwalks; i++) {
 		struct walk *w = &s->walks[i];
 
-		if (!w->over && (!w->have || w == s->last))
+		if (!w->over && (w == s->last || (!w->have && !w->waits)))
 			walk_next(w);
-		if (w->have && (best == NULL || comes_before(s, w, best)))
+		if ((w->have || w->waits) && (best == NULL ||
+		    comes_before(s, w, best)))
 			best = w;
 	}
-	s->last = best;
-	if (best == NULL)
+	return best;
+}
+
+enum err
+search_next(struct search *s, struct hit **out)
+{
+	struct walk *w;
+
+	while ((w = walk_first(s)) != NULL && w->waits) {
+		s->last = NULL;
+		walk_check(w);
+	}
+	s->last = w;
+	if (w == NULL)
 		return E_EOF;
-	*out = &best->head;
+	*out = &w->head;
 	return E_OK;
 }
 
@@ -716,7 +750,7 @@ search_total(struct search *s, int64_t deadline_ms, int64_t *n)
 
 		shard_close(w);
 		w->at = w->end;
-		w->have = w->over = false;
+		w->have = w->waits = w->over = false;
 	}
 	e = search_count(s, true, n);
 	if (e == E_OK && search_incomplete(s))
@@ -742,6 +776,8 @@ search_cursors(const struct search *s, struct cursor *c)
 			c[i].next = w->head.r.offset;
 		else if (w->have)
 			c[i].next = w->head.r.offset + 1;
+		else if (w->waits)
+			c[i].next = w->cand[w->cand_at];
 		else if (w->over && w->told < w->end)
 			c[i].next = w->told;
 	}

@@ -57,8 +57,11 @@ struct walk {
 	int64_t		*cand;
 	int		 ncand, cand_at, cand_cap;
 	bool		 checked;	/* they match: only read them */
+	/* What comes next: a hit, or a candidate of which the index tells the
+	 * time; it is read only when nothing else comes before it. */
 	struct hit	 head;
-	bool		 have, over;
+	bool		 have, waits, over;
+	int64_t		 ts;		/* of either */
 	/* What of it was not searched, and why: a sentence that stays. */
 	int64_t		 missed;
 	const char	*trouble;

@@ -21,7 +21,8 @@ records()
 	}'
 }
 
-# same QUERY: the index and a scan find the same records, and count them.
+# same QUERY: the index and a scan find the same records, and count them; the
+# newest of all partitions in the same order.
 same()
 {
 	search --sort oldest -n 100000 --template '%t/%p@%o\n' "$@" \
@@ -33,6 +34,9 @@ same()
 	    "$tmp/by.scan" | head -5)"
 	check_eq "$(search -c "$@" 2>/dev/null)" \
 	    "$(grep -c . "$tmp/by.scan")" "count of $*"
+	check_eq "$(search -n 40 --template '%t/%p@%o ' "$@" 2>/dev/null)" \
+	    "$(search --scan -n 40 --template '%t/%p@%o ' "$@" 2>/dev/null)" \
+	    "the newest of $*"
 }
 
 broker_start --log-retention-check-interval-ms 200
