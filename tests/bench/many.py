@@ -348,7 +348,7 @@ def b16(run):
                    for p in range(n))
         found[0] += 1
         parts.read_back(target, topic, n, data, sum(found.values()))
-        run.row(target, {"what": f"{n} partitions, {sent} requests",
+        run.row(target, {"what": f"{n} partitions", "requests": sent,
                          "start_ms": target.start_ms, "produce_ms": took,
                          "start_cpu_s": cpu,
                          "lost": lost})
