@@ -193,6 +193,7 @@ maybe_ready(struct engine *eng)
 		return;
 	}
 	eng->opened = true;
+	commit_ckpt_start(&eng->commit);
 	space_start(eng);
 	topics_resume(eng);
 	groups_resume(eng);
@@ -213,6 +214,8 @@ opened(struct part *p, enum err e, struct recovered *got)
 			eng->epoch = got->epoch;
 		e = part_install(p, got, eng->epoch);
 	}
+	if (e == E_OK && part_active(p)->idx.npending > 0)
+		commit_ckpt(&eng->commit, p);
 	if (e == E_CORRUPT || e == E_NOTFOUND) {
 		log_warn("partition is damaged and stays offline",
 		    LS("topic", p->topic->name), LI("part", p->id.part),
@@ -282,8 +285,8 @@ open_part(struct engine *eng, struct part *p)
 	snprintf(o->lost, sizeof o->lost, "%s/lost+found", eng->data);
 	o->how = (struct recover_how){ .dir = o->dir, .lost = o->lost,
 	    .id = p->id, .clean = eng->clean_start,
-	    .together = eng->together, .end_min = p->trimmed,
-	    .interval = part_idx_interval(p) };
+	    .together = eng->together, .later = true,
+	    .end_min = p->trimmed, .interval = part_idx_interval(p) };
 	o->job.run = opening_run;
 	o->job.done = opening_done;
 	eng->recovering++;

@@ -393,6 +393,39 @@ START_TEST(test_roll)
 }
 END_TEST
 
+/* After kill -9 no start waits for indexes: what was scanned is looked up in
+ * memory, and its checkpoint comes by itself. */
+START_TEST(test_index_later)
+{
+	char path[PATH_SIZE], dir[PATH_SIZE];
+	struct part *p;
+	size_t n;
+
+	rig_init(&r);
+	ck_assert_int_eq(rig_open(&r), E_OK);
+	p = rig_topic(&r, "t", 1)->parts[0];
+	rig_append(&r, p, 100);
+	part_dir(p, dir);
+	seg_path(path, dir, 0, ".idx");
+	rig_kill(&r);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ptr_null(sim_bytes(r.disk, path, &n));
+		ck_assert_int_eq(rig_open(&r), E_OK);
+		p = topic_find(&r.eng.topics, kstr_of("t"))->parts[0];
+		ck_assert_int_eq(p->hw, 1);
+		ck_assert_int_eq(part_active(p)->idx.npending, 1);
+		if (i == 0)
+			rig_kill(&r);
+	}
+	rig_settle(&r, 5000);
+	ck_assert_int_eq(part_active(p)->idx.npending, 0);
+	ck_assert_int_eq(part_active(p)->idx.nfile, 1);
+	ck_assert_ptr_nonnull(sim_bytes(r.disk, path, &n));
+	ck_assert_int_eq(rig_stop(&r), E_OK);
+	rig_free(&r);
+}
+END_TEST
+
 /* A segment whose checkpoint came first is marked as finished on disk too. */
 START_TEST(test_seal_after_checkpoint)
 {
@@ -659,6 +692,7 @@ main(void)
 	tcase_add_loop_test(tc, test_fence_loss, 0, 2);
 	tcase_add_test(tc, test_repeat);
 	tcase_add_test(tc, test_roll);
+	tcase_add_test(tc, test_index_later);
 	tcase_add_test(tc, test_seal_after_checkpoint);
 	tcase_add_test(tc, test_retention);
 	tcase_add_test(tc, test_retention_roll_fails);

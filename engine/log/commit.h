@@ -45,6 +45,8 @@ void	 commit_forget(struct committer *, struct part *);
 /* For the clean stop: wants a checkpoint, wants a sync. */
 void	 commit_ckpt(struct committer *, struct part *);
 void	 commit_unsynced(struct committer *, struct part *);
+/* The checkpoints that are wanted come in a while, without another call. */
+void	 commit_ckpt_start(struct committer *);
 /* A sync of the partition is done: a checkpoint in a while, its entries now if
  * many wait. */
 void	 commit_ckpt_soon(struct committer *, struct part *);

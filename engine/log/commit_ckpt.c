@@ -259,16 +259,23 @@ commit_ckpt(struct committer *c, struct part *p)
 }
 
 void
+commit_ckpt_start(struct committer *c)
+{
+	c->ckpt_timer.fire = ckpt_fire;
+	if (c->ckpt != NULL && c->ckpt_timer.at == 0 &&
+	    timer_set(&c->eng->timers, &c->ckpt_timer, mono_ms() + CKPT_MS) !=
+	    E_OK)
+		log_warn("no memory for a timer", LE(E_NOMEM));
+}
+
+void
 commit_ckpt_soon(struct committer *c, struct part *p)
 {
 	struct seg *s = part_active(p);
 
 	if (!p->in_ckpt) {
 		commit_ckpt(c, p);
-		c->ckpt_timer.fire = ckpt_fire;
-		if (c->ckpt_timer.at == 0 && timer_set(&c->eng->timers,
-		    &c->ckpt_timer, mono_ms() + CKPT_MS) != E_OK)
-			log_warn("no memory for a timer", LE(E_NOMEM));
+		commit_ckpt_start(c);
 	}
 	/* The catalogue's checkpoint follows each sync: a flipped bit in the
 	 * last change is then damage, not a torn tail. */
@@ -314,8 +321,6 @@ commit_checkpoint(struct committer *c)
 		c->ckpt = p;
 		busy = true;
 	}
-	if (busy && !c->stopping && c->ckpt_timer.at == 0 &&
-	    timer_set(&c->eng->timers,
-	    &c->ckpt_timer, mono_ms() + CKPT_MS) != E_OK)
-		log_warn("no memory for a timer", LE(E_NOMEM));
+	if (busy && !c->stopping)
+		commit_ckpt_start(c);
 }

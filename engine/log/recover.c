@@ -386,7 +386,7 @@ reindex(struct work *w, int i, bool sealed)
 	if (err == E_OK && s->size > 0)
 		err = idx_checkpoint(&s->idx, s->end_offset, s->size,
 		    s->max_ts);
-	if (err == E_OK)
+	if (err == E_OK && (sealed || !w->how->later || s->idx.npending == 0))
 		err = idx_flush(&x, sealed);
 	return recover_io(w, err, path);
 }

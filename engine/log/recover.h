@@ -41,6 +41,8 @@ struct recover_how {
 					 * last write, and will be before the
 					 * result is used: no syncs but those
 					 * that order steps */
+	bool		 later;		/* new entries of the last segment's
+					 * index may stay pending */
 	bool		 serial;	/* only one batch at a time was ever not
 					 * synced (the catalogue): a whole one
 					 * behind a bad one is damage */
