@@ -13,8 +13,8 @@ ILLEGAL_GENERATION, INCONSISTENT, INVALID_GROUP, UNKNOWN_MEMBER = 22, 23, 24, 25
 BAD_SESSION, REBALANCE, NO_GROUP, ID_REQUIRED, FENCED = 26, 27, 69, 79, 82
 
 LONG = 1800000
-# As short as the broker lets it be: some rows wait for its end.
-SHORT = 6000 if KAFKA else 300
+# Some rows wait for its end, and some have to be ready within it.
+SHORT = 6000 if KAFKA else 2000
 # A bound of a phase that must end by itself, and one that must not.
 REBALANCE_MS = 300000
 

@@ -2,7 +2,8 @@
 """
 Client quotas: DescribeClientQuotas, AlterClientQuotas, and what is done about
 them (protocol.md 3.11).  Times that a client was told to wait are compared
-with what it has moved, never with a clock.
+with what it has moved, less the time that this took: what is moved at once is
+worth more seconds than the slowest machine needs for it.
 """
 import os
 import time
@@ -269,16 +270,16 @@ def pump(c, t, n, size, v=9, acks=-1):
     return total, waits
 
 
-def plausible(total, rate, waits, what):
+def plausible(total, rate, waits, began, what):
     """With a burst of 10 seconds' worth free, the rest is waited for: each
     time told is the whole debt at that moment."""
     free = rate * 10
     ok(total > free, "%s: not enough was moved" % what)
     debt = (total - free) / rate * 1000
-    ok(max(waits) > debt * 0.5, "%s: %r ms, wanted about %d" %
-       (what, waits, debt))
-    ok(max(waits) < debt * 1.5 + 500, "%s: %r ms, wanted about %d" %
-       (what, waits, debt))
+    took = (time.monotonic() - began) * 1000
+    said = "%s: %r ms, wanted about %d, took %d" % (what, waits, debt, took)
+    ok(max(waits) > (debt - took) * 0.5, said)
+    ok(max(waits) < debt * 1.5 + 500, said)
 
 
 @rows("produce/v%d", [3, 6, 9, 12])
@@ -287,13 +288,14 @@ def produce_wait(v):
     t = new_topic()
     i = fresh_name("client")
     with Conn("admin") as a:
-        set_(a, {"producer_byte_rate": 100000}, client=i)
+        set_(a, {"producer_byte_rate": 20000}, client=i)
     with Conn(i) as c:
-        # 1.2 MB: 0.2 MB over what 10 seconds give, 2 seconds of waiting.
-        total, waits = pump(c, t, 6, 200000, v)
-        plausible(total, 100000, waits, "produce")
+        # 380 kB: 180 kB over what 10 seconds give, 9 seconds of waiting.
+        began = time.monotonic()
+        total, waits = pump(c, t, 2, 190000, v)
+        plausible(total, 20000, waits, began, "produce")
     with Conn("other") as c:
-        eq(sum(pump(c, t, 6, 200000, v)[1]), 0, "another client id")
+        eq(sum(pump(c, t, 2, 190000, v)[1]), 0, "another client id")
 
 
 @row("produce/muted")
@@ -305,13 +307,14 @@ def produce_muted():
     with Conn("admin") as a:
         set_(a, {"producer_byte_rate": 100000}, client=i)
         with Conn(i) as c:
-            data = R.batch(R.recs(1, 1150000 - 200000, ts=kafka.TS))
+            data = R.batch(R.recs(1, 950000, ts=kafka.TS))
+            began = time.monotonic()
             r = c.call("Produce", 9, produce_body([(t, 0, data)]))
             eq(produced(r)[0]["error_code"], 0, "produce")
             r = c.call("Produce", 9, produce_body([(t, 0, R.batch(
                 R.recs(1, 350000, ts=kafka.TS)))]))
             wait = r["throttle_time_ms"]
-            ok(wait > 1000, "a wait of %d ms" % wait)
+            plausible(1300000, 100000, [wait], began, "the second")
             c.send("Metadata", 9, {"topics": []})
             before = time.monotonic()
             kafka.roundtrip(a)
@@ -336,7 +339,7 @@ def produce_silent():
         c.send("Metadata", 9, {"topics": []})
         ok(c.recv()["brokers"], "answered in the end")
         r = d.call("Produce", 9, produce_body([(t, 0, R.batch(
-            R.recs(1, 100000, ts=kafka.TS)))]))
+            R.recs(1, 900000, ts=kafka.TS)))]))
         ok(r["throttle_time_ms"] > 0, "the other connection waits")
 
 
@@ -373,8 +376,9 @@ def shared():
     with Conn("admin") as a:
         set_(a, {"producer_byte_rate": 100000}, client=None)
     cs = [Conn(i) for _ in range(8)]
+    began = time.monotonic()
     waits = [pump(c, t, 1, 200000)[1][0] for c in cs]
-    ok(waits[-1] > 1000, "the eighth waits: %r" % waits)
+    plausible(1600000, 100000, waits[-1:], began, "the eighth")
     with Conn(i + "x") as c:
         eq(pump(c, t, 1, 200000)[1], [0], "another client of the default")
     for c in cs:
@@ -405,10 +409,11 @@ def fetch_wait(v):
     t = filled()
     i = fresh_name("client")
     with Conn("admin") as a:
-        set_(a, {"consumer_byte_rate": 100000}, client=i)
+        set_(a, {"consumer_byte_rate": 50000}, client=i)
     with Conn(i) as c:
         total, offset, waits = 0, 0, []
-        for _ in range(20):
+        began = time.monotonic()
+        for _ in range(6):
             r = c.call("Fetch", v, fetch_body([(t, 0, offset)],
                                               part_max=250000))
             waits.append(r["throttle_time_ms"])
@@ -418,7 +423,7 @@ def fetch_wait(v):
             data = fetched(r)[0]["records"]
             total += len(data)
             offset = R.all_records(data)[-1].offset + 1
-        plausible(total, 100000, waits, "fetch")
+        plausible(total, 50000, waits, began, "fetch")
         r = c.call("Fetch", v, fetch_body([(t, 0, 0)], part_max=250000))
         eq(r["throttle_time_ms"], 0, "after the wait it goes on")
         ok(len(fetched(r)[0]["records"]) > 0, "with data")
@@ -605,10 +610,10 @@ def mutation_strict():
         set_(a, {"controller_mutation_rate": 1}, client=i)
     with Conn(i) as c:
         eq(mutation(c, 6, 11)[0], 0, "the burst")
-        eq(mutation(c, 6, 11)[0], 0, "into debt")
+        eq(mutation(c, 6, 51)[0], 0, "into debt")
         code, wait = mutation(c, 7, 1)
         eq(code, THROTTLED, "then not")
-        ok(5000 < wait <= 12000, "a wait of %d ms" % wait)
+        ok(5000 < wait <= 52000, "a wait of %d ms" % wait)
     # Muted connections say nothing for that long: others of the client do.
     with Conn(i) as c:
         r = c.call("DeleteTopics", 5, {"topic_names": [t.name],
@@ -641,7 +646,8 @@ def connection_rate():
         kafka.metadata(a, [])
         set_(a, {"connection_creation_rate": 2}, ip=E.host)
         good, cs = 0, []
-        for _ in range(30):
+        began = time.monotonic()
+        for _ in range(100):
             c = Conn("c")
             cs.append(c)
             c.send("Metadata", 9, {"topics": []})
@@ -652,7 +658,9 @@ def connection_rate():
             except kafka.Closed:
                 pass
             c.close()
-        ok(15 <= good <= 26, "%d of 30 were served" % good)
+        took = time.monotonic() - began
+        ok(15 <= good <= min(26 + 2 * took, 99),
+           "%d of 100 were served in %d s" % (good, took))
         set_(a, {"connection_creation_rate": None}, ip=E.host)
     with Conn("c") as c:
         kafka.metadata(c, [])

@@ -353,8 +353,13 @@ def again_bare():
 def again_often():
     with Conn() as c:
         login(c)
-        login(c)
-        eq(shake(c)["error_code"], STATE, "the third within a second")
+        # On a slow machine the second may be over.
+        for _ in range(20):
+            code = shake(c)["error_code"]
+            if code != 0:
+                break
+            eq(auth(c, plain(*ALICE))["error_code"], 0, "authenticate")
+        eq(code, STATE, "the third within a second")
         works(c)
 
 
