@@ -15,7 +15,7 @@ wire_options="--group-initial-rebalance-delay-ms 0"
 wire_run consumer_groups "$@"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
 wire_options="$wire_options --group-consumer-min-session-timeout-ms 1
-    --group-consumer-session-timeout-ms 400"
+    --group-consumer-session-timeout-ms 2000"
 CHRONIK_WIRE_SHORT=1 wire_run consumer_groups -k '^session/'
 wire_options="--group-consumer-max-size 2
     --group-consumer-migration-policy disabled

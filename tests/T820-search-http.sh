@@ -176,7 +176,7 @@ kill -STOP "$engine"
 curl -s -m "$lib_wait_s" -o /dev/null "$url/_search" &
 waits=$!
 sleep 0.5
-check_eq "$(curl -s -m 5 -o /dev/null -w '%{http_code}' "$url/")" 200 \
+check_eq "$(curl -s -m 20 -o /dev/null -w '%{http_code}' "$url/")" 200 \
     "a second request"
 kill -0 $waits || fail "the first one did not wait"
 kill -CONT "$engine"
