@@ -108,7 +108,7 @@ def fill(target, topics, size):
 
 def b7(run):
     """Idle partitions: memory, making and deleting them, metadata, a start,
-    and 100 busy ones beside them against 1 of a broker without others."""
+    and 100 busy ones beside them against 1 and 100 without others."""
     sizes = [(1, 1000), (1000, 1)]
     if run.full:
         sizes = [(1, 1000), (10, 1000), (50, 1000), (10000, 1)]
@@ -128,6 +128,7 @@ def b7(run):
                     "idle_cpu_percent": run.idle(target)})
             for _ in range(TURNS):
                 run.pace(alone, f"1 alone {named}", 1, **busy)
+                run.pace(alone, f"100 alone {named}", 100, **busy)
                 run.pace(target, f"100 by {named}", 100, **busy)
             target.stop()
             target.start()
