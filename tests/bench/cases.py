@@ -298,6 +298,8 @@ BESIDE = (
        "ack_us.p99", "<= 1.5") for target in ("ours os", "ours", "kafka")),
     ("B17", "ours", "latency", "last_us.p99", "latency", "first_us.p99",
      "<= 1.2"),
+    ("B17", "ours", "old", "arrival_us.p99", "fresh", "arrival_us.p99",
+     "<= 1.2"),
     *(("B19", target, f"{verb} {codec}", "cpu_s_per_wire_gb", f"{verb} none",
        "cpu_s_per_wire_gb", "-")
       for target in ("ours", "ours header", "kafka")

@@ -400,7 +400,7 @@ def b16scan(run):
 
 def b17(run):
     """Small segments and retention for a long time: latency, memory and
-    descriptors, at the end against the beginning."""
+    descriptors, at the end against the beginning and a fresh broker."""
     seconds, windows = (7200, 12) if run.full else (120, 4)
     seconds = int(seconds * run.args.scale)
     words = ("--log-segment-bytes", str(1 << 20),
@@ -432,6 +432,12 @@ def b17(run):
                 "what": f"{name} of {windows} parts",
                 "rss_mib": statistics.median(s[0] for s in some) / 1024,
                 "files": statistics.median(s[1] for s in some)})
+        # The machine may have been another one at the end.
+        with run.ours(*words) as fresh:
+            for _ in range(TURNS):
+                for name, one in (("old", target), ("fresh", fresh)):
+                    run.pace(one, name, 16, count=20000, rate=2000, size=1024,
+                             acks="all", linger_ms=5)
         disk = sum(os.path.getsize(p) for p in files_under(target.data)
                    if p.endswith(".log"))
         run.row(target, {"MiB of logs at the end": disk / (1 << 20)})
