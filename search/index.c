@@ -132,6 +132,7 @@ step_run(struct index *x, struct ipart *p, struct shard *shard, int64_t to)
 	    .shapes = { .grows = true } };
 	char dir[SHARD_PATH], path[SHARD_PATH];
 	int64_t next = shard->end;
+	bool useless;
 	enum err e;
 
 	shard_dir(dir, x->dir, &p->topic->id, p->index);
@@ -146,6 +147,7 @@ step_run(struct index *x, struct ipart *p, struct shard *shard, int64_t to)
 	if (e == E_OK)
 		e = times_open(s.w, (uint32_t)(next - shard->base + 1),
 		    &s.times);
+	useless = e == E_CORRUPT;	/* unlike a damaged log */
 	if (e == E_OK)
 		e = src_read(x->src, &p->topic->id, p->index, shard->end,
 		    to, each_record, &s, &next);
@@ -157,6 +159,8 @@ step_run(struct index *x, struct ipart *p, struct shard *shard, int64_t to)
 	shapes_free(&s.shapes);
 	times_close(s.times);
 	xap_writer_close(s.w);
+	if (useless && shard_remove(dir, shard) == E_OK)
+		return e;		/* it is made anew */
 	if (e == E_OK && next == shard->end && shard->end == shard->base)
 		e = shard_remove(dir, shard);	/* nothing came of it */
 	if (e == E_OK)

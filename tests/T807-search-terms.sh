@@ -165,3 +165,15 @@ check_eq "$(search -n 5 --sort relevance -t t '1 has:own7' | wc -l)" 1 \
 # A name that nobody has is told, and one like it.
 search -t t 'lisst.a:1' >"$tmp/out" 2>&1
 check_grep 'list' "$tmp/out" "a name like it"
+
+# Times that make no sense: such a shard is made anew when it is to grow.
+for shard in "$DATA"/search/*/0/*.hot; do
+	"$CHRONIK_BUILD/tests/check_times" "$shard" || fail "damage"
+done
+check_rc 1 search verify
+for t in t k; do
+	echo more | kcat -b "$BOOTSTRAP" -P -t $t
+done
+wait_until indexed || fail "not made anew: $(search status)"
+check_eq "$(search -c -t k more)" 1 "in the shard that was made anew"
+check_rc 0 search verify t k
