@@ -7,9 +7,8 @@
 wire_options="--log-level debug --group-initial-rebalance-delay-ms 0"
 wire_run hostile "$@"
 [ -z "${CHRONIK_BOOTSTRAP:-}" ] || exit 0
-# Everything that is right byte by byte too (N1); it takes a wake-up for each.
-CHRONIK_WIRE_CHUNK=${CHRONIK_QUICK:+16}
-CHRONIK_WIRE_CHUNK=${CHRONIK_WIRE_CHUNK:-1}
+# Everything that is right byte by byte too (N1).
+CHRONIK_WIRE_CHUNK=1
 export CHRONIK_WIRE_CHUNK
 wire_run versions -k '^(answer|unknown-tags|client-id|answers-in-order)'
 unset CHRONIK_WIRE_CHUNK

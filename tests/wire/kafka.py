@@ -26,8 +26,10 @@ import schema
 
 WAIT = float(os.environ.get("CHRONIK_WIRE_WAIT", "60"))
 KAFKA = os.environ.get("CHRONIK_WIRE_KAFKA", "")
-# Pieces that everything is sent in, to prove that no piece matters.
+# Pieces that everything is sent in, to prove that no piece matters; what lies
+# between the first and the last EDGE bytes is more of the same.
 CHUNK = int(os.environ.get("CHRONIK_WIRE_CHUNK", "0"))
+EDGE = 512
 # The time of the first record of most batches: an hour ago, for what is older
 # than a week may be deleted under a test's eyes.
 TS = int(time.time() * 1000) - 3600000
@@ -90,6 +92,15 @@ def api_of(name):
     return E.apis[name]
 
 
+def pieces(data):
+    if not CHUNK:
+        return [data] if data else []
+    cuts = [*range(0, min(EDGE, len(data)), CHUNK),
+            *range(EDGE, len(data) - EDGE, EDGE),
+            *range(max(EDGE, len(data) - EDGE), len(data), CHUNK)]
+    return [data[i:k] for i, k in zip(cuts, cuts[1:] + [len(data)])]
+
+
 class Conn:
     def __init__(self, client_id="wire", timeout=None, rcvbuf=None):
         self.sock = socket.socket(socket.AF_INET6 if ":" in E.host
@@ -117,8 +128,8 @@ class Conn:
 
     def send_raw(self, data):
         try:
-            for i in range(0, len(data), CHUNK or max(1, len(data))):
-                self.sock.sendall(data[i:i + CHUNK] if CHUNK else data)
+            for piece in pieces(data):
+                self.sock.sendall(piece)
         except (BrokenPipeError, ConnectionResetError):
             raise Closed("while writing")
         except socket.timeout:
