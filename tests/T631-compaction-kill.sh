@@ -67,7 +67,7 @@ more()
 # than a record of each key and the segment that grows.
 settled()
 {
-	[ "$(cat "$dir"/*.log | wc -c)" -lt 3000000 ]
+	[ "$(cat "$dir"/*.log | wc -c)" -lt 1500000 ]
 }
 
 : >"$sent"
