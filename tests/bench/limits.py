@@ -30,9 +30,13 @@ def back_memory(size):
 
 
 def evict(paths):
-    """Has files written and forgotten by the cache."""
+    """Has files written and forgotten by the cache, but for those that are
+    deleted meanwhile."""
     for path in paths:
-        fd = os.open(path, os.O_RDONLY)
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         os.fsync(fd)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(fd)

@@ -362,8 +362,10 @@ def read_through(path):
 
 
 def files_under(directory):
-    return [os.path.join(where, name)
-            for where, _, names in os.walk(directory) for name in names]
+    """The regular ones; the engine's socket is none."""
+    paths = (os.path.join(where, name)
+             for where, _, names in os.walk(directory) for name in names)
+    return [p for p in paths if os.path.isfile(p)]
 
 
 def b16scan(run):
