@@ -87,8 +87,7 @@ done
 # Killed while it works: nothing is lost or doubled.
 records 9000 6000 | kcat -b "$BOOTSTRAP" -P -t logs -K : -z lz4 &
 for i in 1 2 3; do
-	wait_until indexer_there || fail "the indexer is not started again"
-	lib_signal KILL "$(indexer_pid)"
+	indexer_kill9
 done
 wait $!
 wait_until indexed || fail "not indexed: $(search status)"
@@ -100,7 +99,7 @@ same 'epsilon level:info'
 hot=$(ls -d "$DATA"/search/*/0/*.hot | head -n 1)
 dd if=/dev/zero of="$hot/iamglass" bs=1 count=64 conv=notrunc 2>/dev/null
 same 'delta -gamma'
-lib_signal KILL "$(indexer_pid)"
+indexer_kill9
 wait_until indexed || fail "not made anew: $(search status)"
 check_rc 0 search verify
 

@@ -23,6 +23,13 @@ indexer_there()
 	[ -n "$(indexer_pid)" ]
 }
 
+# One may be on its way: it is waited for.
+indexer_kill9()
+{
+	wait_until indexer_there || fail "the indexer is not started again"
+	lib_signal KILL "$(indexer_pid)"
+}
+
 # Nothing is left to be indexed.
 indexed()
 {
