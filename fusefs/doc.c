@@ -175,8 +175,7 @@ topic_told(struct ecall *c, enum err e, void *r)
 	const struct topic_stats_res *res = r;
 	struct node *n = c->arg;
 
-	if (e == E_OK && (res->topics.n != 1 || !uuid_eq(res->topics.v[0].id,
-	    n->key.topic->id)))
+	if (e == E_OK && !topic_is(n->key.topic, res))
 		e = E_UNKNOWN_TOPIC;
 	if (e == E_OK && n->key.kind == KIND_TOPIC_META)
 		doc_set_json(n, topic_json(&res->topics.v[0]));

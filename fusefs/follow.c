@@ -288,8 +288,7 @@ take_ends(struct op *op, int64_t *next, int32_t n)
 
 	if (op->err != E_OK)
 		return op_errno(op, op->err, op->node->key.topic->name);
-	if (res->topics.n != 1 || !uuid_eq(res->topics.v[0].id,
-	    op->node->key.topic->id))
+	if (!topic_is(op->node->key.topic, res))
 		return op_errno(op, E_UNKNOWN_TOPIC_ID,
 		    op->node->key.topic->name);
 	t = &res->topics.v[0];

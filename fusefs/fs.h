@@ -340,7 +340,6 @@ struct fs {
 	struct fs_stats	 stats;
 };
 
-
 /* op.c */
 struct op *op_new(struct fs *, fuse_req_t, fuse_ino_t,
 	    void (*run)(struct op *));
@@ -437,6 +436,8 @@ void	 pages_drop(struct node *);
 /* topics.c */
 int	 topics_fresh(struct op *, int max_age_ms);
 struct topic *topic_find(struct fs *, const char *name);
+/* An answer about a topic's name is of this topic, not of a later one. */
+bool	 topic_is(const struct topic *, const struct topic_stats_res *);
 struct topic *topic_ref(struct topic *);
 void	 topic_put(struct fs *, struct topic *);
 

@@ -502,8 +502,7 @@ got_configs(struct ecall *c, enum err e, void *r)
 	const struct topic_stats_res *res = r;
 	struct sink *s = c->arg;
 
-	if (e == E_OK && (res->topics.n != 1 ||
-	    !uuid_eq(res->topics.v[0].id, s->node->key.topic->id)))
+	if (e == E_OK && !topic_is(s->node->key.topic, res))
 		e = E_UNKNOWN_TOPIC_ID;
 	if (e != E_OK) {
 		write_fail(s, s->busy, e);
@@ -658,8 +657,7 @@ produce_open(struct op *op)
 		return;
 	}
 	eno = op_errno(op, op->err, t->name);
-	if (eno == 0 && (res->topics.n != 1 ||
-	    !uuid_eq(res->topics.v[0].id, t->id)))
+	if (eno == 0 && !topic_is(t, res))
 		eno = op_errno(op, E_UNKNOWN_TOPIC_ID, t->name);
 	s = eno == 0 ? calloc(1, sizeof *s) : NULL;
 	if (s == NULL) {

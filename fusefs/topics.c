@@ -148,3 +148,9 @@ topic_find(struct fs *fs, const char *name)
 	}
 	return NULL;
 }
+
+bool
+topic_is(const struct topic *t, const struct topic_stats_res *res)
+{
+	return res->topics.n == 1 && uuid_eq(res->topics.v[0].id, t->id);
+}

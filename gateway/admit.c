@@ -16,6 +16,7 @@
 
 #include "conn.h"
 #include "lib/log.h"
+#include "net.h"
 
 enum {
 	TABLE_FIRST	= 64,
@@ -31,26 +32,6 @@ struct peer {
 };
 
 /* ---- addresses --------------------------------------------------------- */
-
-/* False: it has none that could be counted. */
-static bool
-addr_of(const struct sockaddr *sa, uint8_t out[16])
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	const struct sockaddr_in6 *v6 = (const void *)sa;
-	const struct sockaddr_in *v4 = (const void *)sa;
-
-	if (sa == NULL)
-		return false;
-	if (sa->sa_family == AF_INET) {
-		memcpy(out, mapped, sizeof mapped);
-		memcpy(out + 12, &v4->sin_addr, 4);
-		return true;
-	}
-	if (sa->sa_family == AF_INET6)
-		memcpy(out, &v6->sin6_addr, 16);
-	return sa->sa_family == AF_INET6;
-}
 
 static struct peer **
 slot(const struct admit *a, const uint8_t addr[16])
@@ -205,7 +186,7 @@ admit_socket(struct gw *gw, int fd, const struct sockaddr *sa)
 	int64_t max = 0;
 
 	a->level++;
-	if (addr_of(sa, addr)) {
+	if (net_addr(sa, addr)) {
 		if ((p = peer_get(a, addr)) == NULL) {
 			refuse(gw, fd, "out of memory", 0);
 			return;

@@ -160,21 +160,35 @@ congestion(int fd, const char *name)
 		    strerror(errno));
 }
 
+bool
+net_addr(const struct sockaddr *sa, uint8_t out[16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const struct sockaddr_in6 *v6 = (const void *)sa;
+	const struct sockaddr_in *v4 = (const void *)sa;
+
+	if (sa == NULL)
+		return false;
+	if (sa->sa_family == AF_INET) {
+		memcpy(out, mapped, sizeof mapped);
+		memcpy(out + 12, &v4->sin_addr, 4);
+		return true;
+	}
+	if (sa->sa_family == AF_INET6)
+		memcpy(out, &v6->sin6_addr, 16);
+	return sa->sa_family == AF_INET6;
+}
+
 /* Both ends of a connection have one address. */
 static bool
 is_here(int fd, const struct sockaddr *peer)
 {
-	const union addr *p = (const void *)peer;
-	union addr a = { 0 };
+	union addr a;
 	socklen_t len = sizeof a;
+	uint8_t ours[16], theirs[16];
 
-	if (getsockname(fd, &a.sa, &len) != 0 ||
-	    a.sa.sa_family != peer->sa_family)
-		return false;
-	if (peer->sa_family == AF_INET)
-		return p->v4.sin_addr.s_addr == a.v4.sin_addr.s_addr;
-	return peer->sa_family == AF_INET6 &&
-	    IN6_ARE_ADDR_EQUAL(&p->v6.sin6_addr, &a.v6.sin6_addr);
+	return getsockname(fd, &a.sa, &len) == 0 && net_addr(&a.sa, ours) &&
+	    net_addr(peer, theirs) && memcmp(ours, theirs, 16) == 0;
 }
 
 /* Pacing, as of bbr, makes one write many timers; where there is no network it

@@ -10,6 +10,9 @@
  * shown: HOST:PORT as bound. */
 int	 net_bind(struct gw *, char *shown, size_t size);
 
+/* An address as 16 bytes, one of IPv4 mapped into IPv6.  False: it is neither,
+ * or NULL. */
+bool	 net_addr(const struct sockaddr *, uint8_t out[16]);
 /* What tcp-congestion says of a connection that was just accepted. */
 void	 net_accepted(const struct gw *, int fd, const struct sockaddr *peer);
 

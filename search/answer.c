@@ -7,7 +7,6 @@
 
 #include "answer_in.h"
 #include "lib/limits.h"
-#include "lib/utf8.h"
 #include "out.h"
 #include "token.h"
 
@@ -31,22 +30,13 @@ answer_putf(struct wr *w, const char *fmt, ...)
 	answer_put(w, buf);
 }
 
-void
-answer_text(struct wr *w, const char *s, size_t n)
-{
-	if (utf8_valid(s, n))
-		out_json_text(w, s, n);
-	else
-		out_json_text(w, "(bytes)", 7);
-}
-
 /* ---- errors ------------------------------------------------------------ */
 
 static void
 put_reason(struct wr *w, const char *type, const char *why)
 {
 	answer_putf(w, "\"type\":\"%s\",\"reason\":", type);
-	answer_text(w, why, strlen(why));
+	out_json_any(w, why, strlen(why));
 }
 
 void

@@ -25,7 +25,7 @@ put_key(struct wr *w, const struct value *v)
 		answer_putf(w, "{\"key\":%.400s", v->text);
 	else {
 		answer_put(w, "{\"key\":");
-		answer_text(w, v->text, strlen(v->text));
+		out_json_any(w, v->text, strlen(v->text));
 	}
 }
 

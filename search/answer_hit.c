@@ -71,7 +71,7 @@ put_message(struct task *t, struct wr *w, const struct record *r)
 	if (r->value_len < 0)
 		answer_put(w, "null");
 	else
-		answer_text(w, (const char *)r->value,
+		out_json_any(w, (const char *)r->value,
 		    (size_t)r->value_len);
 	answer_put(w, "}");
 }
@@ -115,7 +115,7 @@ put_marked(const struct task *t, struct wr *w, const struct doc_text *x,
 	if (one.bad)
 		w->bad = true;
 	else
-		answer_text(w, (const char *)one.p, one.len);
+		out_json_any(w, (const char *)one.p, one.len);
 	wr_free(&one);
 }
 
@@ -192,7 +192,7 @@ put_fields(struct wr *w, const struct hit *h)
 	    (long long)h->r.ts);
 	if (h->r.key_len >= 0) {
 		answer_put(w, ",\"key\":[");
-		answer_text(w, (const char *)h->r.key, (size_t)h->r.key_len);
+		out_json_any(w, (const char *)h->r.key, (size_t)h->r.key_len);
 		answer_put(w, "]");
 	}
 	answer_put(w, "}");

@@ -33,8 +33,6 @@ void	 task_finish(struct task *);
 void	 answer_put(struct wr *, const char *);
 __attribute__((format(printf, 2, 3)))
 void	 answer_putf(struct wr *, const char *, ...);
-/* A string, whatever bytes it holds. */
-void	 answer_text(struct wr *, const char *, size_t n);
 
 /* In answer_hit.c: one hit; ranked: it has a score. */
 void	 answer_hit(struct task *, struct wr *, const struct hit *,

@@ -42,6 +42,7 @@ sum_add(struct sum *sum, const struct progress *p)
 static int
 sum_walks(struct search *s, struct sum v[SERIES_MAX + 1])
 {
+	int64_t now = elink_wall_ms();
 	struct progress p;
 	int n = 0;
 
@@ -53,7 +54,7 @@ sum_walks(struct search *s, struct sum v[SERIES_MAX + 1])
 			v[n].topic = n < SERIES_MAX ? w->topic : "_other";
 			n++;
 		}
-		walk_progress(w, elink_wall_ms(), &p);
+		walk_progress(w, now, &p);
 		sum_add(&v[n - 1], &p);
 	}
 	return n;

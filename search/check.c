@@ -98,16 +98,18 @@ cmd_status(int argc, char **argv)
 	struct places p = { 0 };
 	char dir[SHARD_PATH];
 	struct progress k;
+	int64_t now;
 
 	s.ntopics = take_places(argc, argv, &p, "status");
 	s.topics = (const char *const *)argv;
 	s.deadline_ms = elink_now_ms() + AGES_MS;
 	open_all(&s, &p, dir);
+	now = elink_wall_ms();
 	if (!p.json)
 		puts("TOPIC\tPARTITION\tINDEXED\tLAG\tSHARDS\tBYTES\t"
 		    "INDEXED-TO\tLAG-MS");
 	for (int i = 0; i < s.nwalks; i++) {
-		walk_progress(&s.walks[i], elink_wall_ms(), &k);
+		walk_progress(&s.walks[i], now, &k);
 		print_progress(&s.walks[i], &k, p.json);
 	}
 	search_close(&s);

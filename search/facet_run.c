@@ -5,7 +5,6 @@
 
 #include "cmd.h"
 #include "facet.h"
-#include "lib/utf8.h"
 
 enum { FACET_SHOWN = 10 };
 
@@ -70,9 +69,7 @@ print_json(struct cmd *c, const struct facet *f, const struct hist *h,
 
 			wr_bytes(&w, ",", j > 0);
 			wr_bytes(&w, "{\"value\":", 9);
-			out_json_text(&w, utf8_valid(s, strlen(s)) ? s :
-			    "(bytes)", utf8_valid(s, strlen(s)) ?
-			    strlen(s) : 7);
+			out_json_any(&w, s, strlen(s));
 			snprintf(buf, sizeof buf, ",\"count\":%lld}",
 			    (long long)f[i].v[j]->count);
 			wr_bytes(&w, buf, strlen(buf));

@@ -68,6 +68,15 @@ out_json_text(struct wr *w, const char *s, size_t n)
 	wr_i8(w, '"');
 }
 
+void
+out_json_any(struct wr *w, const char *s, size_t n)
+{
+	if (utf8_valid(s, n))
+		out_json_text(w, s, n);
+	else
+		out_json_text(w, "(bytes)", 7);
+}
+
 static void
 put_base64(struct wr *w, const uint8_t *p, size_t n)
 {

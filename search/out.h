@@ -36,6 +36,8 @@ void	 out_flush(struct out *);
 
 /* Text as JSON has it: quoted, UTF-8 only. */
 void	 out_json_text(struct wr *, const char *, size_t n);
+/* The same, whatever bytes it holds. */
+void	 out_json_any(struct wr *, const char *, size_t n);
 void	 out_time(char out[32], int64_t ms);
 
 #endif

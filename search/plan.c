@@ -104,7 +104,8 @@ beginning(struct plan *p, const struct sconf *c, enum term kind,
 {
 	struct xap_query *v[3 + TOKEN_LONG_CUT];
 	struct term_buf b;
-	int count = 0, whole;
+	int count = 0, starts;
+	bool whole;
 
 	term_start(&b, kind, path, s, n);
 	v[count++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
@@ -112,8 +113,8 @@ beginning(struct plan *p, const struct sconf *c, enum term kind,
 	if (kind == TERM_WORD && !c->positions) {
 		term_start(&b, TERM_KEY_WORD, NULL, s, n);
 		v[count++] = xap_q_start(b.p, b.n, QUERY_EXPAND_MAX);
-		whole *= 2;
 	}
+	starts = count;
 	if (!c->ids && n > TERM_ID_KEPT) {
 		term_cut(&b, kind, path, s, TERM_ID_KEPT);
 		v[count++] = xap_q_term(b.p, b.n);
@@ -125,7 +126,7 @@ beginning(struct plan *p, const struct sconf *c, enum term kind,
 		term_cut(&b, kind, path, s, k);
 		v[count++] = xap_q_term(b.p, b.n);
 	}
-	return set(p, xap_q_join(XAP_OR, v, count), count == whole);
+	return set(p, xap_q_join(XAP_OR, v, count), whole && count == starts);
 }
 
 static enum err

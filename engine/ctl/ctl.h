@@ -82,7 +82,6 @@ bool		 args_confirmed(const struct args *, const char *noun,
 void		 args_call(const struct args *, struct eng *, int type,
 		    int version, const void *req, void *res, struct arena *);
 
-
 /* ---- out.c ------------------------------------------------------------- */
 
 /* A column of a table: the key in an item, the title, numbers to the right. */

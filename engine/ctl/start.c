@@ -495,7 +495,7 @@ on_signal(uv_signal_t *h, int sig)
 /* ---- the command ------------------------------------------------------- */
 
 static bool
-find_sibling(struct child *c, const char *name)
+child_find(struct child *c, const char *name)
 {
 	c->name = name;
 	return program_find(name, c->path, sizeof(c->path));
@@ -504,7 +504,7 @@ find_sibling(struct child *c, const char *name)
 static void
 find_program(struct child *c, const char *name)
 {
-	if (find_sibling(c, name))
+	if (child_find(c, name))
 		return;
 	fprintf(stderr, "chronik start: %s is not installed beside chronik\n"
 	    "hint: make install installs both\n", name);
@@ -531,7 +531,7 @@ helper_init(struct super *s, const char *word, enum conf_where where,
 
 	if (must)
 		find_program(c, "chronik-search");
-	else if (!find_sibling(c, "chronik-search"))
+	else if (!child_find(c, "chronik-search"))
 		return;
 	s->nhelpers++;
 	c->super = s;

@@ -105,6 +105,14 @@ def drain(s, size):
         size -= n
 
 
+def send_file(s, fd, size):
+    """The bytes of a file, over and over."""
+    whole, sent = os.fstat(fd).st_size, 0
+    while sent < size:
+        sent += os.sendfile(s.fileno(), fd, sent % whole,
+                            min(MIB, whole - sent % whole))
+
+
 def loopback_mb_s(size=2048 * MIB, file=None):
     """Bytes through a TCP connection: from memory, or by sendfile."""
     a, b = pair()
@@ -116,10 +124,7 @@ def loopback_mb_s(size=2048 * MIB, file=None):
         for _ in range(size // MIB):
             a.sendall(block)
     else:
-        whole, sent = os.fstat(file).st_size, 0
-        while sent < size:
-            sent += os.sendfile(a.fileno(), file, sent % whole,
-                                min(MIB, whole - sent % whole))
+        send_file(a, file, size)
     reader.join()
     spent = time.monotonic() - start
     a.close()
@@ -156,10 +161,8 @@ def sendfile_ns_kib(directory, control, size=2048 * MIB):
         drain(b, size)
         os._exit(0)
     b.close()
-    whole, sent, start = os.fstat(fd).st_size, 0, time.process_time()
-    while sent < size:
-        sent += os.sendfile(a.fileno(), fd, sent % whole,
-                            min(MIB, whole - sent % whole))
+    start = time.process_time()
+    send_file(a, fd, size)
     spent = time.process_time() - start
     a.close()
     os.close(fd)
