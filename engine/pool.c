@@ -13,9 +13,18 @@ struct queue {
 	struct job *head, **tail;
 };
 
+/* A job that is shared out; of the stack that waits for it. */
+struct split {
+	struct split	*below;
+	void		(*part)(void *, int);
+	void		*arg;
+	int		 n, next, left;	/* left: not done yet */
+};
+
 struct pool {
 	pthread_mutex_t	 mu;
-	pthread_cond_t	 more;
+	pthread_cond_t	 more, parted;
+	struct split	*splits;	/* that have parts nobody took */
 	struct queue	 in, progress, done;
 	void		(*wake)(void *);
 	void		*arg;
@@ -64,6 +73,28 @@ call_loop(struct pool *p)
 		p->wake(p->arg);
 }
 
+/* With the lock: takes parts while there are any. */
+static void
+help(struct pool *p, struct split *s)
+{
+	while (s->next < s->n) {
+		int i = s->next++;
+
+		if (s->next == s->n) {
+			struct split **at = &p->splits;
+
+			while (*at != s)
+				at = &(*at)->below;
+			*at = s->below;
+		}
+		pthread_mutex_unlock(&p->mu);
+		s->part(s->arg, i);
+		pthread_mutex_lock(&p->mu);
+		if (--s->left == 0)
+			pthread_cond_broadcast(&p->parted);
+	}
+}
+
 static void *
 worker(void *arg)
 {
@@ -72,10 +103,14 @@ worker(void *arg)
 
 	pthread_mutex_lock(&p->mu);
 	for (;;) {
-		while ((j = queue_take(&p->in)) == NULL && !p->ending)
+		while (p->splits != NULL)
+			help(p, p->splits);
+		if ((j = queue_take(&p->in)) == NULL) {
+			if (p->ending)
+				break;
 			pthread_cond_wait(&p->more, &p->mu);
-		if (j == NULL)
-			break;
+			continue;
+		}
 		pthread_mutex_unlock(&p->mu);
 		j->run(j);
 		pthread_mutex_lock(&p->mu);
@@ -97,6 +132,7 @@ pool_open(int threads, void (*wake)(void *), void *arg, struct pool **out)
 		return E_NOMEM;
 	pthread_mutex_init(&p->mu, NULL);
 	pthread_cond_init(&p->more, NULL);
+	pthread_cond_init(&p->parted, NULL);
 	queue_init(&p->in);
 	queue_init(&p->progress);
 	queue_init(&p->done);
@@ -131,6 +167,7 @@ pool_close(struct pool *p)
 		pthread_join(p->threads[i], NULL);
 	pthread_mutex_destroy(&p->mu);
 	pthread_cond_destroy(&p->more);
+	pthread_cond_destroy(&p->parted);
 	free(p->threads);
 	free(p);
 }
@@ -157,6 +194,40 @@ pool_progress(struct job *j)
 	*p->progress.tail = j;
 	p->progress.tail = &j->next_progress;
 	call_loop(p);
+}
+
+void
+pool_split(const struct job *j, int n, void (*part)(void *, int), void *arg)
+{
+	struct pool *p = j->pool;
+	struct split s = { .part = part, .arg = arg, .n = n, .left = n };
+
+	if (n < 2 || p->nthreads == 0) {
+		for (int i = 0; i < n; i++)
+			part(arg, i);
+		return;
+	}
+	pthread_mutex_lock(&p->mu);
+	s.below = p->splits;
+	p->splits = &s;
+	for (int i = 1; i < n; i++)
+		pthread_cond_signal(&p->more);
+	help(p, &s);
+	while (s.left > 0)
+		pthread_cond_wait(&p->parted, &p->mu);
+	pthread_mutex_unlock(&p->mu);
+}
+
+bool
+pool_waits(const struct job *j)
+{
+	struct pool *p = j->pool;
+	bool some;
+
+	pthread_mutex_lock(&p->mu);
+	some = p->in.head != NULL;
+	pthread_mutex_unlock(&p->mu);
+	return some;
 }
 
 void

@@ -33,6 +33,12 @@ void	 pool_close(struct pool *);	/* waits; everything was reaped */
 void	 pool_submit(struct pool *, struct job *);
 /* From run, at most once per job: have progress() called on the loop. */
 void	 pool_progress(struct job *);
+/* From run: part(arg, i) for each i below n, here and on workers that have
+ * nothing else to do; returns when all have.  Inline: here, in order. */
+void	 pool_split(const struct job *, int n, void (*part)(void *arg, int i),
+	    void *arg);
+/* From run: does another job wait for a thread? */
+bool	 pool_waits(const struct job *);
 /* On the loop: calls progress and done of what came back. */
 void	 pool_reap(struct pool *);
 /* Inline pools: runs the oldest job and its callbacks; false when idle. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The timer heap against a model, and the worker pool, inline and threaded. */
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -7,7 +9,7 @@
 #include "pool.h"
 #include "timer.h"
 
-enum { TIMERS = 200, ROUNDS = 20000, JOBS = 500 };
+enum { TIMERS = 200, ROUNDS = 20000, JOBS = 500, PARTS = 7, WORKERS = 4 };
 
 struct tick {
 	struct timer	t;
@@ -107,12 +109,18 @@ END_TEST
 
 struct work {
 	struct job	job;
-	int		ran, progressed, done;
-	bool		tell;
+	int		ran, progressed, done, parts[PARTS];
+	bool		tell, waits;
 };
 
 static struct work works[JOBS];
 static int order;
+
+static void
+work_part(void *arg, int i)
+{
+	((int *)arg)[i]++;
+}
 
 static void
 work_run(struct job *j)
@@ -120,8 +128,10 @@ work_run(struct job *j)
 	struct work *w = (struct work *)j;
 
 	w->ran++;
+	w->waits = pool_waits(j);
 	if (w->tell)
 		pool_progress(j);
+	pool_split(j, w->tell ? PARTS : 1, work_part, w->parts);
 }
 
 static void
@@ -167,6 +177,9 @@ works_check(void)
 		ck_assert_int_eq(works[i].ran, 1);
 		ck_assert_int_eq(works[i].progressed, works[i].tell);
 		ck_assert_int_gt(works[i].done, 0);
+		for (int k = 0; k < PARTS; k++)
+			ck_assert_int_eq(works[i].parts[k],
+			    works[i].tell || k == 0);
 	}
 }
 
@@ -184,8 +197,10 @@ START_TEST(test_pool_inline)
 		n++;
 	ck_assert_int_eq(n, JOBS);
 	works_check();
-	for (int i = 0; i < JOBS; i++)
+	for (int i = 0; i < JOBS; i++) {
 		ck_assert_int_eq(works[i].done, i + 1);
+		ck_assert_int_eq(works[i].waits, i < JOBS - 1);
+	}
 	ck_assert_int_eq(pool_out(p), 0);
 	pool_close(p);
 }
@@ -198,7 +213,7 @@ START_TEST(test_pool_threads)
 	char c;
 
 	ck_assert_int_eq(pipe(fds), 0);
-	ck_assert_int_eq(pool_open(4, wake_pipe, &fds[1], &p), E_OK);
+	ck_assert_int_eq(pool_open(WORKERS, wake_pipe, &fds[1], &p), E_OK);
 	for (int round = 0; round < 20; round++) {
 		works_submit(p);
 		while (pool_out(p) > 0) {
@@ -206,6 +221,66 @@ START_TEST(test_pool_threads)
 			pool_reap(p);
 		}
 		works_check();
+	}
+	pool_close(p);
+}
+END_TEST
+
+static pthread_barrier_t together;
+static sem_t heard;
+static int finished;
+
+static void
+meet(void *arg, int i)
+{
+	(void)arg;
+	(void)i;
+	(void)pthread_barrier_wait(&together);
+}
+
+/* Parts that wait for one another, and a job that waits until the loop has
+ * heard of it: neither would ever end. */
+static void
+social_run(struct job *j)
+{
+	pool_split(j, WORKERS, meet, NULL);
+	pool_progress(j);
+	ck_assert_int_eq(sem_wait(&heard), 0);
+}
+
+static void
+social_progress(struct job *j)
+{
+	(void)j;
+	ck_assert_int_eq(sem_post(&heard), 0);
+}
+
+static void
+social_done(struct job *j)
+{
+	(void)j;
+	finished++;
+}
+
+START_TEST(test_pool_side_by_side)
+{
+	struct job j = { .run = social_run, .progress = social_progress,
+	    .done = social_done };
+	int fds[2];
+	struct pool *p;
+	char c;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(sem_init(&heard, 0, 0), 0);
+	ck_assert_int_eq(pthread_barrier_init(&together, NULL, WORKERS), 0);
+	ck_assert_int_eq(pool_open(WORKERS, wake_pipe, &fds[1], &p), E_OK);
+	for (int i = 1; i <= 100; i++) {
+		pool_submit(p, &j);
+		while (pool_out(p) > 0) {
+			ck_assert_int_eq(read(fds[0], &c, 1), 1);
+			pool_reap(p);
+		}
+		ck_assert_int_eq(finished, i);
 	}
 	pool_close(p);
 }
@@ -224,6 +299,7 @@ main(void)
 	tcase_add_test(tc, test_timers_reenter);
 	tcase_add_test(tc, test_pool_inline);
 	tcase_add_test(tc, test_pool_threads);
+	tcase_add_test(tc, test_pool_side_by_side);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
