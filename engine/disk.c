@@ -26,6 +26,8 @@
 #define FILE_MODE	0640
 #define DIR_MODE	0750
 #define PREFETCH_STEP	(512 * KIB)
+#define READ_STEP	(256 * KIB)	/* what one reader has the disk do at
+					 * once: a sync waits behind it */
 #define PROBE_BYTES	(512 * KIB)	/* one in so many of counted pages is
 					 * looked at */
 #define PROBE_ALONE	(64 * KIB)	/* where the kernel cannot count */
@@ -124,8 +126,8 @@ real_pread(int fd, void *p, size_t n, int64_t pos, size_t *got)
 	ssize_t r;
 
 	for (*got = 0; *got < n; *got += (size_t)r) {
-		r = pread(fd, (char *)p + *got, n - *got,
-		    pos + (int64_t)*got);
+		r = pread(fd, (char *)p + *got, n - *got < READ_STEP ?
+		    n - *got : READ_STEP, pos + (int64_t)*got);
 		if (r < 0 && errno == EINTR)
 			r = 0;
 		else if (r < 0)
@@ -293,6 +295,13 @@ real_resident(int fd, int64_t pos, int64_t n)
 	    resident_probe(fd, pos, n, PROBE_BYTES);
 }
 
+static void
+real_readahead(int fd, bool on)
+{
+	(void)posix_fadvise(fd, 0, 0, on ? POSIX_FADV_NORMAL :
+	    POSIX_FADV_RANDOM);
+}
+
 /* In steps, for the kernel reads no more of one hint than one request. */
 static void
 real_prefetch(int fd, int64_t pos, int64_t n)
@@ -454,6 +463,7 @@ const struct disk disk_real = {
 	.stat		= real_stat,
 	.fstat		= real_fstat,
 	.drop_cache	= real_drop_cache,
+	.readahead	= real_readahead,
 	.prefetch	= real_prefetch,
 	.resident	= real_resident,
 	.unlink		= real_unlink,

@@ -54,6 +54,10 @@ struct disk {
 	enum err (*stat)(const char *path, struct disk_stat *);
 	enum err (*fstat)(int fd, struct disk_stat *);
 	enum err (*drop_cache)(int fd);	/* forget clean cached pages */
+	/* Whether the kernel may read more of fd than what is asked, as it does
+	 * until told otherwise.  That is cheap and fast, but megabytes for each
+	 * reader are then queued at the disk in front of every sync. */
+	void	 (*readahead)(int fd, bool);
 	/* Has a range read into memory, and does not wait for it; a hint. */
 	void	 (*prefetch)(int fd, int64_t pos, int64_t n);
 	/* True when the whole range is in memory (or that cannot be told). */

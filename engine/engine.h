@@ -67,7 +67,7 @@ struct engine {
 	bool		  together, together_busy;
 	bool		  epoch_durable, clean_start, opened, stopping;
 	int		  lock_fd;
-	int64_t		  started;	/* mono_ms */
+	int64_t		  started, appended_ms;	/* mono_ms; the last append */
 	struct {
 		int64_t appends, append_bytes, fetches, fetch_bytes;
 		int64_t cold_reads, compactions;

@@ -226,6 +226,7 @@ END_TEST
 static struct {
 	int64_t	from, to, prefetched;
 	int	missed;
+	bool	kernels;	/* it may read more than what is asked */
 } memory;
 
 static bool
@@ -249,6 +250,13 @@ memory_prefetch(int fd, int64_t pos, int64_t n)
 	memory.prefetched += n;
 	if (n > 0 && pos == memory.to)
 		memory.to = pos + n;
+}
+
+static void
+memory_readahead(int fd, bool on)
+{
+	(void)fd;
+	memory.kernels = on;
 }
 
 /* Reads batch i; how many times it waited for the disk. */
@@ -281,10 +289,19 @@ START_TEST(test_ahead)
 	d = *disk;
 	d.resident = memory_has;
 	d.prefetch = memory_prefetch;
+	d.readahead = memory_readahead;
 	disk = &d;
 	for (int i = 0; i < N; i++)
 		waited += misses(i);
 	ck_assert_int_gt(waited, 0);
+	ck_assert(memory.kernels);
+	rig_append(&r, part, SIZE);
+	engine_drain(&r.eng);
+	ck_assert_int_eq(misses(0), 1);
+	ck_assert(!memory.kernels);
+	rig_now += 2000;
+	ck_assert_int_eq(misses(N / 2), 1);
+	ck_assert(memory.kernels);
 	ck_assert_int_lt(waited, N / 20);
 	ck_assert_int_le(memory.to, part_active(part)->size);
 	memory.from = memory.to = memory.prefetched = 0;

@@ -538,6 +538,13 @@ sim_drop_cache(int fd)
 }
 
 static void
+sim_readahead(int fd, bool on)
+{
+	(void)inode_of(fd);
+	(void)on;
+}
+
+static void
 sim_prefetch(int fd, int64_t pos, int64_t n)
 {
 	(void)inode_of(fd);
@@ -730,6 +737,7 @@ const struct disk simdisk = {
 	.stat		= sim_stat,
 	.fstat		= sim_fstat,
 	.drop_cache	= sim_drop_cache,
+	.readahead	= sim_readahead,
 	.prefetch	= sim_prefetch,
 	.resident	= sim_resident,
 	.unlink		= sim_unlink,

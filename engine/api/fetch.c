@@ -568,7 +568,7 @@ fetch_try(struct fetch *f)
 		/* Without memory for all of it the next try blocks. */
 		f->tries = e == E_OK ? f->tries + 1 : COLD_TRIES;
 		f->job = rd.cold;
-		cold_start(f->job, f->eng->bulk, cold_back, f);
+		cold_start(f->job, f->eng, cold_back, f);
 		return;
 	}
 	f->missing = min - f->there;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading ahead: a job in the bulk pool brings into memory what a fetch needs
- * before it can be answered without blocking.
+ * Cold reads: a job in the bulk pool brings into memory what a fetch needs
+ * before it can be answered without blocking, and goes on, once the fetch has
+ * it, with what a reader in order will want next.  While something is being
+ * appended, little of it is at the disk at any time, for every commit's sync is
+ * queued behind that.
  */
 #include <stdlib.h>
 
+#include "clock.h"
 #include "cold.h"
 #include "engine.h"
 #include "history.h"
@@ -13,7 +17,10 @@
 enum {
 	AHEAD_MIN	= 1 * MIB, /* of what a reader in order needs next */
 	AHEAD_MAX	= 8 * MIB,
+	AHEAD_ALL	= 32 * MIB, /* of one fetch */
 	AHEAD_NEAR	= 2 * MIB, /* so near the last place is in order */
+	AHEAD_STEP	= 256 * KIB, /* then who waits for a thread has it */
+	LATE_MS		= 250,	/* since the last append */
 	WINDOWS_MAX	= 256,	/* of index entries, whole engine */
 };
 
@@ -23,6 +30,9 @@ struct cold {
 	void		*arg;
 	struct history_load *loads;
 	int		 n, cap, nloads, loads_cap;
+	int64_t		 ahead;		/* of all items */
+	bool		 gentle;	/* appends go first */
+	bool		 told;		/* done was called */
 	struct cold_item {
 		struct part	*part;
 		struct seg	*seg;		/* ours */
@@ -89,6 +99,25 @@ window_load(struct cold_item *it)
 	it->window = w;
 }
 
+/* One step after the other: the last byte of one is there when all of it is.
+ * An error shows itself to who reads next. */
+static void
+read_gently(const struct job *j, const struct cold_item *it)
+{
+	int64_t at = it->proof.pos + it->proof.len, end = at + it->ahead;
+	enum err e = it->proof.err;
+
+	while (e == E_OK && at < end && !pool_waits(j)) {
+		int64_t n = end - at < AHEAD_STEP ? end - at : AHEAD_STEP;
+		size_t got;
+		char last;
+
+		disk->prefetch(it->proof.fd, at, n);
+		at += n;
+		e = disk->pread(it->proof.fd, &last, 1, at - 1, &got);
+	}
+}
+
 static void
 cold_run(struct job *j)
 {
@@ -101,15 +130,21 @@ cold_run(struct job *j)
 		/* An error shows itself to who reads next. */
 		if ((x->err = seg_fd(it->seg, &x->fd)) != E_OK)
 			continue;
+		disk->readahead(x->fd, !c->gentle);
 		if (it->want_window)
 			window_load(it);
-		/* Without a length only the window was wanted. */
 		if (x->len > 0)
 			trust_prove(x);
-		disk->prefetch(x->fd, x->pos + x->len, it->ahead);
+		if (!c->gentle)
+			disk->prefetch(x->fd, x->pos + x->len, it->ahead);
 	}
 	for (int i = 0; i < c->nloads; i++)
 		history_load_run(&c->loads[i]);
+	if (!c->gentle || c->ahead == 0)
+		return;
+	pool_progress(j);
+	for (int i = 0; i < c->n; i++)
+		read_gently(j, &c->items[i]);
 }
 
 /* One window a partition; the oldest goes when there are too many. */
@@ -155,12 +190,11 @@ cold_free(struct cold *c)
 	free(c);
 }
 
+/* What was wanted is there. */
 static void
-cold_done(struct job *j)
+cold_there(struct job *j)
 {
 	struct cold *c = (struct cold *)j;
-	void (*done)(void *) = c->done;
-	void *arg = c->arg;
 
 	for (int i = 0; i < c->n; i++) {
 		struct cold_item *it = &c->items[i];
@@ -171,13 +205,25 @@ cold_done(struct job *j)
 			free(it->window);
 		if (it->proof.len > 0 && it->part->topic != NULL)
 			look_proved(it->part, it->seg, &it->proof);
-		seg_unref(it->seg);
-		part_job_done(it->part);
 	}
 	for (int i = 0; i < c->nloads; i++)
 		history_load_end(&c->loads[i]);
+	c->told = true;
+	c->done(c->arg);
+}
+
+static void
+cold_done(struct job *j)
+{
+	struct cold *c = (struct cold *)j;
+
+	if (!c->told)
+		cold_there(j);
+	for (int i = 0; i < c->n; i++) {
+		seg_unref(c->items[i].seg);
+		part_job_done(c->items[i].part);
+	}
 	cold_free(c);
-	done(arg);
 }
 
 static struct cold *
@@ -187,6 +233,7 @@ cold_new(void)
 
 	if (c != NULL) {
 		c->job.run = cold_run;
+		c->job.progress = cold_there;
 		c->job.done = cold_done;
 	}
 	return c;
@@ -207,11 +254,12 @@ grow(void *v, int n, int *cap, size_t size)
 	return p;
 }
 
-/* How much more than [pos, pos + len) a reader will want soon: nothing for one
- * that jumps about, and twice as much each time for one that reads in order,
- * so that the disk works while the client does. */
+/* How much more than [pos, pos + len) a reader will want soon, at most room
+ * bytes: nothing for one that jumps about, and twice as much each time for one
+ * that reads in order, so that the disk works while the client does.  One that
+ * is still far from the end of what was read ahead starts anew. */
 static int64_t
-cold_ahead(struct seg *s, int64_t pos, int64_t len, int64_t end)
+cold_ahead(struct seg *s, int64_t pos, int64_t len, int64_t end, int64_t room)
 {
 	int64_t ahead = s->cold_step * 2;
 
@@ -222,8 +270,10 @@ cold_ahead(struct seg *s, int64_t pos, int64_t len, int64_t end)
 		ahead = AHEAD_MIN;
 	else if (ahead > AHEAD_MAX)
 		ahead = AHEAD_MAX;
-	if (ahead > end - pos - len)
-		ahead = end - pos - len > 0 ? end - pos - len : 0;
+	if (room > end - pos - len)
+		room = end - pos - len > 0 ? end - pos - len : 0;
+	if (ahead > room)
+		ahead = room;
 	s->cold_step = ahead;
 	s->cold_end = pos + len + ahead;
 	return ahead;
@@ -244,7 +294,10 @@ cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
 	*it = (struct cold_item){ .part = p, .seg = seg_ref(s),
 	    .offset = offset, .gen = p->gen, .proof = look_proof(p, s, x),
 	    .end = look_visible(p, s), .nfile = s->idx.nfile };
-	it->ahead = cold_ahead(s, x->pos, x->len, it->end);
+	if (x->len > 0)		/* else only the window is wanted */
+		it->ahead = cold_ahead(s, x->pos, x->len, it->end,
+		    AHEAD_ALL - c->ahead);
+	c->ahead += it->ahead;
 	it->want_window = s->idx.nfile > 0 &&
 	    !look_covered(p->window, s, offset);
 	p->jobs++;
@@ -269,9 +322,11 @@ cold_add_history(struct cold **cp, struct part *p)
 }
 
 void
-cold_start(struct cold *c, struct pool *pool, void (*done)(void *), void *arg)
+cold_start(struct cold *c, struct engine *eng, void (*done)(void *), void *arg)
 {
+	c->gentle = eng->stats.appends > 0 &&
+	    mono_ms() - eng->appended_ms < LATE_MS;
 	c->done = done;
 	c->arg = arg;
-	pool_submit(pool, &c->job);
+	pool_submit(eng->bulk, &c->job);
 }

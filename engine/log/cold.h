@@ -14,7 +14,7 @@ enum err cold_add(struct cold **c, struct part *, struct seg *,
 /* Adds the leader epochs of a partition. */
 enum err cold_add_history(struct cold **c, struct part *) MUST;
 /* Reads; done is called on the loop, when it is all there or failed. */
-void	 cold_start(struct cold *, struct pool *, void (*done)(void *),
+void	 cold_start(struct cold *, struct engine *, void (*done)(void *),
 	    void *arg);
 
 #endif

@@ -258,8 +258,9 @@ write_account(struct write_op *w)
 	s->size = w->end_pos;
 	s->end_offset = w->end_offset;
 	s->written_ms = wall_ms();
+	p->eng->appended_ms = mono_ms();
 	if (p->unsynced_since == 0)
-		p->unsynced_since = mono_ms();
+		p->unsynced_since = p->eng->appended_ms;
 	a = w->appends.head;
 	append_list_init(&w->appends);
 	for (; a != NULL; a = next) {

@@ -18,6 +18,7 @@ compact_in_open(struct compaction *c, struct compact_in *s, int i)
 {
 	const struct compact_seg *seg = &c->segs[i];
 	char path[PATH_SIZE];
+	enum err e;
 
 	s->pos = s->from = s->till = 0;
 	s->end = seg->size;
@@ -33,7 +34,9 @@ compact_in_open(struct compaction *c, struct compact_in *s, int i)
 		disk->close(s->fd);
 	s->fd = -1;
 	seg_path(path, c->dir, seg->base, ".log");
-	return disk->open(path, DISK_READ, &s->fd);
+	if ((e = disk->open(path, DISK_READ, &s->fd)) == E_OK)
+		disk->readahead(s->fd, false);
+	return e;
 }
 
 void

@@ -151,6 +151,7 @@ ends(const char *dir, int64_t base, int64_t *end)
 	seg_path(path, dir, base, SWAP_LOG);
 	if ((e = disk->open(path, DISK_READ, &x.fd)) != E_OK)
 		return e;
+	disk->readahead(x.fd, false);
 	e = disk->fstat(x.fd, &st);
 	if (e == E_OK)
 		e = seg_walk(x.fd, 0, st.size, ends_each, &x, &at);

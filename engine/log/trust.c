@@ -12,7 +12,7 @@
 enum {
 	OK_MAX	= 64,		/* ranges of a segment; then the first goes */
 	BAD_MAX	= 64,		/* then they are taken together */
-	BUF	= 1 * MIB,
+	BUF	= 256 * KIB,
 };
 
 /* ---- what is known ----------------------------------------------------- */

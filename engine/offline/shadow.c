@@ -239,6 +239,12 @@ shadow_resident(int fd, int64_t pos, int64_t n)
 }
 
 static void
+shadow_readahead(int fd, bool on)
+{
+	below->readahead(fd, on);
+}
+
+static void
 shadow_prefetch(int fd, int64_t pos, int64_t n)
 {
 	below->prefetch(fd, pos, n);
@@ -319,6 +325,7 @@ static const struct disk shadow_disk = {
 	.stat = shadow_stat,
 	.fstat = shadow_fstat,
 	.drop_cache = none_fd,
+	.readahead = shadow_readahead,
 	.prefetch = shadow_prefetch,
 	.resident = shadow_resident,
 	.unlink = no_path,
