@@ -26,8 +26,6 @@
 #define FILE_MODE	0640
 #define DIR_MODE	0750
 #define PREFETCH_STEP	(512 * KIB)
-#define READ_STEP	(256 * KIB)	/* what one reader has the disk do at
-					 * once: a sync waits behind it */
 #define PROBE_BYTES	(512 * KIB)	/* one in so many of counted pages is
 					 * looked at */
 #define PROBE_ALONE	(64 * KIB)	/* where the kernel cannot count */
@@ -126,8 +124,8 @@ real_pread(int fd, void *p, size_t n, int64_t pos, size_t *got)
 	ssize_t r;
 
 	for (*got = 0; *got < n; *got += (size_t)r) {
-		r = pread(fd, (char *)p + *got, n - *got < READ_STEP ?
-		    n - *got : READ_STEP, pos + (int64_t)*got);
+		r = pread(fd, (char *)p + *got, n - *got < DISK_STEP ?
+		    n - *got : DISK_STEP, pos + (int64_t)*got);
 		if (r < 0 && errno == EINTR)
 			r = 0;
 		else if (r < 0)

@@ -16,6 +16,11 @@
 #include <sys/uio.h>
 
 #include "lib/err.h"
+#include "lib/limits.h"
+
+/* Bytes that one reader has the disk do at once: a sync waits behind them.
+ * pread keeps to it by itself. */
+enum { DISK_STEP = 256 * KIB };
 
 enum disk_mode {
 	DISK_READ,		/* must exist */

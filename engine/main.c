@@ -14,7 +14,7 @@
 #include "serve.h"
 
 enum {
-	COMMIT_THREADS	= 5,	/* one writes while the others sync */
+	COMMIT_THREADS	= 5,	/* one writes, the others sync a file each */
 	BULK_THREADS	= 6,	/* they wait for the disk most of the time */
 	EXIT_REFUSED	= 3,	/* the data directory is not ours to open */
 	WHY_SIZE	= 1024,

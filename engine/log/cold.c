@@ -19,7 +19,6 @@ enum {
 	AHEAD_MAX	= 8 * MIB,
 	AHEAD_ALL	= 32 * MIB, /* of one fetch */
 	AHEAD_NEAR	= 2 * MIB, /* so near the last place is in order */
-	AHEAD_STEP	= 256 * KIB, /* then who waits for a thread has it */
 	LATE_MS		= 250,	/* since the last append */
 	WINDOWS_MAX	= 256,	/* of index entries, whole engine */
 };
@@ -32,7 +31,7 @@ struct cold {
 	int		 n, cap, nloads, loads_cap;
 	int64_t		 ahead;		/* of all items */
 	bool		 gentle;	/* appends go first */
-	bool		 told;		/* done was called */
+	bool		 progressed;	/* done was called */
 	struct cold_item {
 		struct part	*part;
 		struct seg	*seg;		/* ours */
@@ -99,8 +98,9 @@ window_load(struct cold_item *it)
 	it->window = w;
 }
 
-/* One step after the other: the last byte of one is there when all of it is.
- * An error shows itself to who reads next. */
+/* One step after the other, until somebody waits for the thread: the last byte
+ * of a step is there when all of it is.  An error shows itself to who reads
+ * next. */
 static void
 read_gently(const struct job *j, const struct cold_item *it)
 {
@@ -108,7 +108,7 @@ read_gently(const struct job *j, const struct cold_item *it)
 	enum err e = it->proof.err;
 
 	while (e == E_OK && at < end && !pool_waits(j)) {
-		int64_t n = end - at < AHEAD_STEP ? end - at : AHEAD_STEP;
+		int64_t n = end - at < DISK_STEP ? end - at : DISK_STEP;
 		size_t got;
 		char last;
 
@@ -208,7 +208,7 @@ cold_there(struct job *j)
 	}
 	for (int i = 0; i < c->nloads; i++)
 		history_load_end(&c->loads[i]);
-	c->told = true;
+	c->progressed = true;
 	c->done(c->arg);
 }
 
@@ -217,7 +217,7 @@ cold_done(struct job *j)
 {
 	struct cold *c = (struct cold *)j;
 
-	if (!c->told)
+	if (!c->progressed)
 		cold_there(j);
 	for (int i = 0; i < c->n; i++) {
 		seg_unref(c->items[i].seg);
@@ -324,8 +324,7 @@ cold_add_history(struct cold **cp, struct part *p)
 void
 cold_start(struct cold *c, struct engine *eng, void (*done)(void *), void *arg)
 {
-	c->gentle = eng->stats.appends > 0 &&
-	    mono_ms() - eng->appended_ms < LATE_MS;
+	c->gentle = mono_ms() - eng->appended_ms < LATE_MS;
 	c->done = done;
 	c->arg = arg;
 	pool_submit(eng->bulk, &c->job);

@@ -213,10 +213,13 @@ syncs_run(struct round *r)
 			r->syncs[i].err = r->writes[r->syncs[i].w].err;
 	if (r->run != NULL)
 		syncs_journal(r);
-	for (int i = 0; i < r->nsyncs; i++)
-		if (!r->syncs[i].journal && r->syncs[i].err == E_OK &&
-		    n++ < SYNC_EACH_MAX)
-			r->each[n - 1] = &r->syncs[i];
+	for (int i = 0; i < r->nsyncs; i++) {
+		if (r->syncs[i].journal || r->syncs[i].err != E_OK)
+			continue;
+		if (n < SYNC_EACH_MAX)
+			r->each[n] = &r->syncs[i];
+		n++;
+	}
 	if (n <= SYNC_EACH_MAX)
 		pool_split(&r->job, n, sync_part, r);
 	else if ((all = disk->syncfs(r->c->data_fd)) != E_OK)
@@ -224,7 +227,7 @@ syncs_run(struct round *r)
 	for (int i = 0; i < r->nsyncs; i++) {
 		struct sync_op *s = &r->syncs[i];
 
-		if (s->err == E_OK && !s->journal && all != E_OK)
+		if (s->err == E_OK && !s->journal)
 			s->err = all;
 		if (s->err != E_OK && PLANT(retry_sync))
 			s->err = seg_sync(sync_seg(r, s));

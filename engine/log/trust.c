@@ -12,7 +12,7 @@
 enum {
 	OK_MAX	= 64,		/* ranges of a segment; then the first goes */
 	BAD_MAX	= 64,		/* then they are taken together */
-	BUF	= 256 * KIB,
+	BUF	= DISK_STEP,
 };
 
 /* ---- what is known ----------------------------------------------------- */
