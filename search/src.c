@@ -25,10 +25,12 @@ struct mark {
 	int32_t		 seen, delta;	/* of the iterator before it */
 };
 
-/* A batch that src_get looked into; ours when bytes is not NULL. */
+/* A batch that src_get looked into; ours when bytes is not NULL.  The log has
+ * no record from `from` to where it begins. */
 struct held {
 	struct uuid	 topic;
 	int32_t		 part;
+	int64_t		 from;
 	struct batch_iter it;
 	uint8_t		*bytes;
 	struct mark	*marks;		/* one for each of its records */
@@ -335,8 +337,7 @@ static bool
 held_has(const struct held *h, const struct uuid *topic, int32_t part,
     int64_t offset)
 {
-	return h->bytes != NULL && h->part == part &&
-	    offset >= h->it.b.base_offset &&
+	return h->bytes != NULL && h->part == part && offset >= h->from &&
 	    offset <= batch_last_offset(&h->it.b) &&
 	    uuid_eq(h->topic, *topic);
 }
@@ -397,65 +398,123 @@ held_new(struct src *s, const struct uuid *topic, int32_t part)
 	return old;
 }
 
-/* Reads the batch that holds an offset, or comes next: n bytes at *p, in a
- * buffer that becomes the caller's. */
+/* Where the batch is that holds an offset, or comes next: its header, and its
+ * place in the first of the extents, which become the caller's. */
 static enum err
-batch_fetch(struct src *s, const struct fetch_want *w, uint8_t **buf,
-    const uint8_t **p, size_t *n)
+batch_seek(struct src *s, const struct fetch_want *w, struct extents *x,
+    struct batch *b, int64_t *pos)
 {
-	struct extents x;
 	struct reader rd;
-	struct batch b;
-	enum err e = fetch(s, w, &x);
+	enum err e = fetch(s, w, x);
+	int64_t end;
 
 	if (e != E_OK)
 		return e == E_OFFSET_OUT_OF_RANGE ? E_NOTFOUND : e;
-	if (x.n == 0) {
-		extents_free(&x);
+	if (x->n == 0) {
+		extents_free(x);
 		return E_NOTFOUND;
 	}
-	reader_open(&rd, x.v[0].h->fd, x.v[0].position, x.v[0].length);
-	do
-		e = reader_batch(&rd, &b, p);
-	while (e == E_OK && batch_last_offset(&b) < w->offset);
-	if (e == E_OK) {
-		*n = (size_t)batch_size(&b);
-		*buf = rd.buf;
-		rd.buf = NULL;
+	*pos = x->v[0].position;
+	end = *pos + x->v[0].length;
+	for (; ; *pos += batch_size(b)) {
+		reader_open(&rd, x->v[0].h->fd, *pos, end - *pos <
+		    BATCH_HEADER ? end - *pos : BATCH_HEADER);
+		e = reader_header(&rd, b);
+		reader_close(&rd);
+		if (e == E_OK && batch_last_offset(b) < w->offset)
+			continue;
+		if (e != E_OK)
+			extents_free(x);
+		return e == E_EOF ? E_NOTFOUND : e;
 	}
-	reader_close(&rd);
-	extents_free(&x);
-	return e == E_EOF ? E_NOTFOUND : e;
 }
 
 static enum err
-batch_load(struct src *s, const struct fetch_want *w, struct held **out)
+batch_load(struct src *s, const struct fetch_want *w, const struct extents *x,
+    int64_t pos, struct held **out)
 {
 	struct held *h = held_new(s, &w->topic, w->part);
+	struct reader rd;
+	struct batch b;
 	const uint8_t *p;
-	uint8_t *buf;
-	size_t n;
-	enum err e = batch_fetch(s, w, &buf, &p, &n);
+	enum err e;
 
-	if (e != E_OK)
-		return e;
-	e = batch_iter_open(&h->it, p, n, INFLATE_MAX);
+	reader_open(&rd, x->v[0].h->fd, pos, x->v[0].position +
+	    x->v[0].length - pos);
+	e = reader_batch(&rd, &b, &p);
+	if (e == E_OK) {
+		e = batch_iter_open(&h->it, p, (size_t)batch_size(&b),
+		    INFLATE_MAX);
+		if (e != E_OK)
+			batch_iter_close(&h->it);
+	}
 	if (e != E_OK) {
-		batch_iter_close(&h->it);
-		free(buf);
+		reader_close(&rd);
 		return e == E_EOF ? E_NOTFOUND : e;
 	}
-	h->bytes = buf;
+	h->bytes = rd.buf;
 	h->topic = w->topic;
 	h->part = w->part;
-	if (!(h->it.b.attrs & BATCH_CONTROL))
+	h->from = b.base_offset;
+	if (!(b.attrs & BATCH_CONTROL))
 		e = batch_mark(h);
-	h->size = (int64_t)n + (int64_t)h->it.plain.len +
+	h->size = batch_size(&b) + (int64_t)h->it.plain.len +
 	    (int64_t)h->marks_cap * (int64_t)sizeof *h->marks;
 	*out = h;
 	if (e != E_OK)
 		batch_forget(s, h);
 	return e;
+}
+
+/* An index that is older than a compaction of its segment asks for many that
+ * are gone: what lies before the batch is measured, in steps that grow, so that
+ * a walk down does not ask for each of them. */
+static void
+gap_measure(struct src *s, struct fetch_want *w, struct held *h)
+{
+	struct extents x;
+	struct batch b;
+	int64_t pos;
+
+	for (int64_t step = 1; step <= h->from; step *= 2) {
+		w->offset = h->from - step;
+		if (batch_seek(s, w, &x, &b, &pos) != E_OK)
+			return;
+		extents_free(&x);
+		if (b.base_offset != h->it.b.base_offset)
+			return;
+		h->from = w->offset;
+	}
+}
+
+/* The batch of an offset, or, when there is none, the one behind it. */
+static enum err
+batch_get(struct src *s, struct fetch_want *w, struct held **out)
+{
+	struct held *h = held_find(s, &w->topic, w->part, w->offset);
+	struct extents x;
+	struct batch b;
+	int64_t pos;
+	enum err e = E_OK;
+
+	*out = h;
+	if (h != NULL)
+		return E_OK;
+	if ((e = batch_seek(s, w, &x, &b, &pos)) != E_OK)
+		return e;
+	h = held_find(s, &w->topic, w->part, b.base_offset);
+	if (h == NULL || h->it.b.base_offset != b.base_offset)
+		e = batch_load(s, w, &x, pos, &h);
+	extents_free(&x);
+	if (e != E_OK)
+		return e;
+	if (w->offset < b.base_offset) {
+		if (w->offset < h->from)
+			h->from = w->offset;
+		gap_measure(s, w, h);
+	}
+	*out = h;
+	return E_OK;
 }
 
 enum err
@@ -464,9 +523,9 @@ src_get(struct src *s, const struct uuid *topic, int32_t part, int64_t offset,
 {
 	struct fetch_want w = { .topic = *topic, .part = part,
 	    .offset = offset, .bytes_max = GET_BYTES, .committed = true };
-	struct held *h = held_find(s, topic, part, offset);
+	struct held *h;
 	const struct mark *m;
-	enum err e = h == NULL ? batch_load(s, &w, &h) : E_OK;
+	enum err e = batch_get(s, &w, &h);
 
 	if (e != E_OK)
 		return e;

@@ -90,6 +90,41 @@ compacted()
 compacted newest keyed1
 compacted oldest keyed2
 
+# ---- compacted, and the index does not know ---------------------------------
+
+# Of 20,000 records that the index knows none is there, and a large batch comes
+# next: a search that reads it for each of them is out of time.
+chronik topic create --config cleanup.policy=compact \
+    --config search.enable=true --config min.cleanable.dirty.ratio=1 \
+    --config file.delete.delay.ms=0 stale >/dev/null || fail "topic create"
+records 20000 | kcat -b "$BOOTSTRAP" -P -t stale -K : \
+    -X batch.num.messages=100
+pad=$(printf '%500s' '')
+records 20000 | sed "s/}/,\"pad\":\"$pad\"}/" |
+    kcat -b "$BOOTSTRAP" -P -t stale -K : -z zstd -X linger.ms=1000 \
+    -X batch.num.messages=20000 -X batch.size=20000000 \
+    -X message.max.bytes=20000000
+wait_until indexed || fail "not indexed: $(search status)"
+pid=$(indexer_pid)
+kill -STOP "$pid"
+chronik topic set --config segment.ms=1 \
+    --config min.cleanable.dirty.ratio=0.01 stale >/dev/null ||
+    fail "topic set"
+echo 'last:{}' | kcat -b "$BOOTSTRAP" -P -t stale -K :
+stale_compacted()
+{
+	grep -q 'log compacted topic=stale.* removed=20000 ' "$BROKER_LOG"
+}
+wait_until stale_compacted || fail "not compacted"
+for order in newest oldest; do
+	check_rc 0 search -t stale --sort $order -n 100000 --template '%o\n' \
+	    refused
+	check_eq "$(sort -u "$tmp/out" | wc -l)" 20000 "$order, of a stale index"
+	check_eq "$(wc -l <"$tmp/out")" 20000 "$order, each once"
+done
+kill -CONT "$pid"
+chronik topic delete --yes stale >/dev/null || fail "topic delete"
+
 # ---- made anew while it is asked --------------------------------------------
 
 chronik topic create --partitions 2 --config search.enable=true \

@@ -99,12 +99,18 @@ fill(struct reader *r, size_t n)
 }
 
 enum err
-reader_batch(struct reader *r, struct batch *b, const uint8_t **p)
+reader_header(struct reader *r, struct batch *b)
 {
 	enum err e = fill(r, BATCH_HEADER);
 
-	if (e == E_OK)
-		e = batch_read(r->buf + r->at, b);
+	return e == E_OK ? batch_read(r->buf + r->at, b) : e;
+}
+
+enum err
+reader_batch(struct reader *r, struct batch *b, const uint8_t **p)
+{
+	enum err e = reader_header(r, b);
+
 	if (e == E_OK)
 		e = fill(r, (size_t)batch_size(b));
 	if (e != E_OK)

@@ -26,6 +26,8 @@ void	 reader_again(struct reader *, int fd, int64_t pos, int64_t len);
 void	 reader_close(struct reader *);
 /* The file position of the batch that comes next. */
 int64_t	 reader_pos(const struct reader *);
+/* The header of the batch that comes next, and still does.  Errors as below. */
+enum err reader_header(struct reader *, struct batch *) MUST;
 /* The next whole batch, its CRC checked: valid until the next call.  E_EOF:
  * the range is over, perhaps in the middle of a batch (reader_pos is where it
  * begins).  E_CORRUPT, E_NOMEM, E_IO. */
