@@ -300,6 +300,12 @@ real_readahead(int fd, bool on)
 	    POSIX_FADV_RANDOM);
 }
 
+static void
+real_drop_ahead(int fd, int64_t pos, int64_t n)
+{
+	(void)posix_fadvise(fd, pos, n, POSIX_FADV_DONTNEED);
+}
+
 /* In steps, for the kernel reads no more of one hint than one request. */
 static void
 real_prefetch(int fd, int64_t pos, int64_t n)
@@ -462,6 +468,7 @@ const struct disk disk_real = {
 	.fstat		= real_fstat,
 	.drop_cache	= real_drop_cache,
 	.readahead	= real_readahead,
+	.drop_ahead	= real_drop_ahead,
 	.prefetch	= real_prefetch,
 	.resident	= real_resident,
 	.unlink		= real_unlink,

@@ -63,6 +63,10 @@ struct disk {
 	 * until told otherwise.  That is cheap and fast, but megabytes for each
 	 * reader are then queued at the disk in front of every sync. */
 	void	 (*readahead)(int fd, bool);
+	/* What it has read that way it has marked, and at a mark it reads on,
+	 * whatever it was told: takes a range out of memory, with the marks,
+	 * but for what is dirty or still on its way; a hint. */
+	void	 (*drop_ahead)(int fd, int64_t pos, int64_t n);
 	/* Has a range read into memory, and does not wait for it; a hint. */
 	void	 (*prefetch)(int fd, int64_t pos, int64_t n);
 	/* True when the whole range is in memory (or that cannot be told). */

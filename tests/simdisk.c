@@ -545,6 +545,14 @@ sim_readahead(int fd, bool on)
 }
 
 static void
+sim_drop_ahead(int fd, int64_t pos, int64_t n)
+{
+	(void)inode_of(fd);
+	(void)pos;
+	(void)n;
+}
+
+static void
 sim_prefetch(int fd, int64_t pos, int64_t n)
 {
 	(void)inode_of(fd);
@@ -738,6 +746,7 @@ const struct disk simdisk = {
 	.fstat		= sim_fstat,
 	.drop_cache	= sim_drop_cache,
 	.readahead	= sim_readahead,
+	.drop_ahead	= sim_drop_ahead,
 	.prefetch	= sim_prefetch,
 	.resident	= sim_resident,
 	.unlink		= sim_unlink,

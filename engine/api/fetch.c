@@ -240,7 +240,7 @@ row_extent(struct fetch *f, struct round *rd, struct part *p,
     const struct fetch_row *row, struct extents_res_part *r)
 {
 	struct look_want w = { .offset = row->offset, .whole = rd->first,
-	    .block = f->tries >= COLD_TRIES };
+	    .read = f->tries > 0, .block = f->tries >= COLD_TRIES };
 	struct fetch_extent x = { 0 };
 	struct seg *cold = NULL;
 	enum look l;

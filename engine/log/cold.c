@@ -19,7 +19,9 @@ enum {
 	AHEAD_MAX	= 8 * MIB,
 	AHEAD_ALL	= 32 * MIB, /* of one fetch */
 	AHEAD_NEAR	= 2 * MIB, /* so near the last place is in order */
-	LATE_MS		= 250,	/* since the last append */
+	LATE_MS		= 1000,	/* since the last append */
+	MARKS_TRIES	= 3,	/* what is on its way stays at first */
+	MARKS_BYTES	= 32 * MIB, /* beyond the reader */
 	WINDOWS_MAX	= 256,	/* of index entries, whole engine */
 };
 
@@ -41,6 +43,7 @@ struct cold {
 		uint32_t	 gen;
 		struct window	*window;	/* loaded; NULL: not wanted */
 		bool		 want_window;
+		bool		 drop_marks;
 	} *items;
 };
 
@@ -130,11 +133,14 @@ cold_run(struct job *j)
 		/* An error shows itself to who reads next. */
 		if ((x->err = seg_fd(it->seg, &x->fd)) != E_OK)
 			continue;
-		disk->readahead(x->fd, !c->gentle);
 		if (it->want_window)
 			window_load(it);
-		if (x->len > 0)
-			trust_prove(x);
+		if (x->len == 0)
+			continue;
+		disk->readahead(x->fd, !c->gentle);
+		if (it->drop_marks)
+			disk->drop_ahead(x->fd, x->pos, MARKS_BYTES);
+		trust_prove(x);
 		if (!c->gentle)
 			disk->prefetch(x->fd, x->pos + x->len, it->ahead);
 	}
@@ -226,12 +232,42 @@ cold_done(struct job *j)
 	cold_free(c);
 }
 
+static bool
+appends_first(const struct engine *eng)
+{
+	return mono_ms() - eng->appended_ms < LATE_MS;
+}
+
+/* What the kernel reads ahead goes on by itself: it marks a page of it, and
+ * whoever comes to the mark, the loop's look or a gateway's sendfile, has it
+ * read and mark the next stretch, although the file was told to stop meanwhile.
+ * So the jobs that are first afterwards take the stretch out of memory. */
+static bool
+tame(struct seg *s, bool gentle)
+{
+	if (!gentle || !s->cold_tame)
+		s->cold_marks = MARKS_TRIES;
+	s->cold_tame = gentle;
+	if (gentle && s->cold_marks > 0) {
+		s->cold_marks--;
+		return true;
+	}
+	return false;
+}
+
+bool
+cold_may_look(const struct part *p, const struct seg *s)
+{
+	return s->cold_marks == 0 || !appends_first(p->eng);
+}
+
 static struct cold *
-cold_new(void)
+cold_new(const struct engine *eng)
 {
 	struct cold *c = calloc(1, sizeof *c);
 
 	if (c != NULL) {
+		c->gentle = appends_first(eng);
 		c->job.run = cold_run;
 		c->job.progress = cold_there;
 		c->job.done = cold_done;
@@ -283,7 +319,7 @@ enum err
 cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
     const struct fetch_extent *x)
 {
-	struct cold *c = *cp != NULL ? *cp : (*cp = cold_new());
+	struct cold *c = *cp != NULL ? *cp : (*cp = cold_new(p->eng));
 	struct cold_item *it;
 
 	if (c == NULL ||
@@ -294,9 +330,11 @@ cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
 	*it = (struct cold_item){ .part = p, .seg = seg_ref(s),
 	    .offset = offset, .gen = p->gen, .proof = look_proof(p, s, x),
 	    .end = look_visible(p, s), .nfile = s->idx.nfile };
-	if (x->len > 0)		/* else only the window is wanted */
+	if (x->len > 0) {	/* else only the window is wanted */
 		it->ahead = cold_ahead(s, x->pos, x->len, it->end,
 		    AHEAD_ALL - c->ahead);
+		it->drop_marks = tame(s, c->gentle);
+	}
 	c->ahead += it->ahead;
 	it->want_window = s->idx.nfile > 0 &&
 	    !look_covered(p->window, s, offset);
@@ -308,7 +346,7 @@ cold_add(struct cold **cp, struct part *p, struct seg *s, int64_t offset,
 enum err
 cold_add_history(struct cold **cp, struct part *p)
 {
-	struct cold *c = *cp != NULL ? *cp : (*cp = cold_new());
+	struct cold *c = *cp != NULL ? *cp : (*cp = cold_new(p->eng));
 	struct history_load *l;
 	enum err e;
 
@@ -324,7 +362,6 @@ cold_add_history(struct cold **cp, struct part *p)
 void
 cold_start(struct cold *c, struct engine *eng, void (*done)(void *), void *arg)
 {
-	c->gentle = mono_ms() - eng->appended_ms < LATE_MS;
 	c->done = done;
 	c->arg = arg;
 	pool_submit(eng->bulk, &c->job);

@@ -7,6 +7,9 @@
 
 struct cold;
 
+/* Whether the loop may look at bytes of a segment that are in memory: not where
+ * it could set off what the kernel reads ahead, while appends go first. */
+bool	 cold_may_look(const struct part *, const struct seg *);
 /* Adds a range of a segment, and index entries about the offset if they are
  * not in memory.  Makes *c when it is NULL. */
 enum err cold_add(struct cold **c, struct part *, struct seg *,

@@ -5,6 +5,7 @@
  * from batch headers that are in the page cache.  Nothing here blocks unless
  * it is told to.
  */
+#include "cold.h"
 #include "engine.h"
 #include "lib/log.h"
 #include "look.h"
@@ -233,7 +234,8 @@ look_once(const struct part *p, struct look_want *w, struct fetch_extent *x,
 	if (l != LOOK_OK)
 		return l;
 	/* Opening a file may block, too. */
-	if (s->fd < 0 && !w->block)
+	if (!w->block && (s->fd < 0 || (!w->read &&
+	    !cold_may_look(p, s))))
 		l = LOOK_COLD;
 	else if (seg_fd(s, &fd) != E_OK)
 		return LOOK_FAIL;

@@ -18,6 +18,7 @@ struct look_want {
 	int64_t	avail;		/* out: bytes there, up to max */
 	int64_t	max;		/* bytes; may be <= 0 */
 	bool	whole;		/* give one batch even if it is larger */
+	bool	read;		/* a job has just read what is wanted */
 	bool	block;
 };
 

@@ -75,6 +75,8 @@ seg_close(struct seg *s)
 		return;
 	disk->close(s->fd);
 	s->fd = -1;
+	s->cold_tame = false;
+	s->cold_marks = 0;
 	atomic_fetch_sub(&nopen, 1);
 }
 

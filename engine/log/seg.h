@@ -53,6 +53,9 @@ struct seg {
 	int64_t		 cold_end;	/* read ahead up to here, the last time
 					 * that it was needed */
 	int64_t		 cold_step;	/* and so far beyond what was needed */
+	bool		 cold_tame;	/* nothing is read ahead by itself */
+	int8_t		 cold_marks;	/* jobs that are to take away what was,
+					 * see cold.c */
 	uint64_t	 lap;		/* the last of the journal's that has
 					 * bytes of it, 0 none */
 	bool		 lax;		/* nobody waits for its syncs */

@@ -245,6 +245,12 @@ shadow_readahead(int fd, bool on)
 }
 
 static void
+shadow_drop_ahead(int fd, int64_t pos, int64_t n)
+{
+	below->drop_ahead(fd, pos, n);
+}
+
+static void
 shadow_prefetch(int fd, int64_t pos, int64_t n)
 {
 	below->prefetch(fd, pos, n);
@@ -326,6 +332,7 @@ static const struct disk shadow_disk = {
 	.fstat = shadow_fstat,
 	.drop_cache = none_fd,
 	.readahead = shadow_readahead,
+	.drop_ahead = shadow_drop_ahead,
 	.prefetch = shadow_prefetch,
 	.resident = shadow_resident,
 	.unlink = no_path,
