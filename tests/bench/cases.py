@@ -153,7 +153,6 @@ def b11(run):
                             **LARGE)
         backlog = [p for p in files_under(target.data)
                    if p.endswith(".log") and p not in others]
-        os.sync()	# not beside one of the two
         for _ in range(2):
             run.pace(target, "alone", **pace)
             with run.reading_cold(target, topic, backlog) as seen:
