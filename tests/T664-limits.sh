@@ -211,6 +211,7 @@ nbd_start pause delay -- pause-control="$tmp/pause.sock" wdelay=200ms
 disk_mount "$tmp/nbd/nbd"
 broker_start --data-dir "$MNT/data"
 chronik topic create probe >/dev/null || fail "create on a slow disk"
+chronik topic create still >/dev/null || fail "create on a slow disk"
 probe slow 30 25000 || fail "no record on a slow disk"
 checker_start --workload append --rate 200 --heal-s 60
 checker_more 200
@@ -220,7 +221,6 @@ rig_long && hang=30
 # it hangs, and the same two are there afterwards, of the same generation.  Their
 # topic is empty, for kcat commits by itself, and a commit that a disk does not
 # take in time makes librdkafka look for another coordinator and join anew.
-chronik topic create still >/dev/null || fail "create on a slow disk"
 members()
 {
 	chronik group show still --format json | jq -c '.items[0] |
