@@ -491,14 +491,13 @@ gap_measure(struct src *s, struct fetch_want *w, struct held *h)
 static enum err
 batch_get(struct src *s, struct fetch_want *w, struct held **out)
 {
-	struct held *h = held_find(s, &w->topic, w->part, w->offset);
+	struct held *h;
 	struct extents x;
 	struct batch b;
 	int64_t pos;
-	enum err e = E_OK;
+	enum err e;
 
-	*out = h;
-	if (h != NULL)
+	if ((*out = held_find(s, &w->topic, w->part, w->offset)) != NULL)
 		return E_OK;
 	if ((e = batch_seek(s, w, &x, &b, &pos)) != E_OK)
 		return e;
@@ -509,8 +508,7 @@ batch_get(struct src *s, struct fetch_want *w, struct held **out)
 	if (e != E_OK)
 		return e;
 	if (w->offset < b.base_offset) {
-		if (w->offset < h->from)
-			h->from = w->offset;
+		h->from = w->offset;	/* it was not held, so it is lower */
 		gap_measure(s, w, h);
 	}
 	*out = h;
